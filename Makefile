@@ -1,0 +1,70 @@
+# Everything runs in .venv, which the first call makes and later calls reuse. PIP_* variables are honoured by pip.
+#   make PYTHON=python3.13 test      another interpreter
+#   make APT=no test                 never install Debian packages
+
+PYTHON ?= python3
+
+# Relative paths only: make splits words at blanks, so this works in a folder such as "My Documents".
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := "$(RUN)" -m pip install --quiet
+
+# JupyterLab refuses to run as root unless told to.
+AS_ROOT := $(shell test "$$(id -u)" -ne 0 || echo --allow-root)
+
+# The Makefiles, tests and scripts of this folder, and nobody else's settings.
+export APT
+.DELETE_ON_ERROR:
+.PHONY: help demo lab test bench clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
+	  printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+demo: $(VENV)/.installed ## send a generated PDF to a mail server on this machine and show what arrived
+	@"$(RUN)" -m docmail demo
+
+lab: $(VENV)/.installed-lab ## open the tutorial notebooks in JupyterLab
+	@"$(RUN)" -m jupyterlab $(AS_ROOT) notebooks/1_provider_setup.ipynb
+
+test: $(VENV)/.installed-test ## lint, type-check, all tests and all notebooks
+	@tests/debian-packages
+	"$(RUN)" -m ruff check
+	"$(RUN)" -m ruff format --check
+	"$(RUN)" -m mypy
+	"$(RUN)" -m pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
+
+bench: $(VENV)/.installed-test ## measure; prints a table per benchmark
+	@tests/debian-packages
+	@"$(RUN)" -m tests.benchmarks
+
+clean: ## remove .venv, caches and build results
+	rm -rf "$(VENV)" build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage test-results
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Installed in place (-e), so that a changed module needs no new installation; a changed pyproject.toml does.
+$(VENV)/.installed: pyproject.toml $(VENV)/.made
+	@echo "Installing docmail into $(VENV)."
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.installed-lab: pyproject.toml $(VENV)/.made
+	@echo "Installing docmail and JupyterLab into $(VENV)."
+	@$(PIP) -e '.[lab]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-test: pyproject.toml $(VENV)/.made
+	@echo "Installing docmail and what its tests need into $(VENV)."
+	@$(PIP) -e '.[lab,test,oauth,proxy]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-lab
+
+$(VENV)/.made:
+	@command -v "$(PYTHON)" >/dev/null || \
+	  { echo "docmail needs Python 3.11 or later, and '$(PYTHON)' is not there; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "docmail needs Python 3.11 or later, and '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1); name another: make PYTHON=python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python's venv module is missing; run: sudo apt-get install python3-venv" >&2; exit 1; }
+	@"$(PYTHON)" -m venv --clear "$(VENV)"
+	@touch $@

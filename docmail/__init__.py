@@ -1,0 +1,88 @@
+"""Email the documents you make in a notebook.
+
+    import docmail
+
+    docmail.SettingsForm()                                               # once: where mail goes through
+    docmail.send(pdf, to="cfo@example.com", subject="Q3", body="Attached.")
+
+Importing docmail loads nothing but this list; everything else comes when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from docmail import credentials, errors, presets
+    from docmail.diagnosis import send_test
+    from docmail.documents import Document
+    from docmail.message import Message
+    from docmail.outbox import Outbox, send
+    from docmail.sandbox import Sandbox
+    from docmail.settings import HttpServer, Settings, SmtpServer
+    from docmail.widgets import EmailButton, SettingsForm
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Document",
+    "EmailButton",
+    "HttpServer",
+    "Message",
+    "Outbox",
+    "Sandbox",
+    "Settings",
+    "SettingsForm",
+    "SmtpServer",
+    "credentials",
+    "errors",
+    "presets",
+    "send",
+    "send_test",
+]
+
+_HOMES = {
+    "Document": "documents",
+    "EmailButton": "widgets",
+    "HttpServer": "settings",
+    "Message": "message",
+    "Outbox": "outbox",
+    "Sandbox": "sandbox",
+    "Settings": "settings",
+    "SettingsForm": "widgets",
+    "SmtpServer": "settings",
+    "send": "outbox",
+    "send_test": "diagnosis",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"docmail.{_HOMES[name]}"), name)
+    elif name in __all__:
+        value = importlib.import_module(f"docmail.{name}")
+    else:
+        raise AttributeError(f"module 'docmail' has no attribute {name!r}")  # noqa: EM102, TRY003
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+def _register_displays() -> None:
+    """Tell a running IPython how docmail's objects are shown; the widgets load when one is."""
+    if "IPython" not in sys.modules:
+        return
+    from IPython import get_ipython
+
+    if (shell := get_ipython()) is not None:  # type: ignore[no-untyped-call]
+        from docmail.widgets.display import register
+
+        register(shell)
+
+
+_register_displays()

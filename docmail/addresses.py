@@ -1,0 +1,306 @@
+"""Reads host names and email addresses as people paste them, and refuses the rest in a sentence.
+
+Local parts are judged by email-validator, domains and hosts by idna: `.local` and other names of a company's own
+network, which validators of public addresses refuse, are fine here.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+from docmail.errors import AddressError
+from docmail.translation import _
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Zero-width characters and byte order marks come along when people copy from web pages; str.strip() keeps them.
+_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
+
+_MAX_ADDRESS = 254  # RFC 5321 4.5.3.1.3: a path is at most 256 octets, with its angle brackets
+_MAX_NAME = 255  # longer display names are pasted text, not names
+_MAX_LABEL, _MAX_HOST = 63, 253  # RFC 1035 2.3.4
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
+
+
+def trimmed(text: str) -> str:
+    """Return pasted text without the blanks around it, visible or not."""
+    blank = _INVISIBLE + " \t\r\n\f\v\u00a0"
+    return text.strip(blank).strip().strip(blank)
+
+
+def first_control(text: str, allowed: str = "") -> str | None:
+    """Return the name of the first character that no line of text may hold (`U+000A`), or None.
+
+    Counted are control characters, line and paragraph separators, lone surrogates, and the marks that turn the
+    direction of writing, with which one name can be made to look like another.
+    """
+    for character in text:
+        if character in allowed:
+            continue
+        if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or character in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069":
+            return f"U+{ord(character):04X}"
+    return None
+
+
+def ascii_host(host: str) -> str:
+    """Return a host name or IP address as it goes on the wire: lower case, IDNA, IPv6 without brackets.
+
+    Raises `ValueError` with a sentence that says what is wrong with it.
+    """
+    if control := first_control(host):
+        raise ValueError(_("The name contains the invisible character {code}; type it again.").format(code=control))
+    if "://" in host or "/" in host:
+        raise ValueError(_("Give only the server's name, without {scheme} and slashes.").format(scheme="https://"))
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        return str(ip_address(bare))
+    except ValueError:
+        pass
+    if ":" in host:
+        raise ValueError(_("Give only the server's name here; the port has a field of its own."))
+    if "@" in host:
+        raise ValueError(_("This is an email address; the server's name looks like smtp.example.com."))
+    name = host.removesuffix(".")
+    if not name:
+        raise ValueError(_("The server's name is missing."))
+    if len(name) > _MAX_HOST:
+        raise ValueError(_("This is too long for a server's name."))
+    if not name.isascii():
+        import idna  # only for the few names that need it
+
+        try:
+            name = idna.encode(name, uts46=True).decode("ascii")
+        except idna.IDNAError:
+            raise ValueError(_("“{host}” is not a server's name.").format(host=host)) from None
+    name = name.lower()
+    labels = name.split(".")
+    if len(name) > _MAX_HOST or any(len(label) > _MAX_LABEL or not _LABEL.fullmatch(label) for label in labels):
+        raise ValueError(_("“{host}” is not a server's name.").format(host=host))
+    if labels[-1].isdigit():
+        # Such a name can only be a mistyped IPv4 address (RFC 1123 2.1).
+        raise ValueError(_("“{host}” is not a complete IP address.").format(host=host))
+    return name
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether the host is this computer itself, by its name or number."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+@dataclass(frozen=True)
+class Address:
+    """One mailbox: a display name, perhaps empty, and an addr-spec split at its `@` (the domain in ASCII)."""
+
+    name: str
+    local: str
+    domain: str
+
+    @property
+    def addr_spec(self) -> str:
+        """The bare address, as it stands in the envelope."""
+        return f"{self.local}@{self.domain}"
+
+    @property
+    def needs_smtputf8(self) -> bool:
+        """Whether a server must offer SMTPUTF8 (RFC 6531) for this address."""
+        return not self.local.isascii()
+
+    @property
+    def shown(self) -> str:
+        """The bare address as a person writes it, with the domain in its own script."""
+        if "xn--" not in self.domain:
+            return self.addr_spec
+        import idna
+
+        try:
+            return f"{self.local}@{idna.decode(self.domain)}"
+        except idna.IDNAError:
+            return self.addr_spec
+
+    def __str__(self) -> str:
+        if not self.name:
+            return self.addr_spec
+        if re.fullmatch(r"[\w !#$%&'*+/=?^`{|}~-]+", self.name):
+            return f"{self.name} <{self.addr_spec}>"
+        quoted = self.name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{quoted}" <{self.addr_spec}>'
+
+
+def parse_address(text: str, field: str) -> Address:
+    """Return the one address in the text: `a@example.com` or `Name <a@example.com>`.
+
+    Raises `AddressError` naming the field.
+    """
+    found = parse_addresses(text, field)
+    if len(found) != 1:
+        raise AddressError(
+            _("“{text}” is not one email address.").format(text=_short(text)),
+            address=text,
+            field=field,
+            hint=_("Give exactly one address, such as accounts@example.com."),
+        )
+    return found[0]
+
+
+def parse_addresses(value: str | Address | Iterable[str | Address], field: str) -> tuple[Address, ...]:
+    """Return the addresses in a text, or in a list of which each item is one address.
+
+    A text may hold several, separated by `;` or `,` outside quotes. An item of a list is never split: what comes out
+    of a data set must not turn into more recipients. Doubles (by address) are dropped, the first one stays.
+
+    Raises `AddressError` naming the field.
+    """
+    if isinstance(value, Address):
+        return (value,)
+    if isinstance(value, str):
+        found = [_one(piece, field) for piece in _split(value, field)]
+    else:
+        try:
+            items = list(value)
+        except TypeError:
+            raise _not_text(value, field) from None
+        found = []
+        for item in items:
+            if isinstance(item, Address):
+                found.append(item)
+            elif isinstance(item, str):
+                if len(_split(item, field)) != 1:
+                    raise AddressError(
+                        _("“{text}” is not one email address.").format(text=_short(item)),
+                        address=item,
+                        field=field,
+                        hint=_("Give each address as an item of its own."),
+                    )
+                found.append(_one(_split(item, field)[0], field))
+            else:
+                raise _not_text(item, field)
+    unique: dict[str, Address] = {}
+    for address in found:
+        unique.setdefault(address.addr_spec.casefold(), address)
+    return tuple(unique.values())
+
+
+def _not_text(value: object, field: str) -> AddressError:
+    return AddressError(
+        _("An address must be text, not {type}.").format(type=type(value).__name__),
+        address=str(type(value).__name__),
+        field=field,
+        hint=_('Write it in quotes, such as "cfo@example.com".'),
+    )
+
+
+def _split(text: str, field: str) -> list[str]:
+    """Cut at `;` and `,` that stand outside quotes and angle brackets."""
+    pieces, piece, quoted, angled, escaped = [], [], False, False, False
+    for character in text:
+        if escaped:
+            escaped = False
+        elif character == "\\" and quoted:
+            escaped = True
+        elif character == '"':
+            quoted = not quoted
+        elif character == "<" and not quoted:
+            angled = True
+        elif character == ">" and not quoted:
+            angled = False
+        elif character in ",;" and not quoted and not angled:
+            pieces.append("".join(piece))
+            piece = []
+            continue
+        piece.append(character)
+    if quoted:
+        raise AddressError(
+            _("In “{text}” a quotation mark is not closed.").format(text=_short(text)),
+            address=text,
+            field=field,
+            hint=_('Write a name with a comma as "Smith, J" <j@example.com>.'),
+        )
+    pieces.append("".join(piece))
+    return [stripped for piece in pieces if (stripped := trimmed(piece))]
+
+
+_NAMED = re.compile(r"(?P<name>.*?)\s*<(?P<address>[^<>]*)>", re.DOTALL)
+
+
+def _one(text: str, field: str) -> Address:
+    if control := first_control(text):
+        raise AddressError(
+            _("“{text}” contains the invisible character {code}.").format(text=_short(text), code=control),
+            address=text,
+            field=field,
+            hint=_("Type the address again."),
+        )
+    named = _NAMED.fullmatch(text)
+    name, addr_spec = (named["name"], trimmed(named["address"])) if named else ("", text)
+    name = trimmed(name)
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        name = trimmed(re.sub(r"\\(.)", r"\1", name[1:-1]))
+    if len(name) > _MAX_NAME:
+        raise AddressError(
+            _("The name before {address} is longer than {limit} characters.").format(address=_short(addr_spec), limit=_MAX_NAME),
+            address=text,
+            field=field,
+            hint=_("Shorten it."),
+        )
+    local, at, domain = addr_spec.rpartition("@")
+    # The length comes first: a validator takes half a second over a megabyte.
+    if not at or not local or not domain or len(addr_spec.encode("utf-8", "replace")) > _MAX_ADDRESS:
+        raise _invalid(text, field)
+    return Address(name, _local_part(local, text, field), _domain(domain, text, field))
+
+
+def _local_part(local: str, text: str, field: str) -> str:
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        # Only the local part is judged here; see the top of this file.
+        checked = validate_email(
+            f"{local}@example.com", check_deliverability=False, allow_quoted_local=True, strict=True
+        )
+    except EmailNotValidError:
+        raise _invalid(text, field) from None
+    if len(local.encode()) > 64:  # RFC 5321 4.5.3.1.1 counts octets
+        raise _invalid(text, field)
+    return checked.local_part
+
+
+def _domain(domain: str, text: str, field: str) -> str:
+    if domain.startswith("["):
+        literal = domain[1:-1].removeprefix("IPv6:")
+        try:
+            address: IPv4Address | IPv6Address = ip_address(literal)
+        except ValueError:
+            raise _invalid(text, field) from None
+        return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
+    try:
+        host = ascii_host(domain)
+    except ValueError:
+        raise _invalid(text, field) from None
+    if "_" in host or (("." not in host or ":" in host or host[-1].isdigit()) and host != "localhost"):
+        # “boss@company” is a forgotten ending far more often than a mail host without one.
+        raise _invalid(text, field)
+    return host
+
+
+def _invalid(text: str, field: str) -> AddressError:
+    return AddressError(
+        _("“{text}” is not an email address.").format(text=_short(text)),
+        address=text,
+        field=field,
+        hint=_("An address looks like name@example.com."),
+    )
+
+
+def _short(text: str, limit: int = 60) -> str:
+    visible = "".join(character if first_control(character) is None else "·" for character in text)
+    return visible if len(visible) <= limit else visible[: limit - 1] + "…"

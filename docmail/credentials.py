@@ -1,0 +1,279 @@
+"""Keeps the password of one account out of everything that can be saved, shown or logged.
+
+A credential belongs to (protocol, host, port, username) and never goes to another server. It is looked for in this
+session, then in the environment, then in the system's keyring:
+
+- **session**: what was typed with `remember=False`, or on a machine without a keyring. Gone when the kernel stops.
+- **environment**: `DOCMAIL_PASSWORD`, or the file named by `DOCMAIL_PASSWORD_FILE`. They serve the selected profile
+  (`DOCMAIL_PROFILE` or "default") only.
+- **keyring**: macOS Keychain, Windows Credential Locker, Secret Service.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+
+from docmail import home, presets
+from docmail.errors import CredentialError, DocmailError
+from docmail.translation import _
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from docmail.settings import Settings
+
+__all__ = ["ask", "forget", "get", "set", "where"]
+
+Where = Literal["session", "environment", "keyring"]
+
+KEYRING_SERVICE = "docmail"
+KEYRING_SECONDS = 10.0
+"""A keyring may wait for a prompt that nobody sees; after this time it counts as locked."""
+
+# Public on purpose: it guards nothing but a folder of rehearsal mail on this computer.
+SANDBOX_PASSWORD = "sandbox-password"  # noqa: S105
+
+_T = TypeVar("_T")
+
+
+class Secret:
+    """A password that shows itself as `•••` in every repr, traceback and log, and cannot be pickled."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the password. Use it in an expression: a local variable would stand in verbose tracebacks."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    __hash__ = None  # type: ignore[assignment]  # a secret is no key
+
+    def __repr__(self) -> str:
+        return "•••"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a password cannot be pickled or copied out of this process")  # noqa: EM101, TRY003
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whose password it is."""
+
+    protocol: str
+    host: str
+    port: int
+    username: str
+
+    def __str__(self) -> str:
+        return f"{self.protocol}://{self.username}@{self.host}:{self.port}"
+
+
+_session: dict[Account, Secret] = {}
+_lock = threading.Lock()
+
+
+def set(settings: Settings, secret: str | Secret, remember: bool = True) -> Where:  # noqa: A001, FBT001, FBT002 - contract
+    """Keep the password of this account and say where it is kept.
+
+    With `remember` it goes into the system's keyring and is read back; where there is no keyring, or it drops what it
+    is given, it lasts for this session. Blanks inside an app password are removed where the provider shows it with
+    blanks; otherwise a password is kept as it is. In a rehearsal nothing goes into the keyring.
+    """
+    account = settings.account
+    secret = tidied(settings, secret)
+    if not secret:
+        raise CredentialError(_("The password is empty."), hint=_("Type the password."), field="password")
+    with _lock:
+        _session[account] = secret
+    if not remember or home.current().rehearsal:
+        return "session"
+    try:
+        _with_time_limit(lambda: _keyring().set_password(KEYRING_SERVICE, str(account), secret.reveal()))
+        kept = _with_time_limit(lambda: _read_keyring(account))
+    except CredentialError:
+        return "session"
+    if kept != secret:
+        # A null backend takes everything and keeps nothing.
+        return "session"
+    with _lock:
+        _session.pop(account, None)
+    return "keyring"
+
+
+def tidied(settings: Settings, secret: str | Secret) -> Secret:
+    """Return the password as it is sent: the provider's decorative blanks removed, nothing else changed."""
+    given = secret if isinstance(secret, Secret) else Secret(secret)
+    return Secret(presets.tidy_password(settings.account.host, given.reveal()))
+
+
+def ask(settings: Settings, remember: bool = True) -> Where:  # noqa: FBT001, FBT002 - as set()
+    """Ask for the password at the keyboard (getpass) and keep it, without it standing in a cell."""
+    from getpass import getpass
+
+    prompt = _("Password of {username} at {host}: ").format(
+        username=settings.account.username, host=settings.account.host
+    )
+    return set(settings, Secret(getpass(prompt)), remember)
+
+
+def forget(settings: Settings) -> None:
+    """Remove the password of this account from this session and from the keyring."""
+    with _lock:
+        _session.pop(settings.account, None)
+    if home.current().rehearsal:
+        return
+    account = settings.account
+    if _with_time_limit(lambda: _has_keyring() and _read_keyring(account) is not None):
+        _with_time_limit(lambda: _keyring().delete_password(KEYRING_SERVICE, str(account)))
+
+
+def where(settings: Settings) -> Where | None:
+    """Say where the password in use comes from, or None if there is none."""
+    found = _find(settings)
+    return found[0] if found else None
+
+
+def get(settings: Settings) -> Secret | None:
+    """Return the password to sign in with; None for an account that does not sign in.
+
+    Raises `CredentialError` if none is stored, the keyring is locked or does not answer, or the named file is missing.
+    """
+    if not settings.account.username:
+        return None
+    if found := _find(settings):
+        return found[1]
+    raise CredentialError(
+        _("No password is stored for {username} at {host}.").format(
+            username=settings.account.username, host=settings.account.host
+        ),
+        hint=_("Type it into docmail.SettingsForm(), or call docmail.credentials.ask(settings)."),
+        guide="Passwords",
+        field="password",
+    )
+
+
+def _find(settings: Settings) -> tuple[Where, Secret] | None:
+    account = settings.account
+    if not account.username:
+        return None
+    with _lock:
+        if secret := _session.get(account):
+            return "session", secret
+    if secret := _from_environment(settings):
+        return "environment", secret
+    if settings.home is not None and settings.home.rehearsal:
+        if _is_profile(settings, home.SHARED_SANDBOX):
+            return "session", Secret(SANDBOX_PASSWORD)
+        return None
+    secret = _with_time_limit(lambda: _read_keyring(account) if _has_keyring() else None)
+    return ("keyring", secret) if secret else None
+
+
+def provide(account: Account, secret: Secret) -> None:
+    """Lend a password to this session (a sandbox does, for exactly its own host and port)."""
+    with _lock:
+        _session[account] = secret
+
+
+def withdraw(account: Account) -> None:
+    """Take a lent password back."""
+    with _lock:
+        _session.pop(account, None)
+
+
+def _from_environment(settings: Settings) -> Secret | None:
+    if not _is_profile(settings, None):
+        return None
+    if value := os.environ.get("DOCMAIL_PASSWORD"):
+        return tidied(settings, Secret(value))
+    if not (path := os.environ.get("DOCMAIL_PASSWORD_FILE")):
+        return None
+    try:
+        secret = Secret(Path(path).expanduser().read_bytes().decode("utf-8").removesuffix("\n").removesuffix("\r"))
+    except (OSError, ValueError) as exc:
+        raise CredentialError(
+            _("DOCMAIL_PASSWORD_FILE names {path}, which cannot be read ({reason}).").format(
+                path=path, reason=exc.strerror if isinstance(exc, OSError) else _("it is not UTF-8 text")
+            ),
+            hint=_("Correct the variable or the file, and start the kernel again."),
+            guide="Passwords",
+            field="password",
+        ) from None
+    return tidied(settings, secret) if secret else None
+
+
+def _is_profile(settings: Settings, profile: str | None) -> bool:
+    """Whether these settings sign in where the saved profile does (None: the selected one)."""
+    try:
+        return settings.load(profile).account == settings.account
+    except DocmailError:
+        return False  # nothing saved, so nothing that the variable could be meant for
+
+
+def _keyring() -> Any:
+    import keyring  # loads when first used
+
+    return keyring
+
+
+def _has_keyring() -> bool:
+    from keyring.backends.fail import Keyring as NoKeyring
+
+    return not isinstance(_keyring().get_keyring(), NoKeyring)
+
+
+def _read_keyring(account: Account) -> Secret | None:
+    value = _keyring().get_password(KEYRING_SERVICE, str(account))
+    return Secret(value) if value else None
+
+
+class _Waiting:
+    """The thread that asked a keyring which has not answered yet, if there is one."""
+
+    thread: threading.Thread | None = None
+
+
+def _with_time_limit(ask_keyring: Callable[[], _T]) -> _T:
+    """Run in a thread of its own, so that a keyring which waits for an unseen prompt never hangs the kernel."""
+    if _Waiting.thread is not None and _Waiting.thread.is_alive():
+        raise _locked(_("it still does not answer"))
+    results: list[_T] = []
+    failures: list[str] = []
+
+    def work() -> None:
+        try:
+            results.append(ask_keyring())
+        except Exception as exc:  # noqa: BLE001 - backends raise anything, also ModuleNotFoundError and D-Bus errors
+            failures.append(str(exc) or type(exc).__name__)
+
+    thread = threading.Thread(target=work, name="docmail-keyring", daemon=True)
+    thread.start()
+    thread.join(KEYRING_SECONDS)
+    if thread.is_alive():
+        _Waiting.thread = thread
+        raise _locked(_("it does not answer"))
+    if failures:
+        raise _locked(failures[0])
+    return results[0]
+
+
+def _locked(reason: str) -> CredentialError:
+    return CredentialError(
+        _("The system's keyring cannot be used: {reason}.").format(reason=reason.rstrip(".")),
+        hint=_("Unlock it, or type the password into docmail.SettingsForm() for this session."),
+        guide="Passwords",
+        field="password",
+    )

@@ -1,0 +1,214 @@
+"""The test email: goes through the connection phase by phase, and names the one that fails and the field to change.
+
+It really sends: some servers refuse a sender or a message only after they have read it.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from docmail import credentials
+from docmail.errors import (
+    CredentialError,
+    DocmailError,
+    Kind,
+    MessageError,
+    SendError,
+    TLSError,
+)
+from docmail.message import Message
+from docmail.settings import HttpServer, Settings
+from docmail.translation import _
+from docmail.transport import Transport, open_transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from docmail.credentials import Secret
+    from docmail.replies import Reply
+
+__all__ = ["Check", "Diagnosis", "diagnose", "send_test"]
+
+TEST_REPLY_SECONDS = 20.0
+"""How long the test waits for the reply after the last byte; nothing of value is in doubt then."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One phase of the connection: whether it went well, what was found, and how long it took (seconds).
+
+    A failed one also says of what `kind` the failure is, what to do (`hint`), which setting to change (`field`), which
+    guide tells more, what the server replied, and the `fingerprint` of a certificate that was not accepted.
+    """
+
+    phase: str
+    ok: bool
+    text: str
+    seconds: float
+    kind: Kind | None = None
+    hint: str = ""
+    field: str | None = None
+    guide: str | None = None
+    reply: Reply | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the test email found: one check per phase, in the order met; the failed one, if any, is the last."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the test email was taken."""
+        return self.failed is None
+
+    @property
+    def failed(self) -> Check | None:
+        """The check that failed, or None."""
+        return next((check for check in self.checks if not check.ok), None)
+
+    def __repr__(self) -> str:
+        failed = self.failed
+        return f"<Diagnosis ok, {len(self.checks)} checks>" if failed is None else f"<Diagnosis failed at {failed.phase}>"
+
+
+def send_test(settings: Settings | None = None, *, to: str | None = None, timeout: float = 20) -> Diagnosis:
+    """Send the test email and say phase by phase what happened.
+
+    It goes from the configured sender to the configured sender (HTTP: to Reply to), or to `to`, through these settings
+    (None: the saved ones), within `timeout` seconds and a little more for the reply. Returns a `Diagnosis`; never
+    raises for what can be wrong with settings, credentials, network or server.
+    """
+    return diagnose(settings, to=to, timeout=timeout)
+
+
+def diagnose(  # noqa: PLR0913
+    settings: Settings | None,
+    *,
+    secret: Secret | None = None,
+    to: str | None = None,
+    timeout: float = 20,
+    on_check: Callable[[Check], None] | None = None,
+    hold: Callable[[Transport], None] | None = None,
+) -> Diagnosis:
+    """Do what `send_test` does; `secret` is a password not stored yet, `on_check` hears of each phase as it ends.
+
+    `hold` gets the transport before it connects, so that another thread can abort it.
+    """
+    return _Examination(on_check).run(settings, secret, to, timeout, hold)
+
+
+class _Examination:
+    def __init__(self, on_check: Callable[[Check], None] | None) -> None:
+        self._on_check = on_check or (lambda _check: None)
+        self._checks: list[Check] = []
+        self._since = time.monotonic()
+
+    def run(
+        self,
+        settings: Settings | None,
+        secret: Secret | None,
+        to: str | None,
+        timeout: float,
+        hold: Callable[[Transport], None] | None,
+    ) -> Diagnosis:
+        transport = None
+        try:
+            settings = settings or Settings.load()
+            settings.check()
+            message = _test_message(settings, to)
+            mail = message.render(settings)
+            self._passed("settings", _("complete"))
+            if secret is None:
+                secret = credentials.get(settings)
+            self._passed("credential", _where(settings, secret))
+            transport = open_transport(
+                settings, secret=secret, timeout=timeout, reply_timeout=TEST_REPLY_SECONDS, observe=self._passed
+            )
+            if hold is not None:
+                hold(transport)
+            transport.open()
+            transport.send(mail)
+        except DocmailError as exc:
+            self._failed(exc)
+        finally:
+            if transport is not None:
+                transport.close()
+        return Diagnosis(tuple(self._checks))
+
+    def _passed(self, phase: str, text: str) -> None:
+        self._add(Check(phase, True, text, self._seconds()))  # noqa: FBT003 - the field is named ok
+
+    def _failed(self, error: DocmailError) -> None:
+        kind, phase, reply = _place(error)
+        self._add(
+            Check(
+                phase,
+                ok=False,
+                text=error.message,
+                seconds=self._seconds(),
+                kind=kind,
+                hint=error.hint,
+                field=error.field,
+                guide=error.guide,
+                reply=reply,
+                fingerprint=error.fingerprint if isinstance(error, TLSError) else None,
+            )
+        )
+
+    def _seconds(self) -> float:
+        now = time.monotonic()
+        seconds, self._since = now - self._since, now
+        return seconds
+
+    def _add(self, check: Check) -> None:
+        # STARTTLS says EHLO twice; one line is enough, unless the second time fails.
+        if any(each.phase == check.phase for each in self._checks):
+            if check.ok:
+                return
+            self._checks = [each for each in self._checks if each.phase != check.phase]
+        self._checks.append(check)
+        self._on_check(check)
+
+
+def _place(error: DocmailError) -> tuple[Kind, str, Reply | None]:
+    """Return the kind, the phase and the reply of a failure."""
+    if isinstance(error, SendError):
+        return error.kind, error.phase, error.reply
+    if isinstance(error, CredentialError):
+        return Kind.AUTH, "credential", None
+    if isinstance(error, MessageError):
+        return Kind.MESSAGE, "settings", None
+    return Kind.CONFIG, "settings", None
+
+
+def _where(settings: Settings, secret: Secret | None) -> str:
+    if secret is None:
+        return _("no sign-in")
+    stored = None
+    with suppress(CredentialError):  # a locked keyring does not matter to a password just typed
+        stored = credentials.where(settings)
+    return {
+        "session": _("password of this session"),
+        "environment": _("password from the environment"),
+        "keyring": _("password from the system's keyring"),
+        None: _("password as typed"),
+    }[stored]
+
+
+def _test_message(settings: Settings, to: str | None) -> Message:
+    address = settings.reply_to[0] if isinstance(settings.server, HttpServer) else settings.address.addr_spec
+    return Message(
+        to=to or address,
+        subject=_("docmail: your email settings work"),
+        body=_(
+            "This is the test email of docmail, sent from the computer {computer} at {time}.\n\n"
+            "That you can read it means that the settings work: documents can be emailed with them.\n"
+        ).format(computer=platform.node() or "–", time=time.strftime("%Y-%m-%d %H:%M %Z")),
+    )

@@ -1,0 +1,262 @@
+"""Holds what is attached to a mail: content, file name and media type, checked before anything leaves.
+
+A `Document` is a snapshot: changing the FPDF object afterwards changes nothing, and a file that changes between
+`Document.of` and the sending is reported instead of sent.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import mimetypes
+import os
+import stat
+import sys
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from docmail.addresses import first_control
+from docmail.errors import DocumentError
+from docmail.translation import _
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Document", "documents_of"]
+
+PDF = "application/pdf"
+
+_MAX_NAME = 255  # octets: the limit of common file systems
+# Where a PDF's first and last marks may stand (readers of PDF accept a few bytes of foreign matter around them).
+_HEAD, _TAIL = 1024, 2048
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document ready to be attached; make one with `Document.of`."""
+
+    name: str
+    media_type: str
+    source: bytes | Path
+    size: int
+    changed: int | None = None
+    """When a file was last changed (nanoseconds), to notice that it is no longer the one that was checked."""
+
+    @classmethod
+    def of(cls, source: Any, name: str | None = None) -> Document:
+        """Return the document for an FPDF object, a `Path` to a file, or the bytes of one.
+
+        The name is the one the recipient sees; by default that of the file, or the title of the PDF. Raises
+        `DocumentError` for anything that is missing, empty, cut off, or cannot be guessed safely.
+        """
+        if isinstance(source, Document):
+            return source if name is None else replace(source, name=_checked_name(name))
+        if isinstance(source, Path):
+            return _from_path(source, name)
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            return _from_bytes(bytes(source), name)
+        if _is_fpdf(source):
+            return _from_fpdf(source, name)
+        raise _not_a_document(source)
+
+    @property
+    def is_pdf(self) -> bool:
+        """Whether it is a PDF."""
+        return self.media_type == PDF
+
+    def open(self) -> BinaryIO:
+        """Return its content as a binary file, from the beginning.
+
+        Raises `DocumentError` if the file has been removed or changed since.
+        """
+        if isinstance(self.source, bytes):
+            return io.BytesIO(self.source)
+        try:
+            file = self.source.open("rb")
+        except OSError as exc:
+            raise _unreadable(self.source, exc) from exc
+        status = os.fstat(file.fileno())
+        if (status.st_size, status.st_mtime_ns) != (self.size, self.changed):
+            file.close()
+            raise DocumentError(
+                _("The file {name} has changed since it was made into a document.").format(name=self.name),
+                hint=_("Run the cell that makes the document again."),
+            )
+        return file
+
+    def read(self) -> bytes:
+        """Return its content."""
+        if isinstance(self.source, bytes):
+            return self.source
+        with self.open() as file:
+            return file.read()
+
+    @cached_property
+    def pages(self) -> int | None:
+        """The number of pages of a PDF; None if it is none, or locked by a password."""
+        if not self.is_pdf:
+            return None
+        import pypdfium2
+
+        with self.open() as file:
+            try:
+                pdf = pypdfium2.PdfDocument(file)
+            except pypdfium2.PdfiumError:
+                return None
+            try:
+                return len(pdf)
+            finally:
+                pdf.close()
+
+    def __repr__(self) -> str:
+        return f"<Document {self.name}, {self.size:,} bytes>"
+
+
+def documents_of(sources: Any) -> tuple[Document, ...]:
+    """Return the documents for one source or an iterable of them."""
+    if isinstance(sources, (list, tuple)):
+        return tuple(Document.of(source) for source in sources)
+    return (Document.of(sources),)
+
+
+def _from_path(path: Path, name: str | None) -> Document:
+    path = path.expanduser()
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise DocumentError(
+                _("{path} is not a file.").format(path=_shown(path)), hint=_("Give the path of a single file.")
+            )
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            file.seek(max(0, status.st_size - _TAIL))
+            tail = file.read(_TAIL)
+    except (OSError, ValueError) as exc:
+        raise _unreadable(path, exc) from exc
+    checked = _checked_name(path.name if name is None else name)
+    return _checked(Document(checked, "", path.absolute(), status.st_size, status.st_mtime_ns), head, tail)
+
+
+def _from_bytes(content: bytes, name: str | None) -> Document:
+    if name is None:
+        if not _begins_pdf(content[:_HEAD]):
+            raise DocumentError(
+                _("These bytes are not a PDF, and have no file name.") if content else _("The document is empty."),
+                hint=_('Name the file: Document.of(data, name="table.csv").'),
+            )
+        name = "document.pdf"
+    return _checked(Document(_checked_name(name), "", content, len(content)), content[:_HEAD], content[-_TAIL:])
+
+
+def _is_fpdf(source: object) -> bool:
+    # Whoever has an FPDF object has imported fpdf; importing it here would cost others 0.3 s.
+    fpdf = sys.modules.get("fpdf")
+    return fpdf is not None and isinstance(source, fpdf.FPDF)
+
+
+def _from_fpdf(pdf: Any, name: str | None) -> Document:
+    if not pdf.pages:
+        raise DocumentError(_("This PDF has no page yet."), hint=_("Call add_page() and write something on it."))
+    # output() closes an FPDF for good; the user may want to go on writing in it.
+    try:
+        content = bytes(copy.deepcopy(pdf).output())
+    except Exception as exc:
+        raise DocumentError(
+            _("fpdf2 cannot finish this PDF: {reason}.").format(reason=str(exc).rstrip(".")),
+            hint=_("Correct what it names; pdf.output() alone shows where it comes from."),
+        ) from exc
+    if name is None:
+        title = str(getattr(pdf, "title", None) or "document")
+        name = "".join("_" if character in '/\\:*?"<>|' or first_control(character) else character for character in title)
+    return _from_bytes(content, name if name.lower().endswith(".pdf") else f"{name}.pdf")
+
+
+def _not_a_document(source: object) -> DocumentError:
+    kind = type(source).__name__
+    if isinstance(source, str):
+        text = source if len(source) <= 80 and source.isprintable() else "report.pdf"  # noqa: PLR2004
+        return DocumentError(
+            _("A text is not a document; docmail does not guess whether it names a file."),
+            hint=_('If it does, write Path("{name}") (from pathlib import Path).').format(name=text.replace('"', "")),
+        )
+    corrections = {
+        "Figure": _('Save it first: figure.savefig("figure.pdf"), then Path("figure.pdf").'),
+        "DataFrame": _('Save it first: df.to_csv("table.csv"), then Path("table.csv").'),
+        "BytesIO": _('Give its content: Document.of(buffer.getvalue(), name="report.pdf").'),
+        "BufferedReader": _('Give its path, Path("report.pdf"), or its content: Document.of(file.read(), name="report.pdf").'),
+    }
+    return DocumentError(
+        _("A {type} cannot be attached.").format(type=kind),
+        hint=corrections.get(kind, _('Give an FPDF object, a Path("report.pdf"), or bytes.')),
+    )
+
+
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise DocumentError(
+            _("A file name must be text, not {type}.").format(type=type(name).__name__),
+            hint=_('Write it in quotes: name="Q3.pdf".'),
+        )
+    name = name.strip()
+    wrong = None
+    if control := first_control(name):
+        wrong = _("contains the invisible character {code}").format(code=control)
+    elif "/" in name or "\\" in name:
+        wrong = _("contains a path separator")
+    elif name in {"", ".", ".."}:
+        wrong = _("is missing")
+    elif len(name.encode()) > _MAX_NAME:
+        wrong = _("is longer than {limit} bytes").format(limit=_MAX_NAME)
+    if wrong:
+        raise DocumentError(
+            _("The document's file name {wrong}.").format(wrong=wrong),
+            hint=_("Give a plain file name, such as name={example}.").format(example='"Q3.pdf"'),
+        )
+    return name
+
+
+def _checked(document: Document, head: bytes, tail: bytes) -> Document:
+    """Return the document with its media type, once its content has been found whole."""
+    if not document.size:
+        raise DocumentError(
+            _("The document {name} is empty.").format(name=document.name), hint=_("Make it again, with content.")
+        )
+    if not document.name.lower().endswith(".pdf"):
+        if not _begins_pdf(head):
+            return replace(document, media_type=_media_type(document.name))
+        if "." not in document.name:
+            document = replace(document, name=f"{document.name}.pdf")
+    if not _begins_pdf(head):
+        raise DocumentError(
+            _("{name} is not a PDF, whatever its name says.").format(name=document.name),
+            hint=_("Check how it was made, or give it the right ending."),
+        )
+    if b"%%EOF" not in tail:
+        raise DocumentError(
+            _("The PDF {name} is cut off: its end is missing.").format(name=document.name), hint=_("Make it again.")
+        )
+    return replace(document, media_type=PDF if document.name.lower().endswith(".pdf") else _media_type(document.name))
+
+
+def _begins_pdf(head: bytes) -> bool:
+    return b"%PDF-" in head
+
+
+def _media_type(name: str) -> str:
+    guessed, encoding = mimetypes.guess_type(name)
+    # "report.tar.gz" is a gzip file for its recipient; compression is no media type (RFC 2045).
+    return guessed if guessed and not encoding else "application/octet-stream"
+
+
+def _shown(path: Path | Iterable[str]) -> str:
+    return "".join("·" if first_control(character) else character for character in str(path))
+
+
+def _unreadable(path: Path, exc: Exception) -> DocumentError:
+    reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+    return DocumentError(
+        _("The file {path} cannot be read: {reason}.").format(path=_shown(path), reason=reason),
+        hint=_("Check the path; it is looked for from {folder}.").format(folder=Path.cwd()),
+    )

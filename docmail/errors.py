@@ -1,0 +1,221 @@
+"""Everything that can go wrong, drawn as a tree: one class for each thing that a caller would do differently.
+
+DocmailError                .hint  .guide  .field
+├── SettingsError           .problems                          open the form
+├── CredentialError         nothing stored, keyring locked     store one
+├── MessageError            nothing left this computer         fix the arguments
+│   ├── AddressError        .address
+│   └── DocumentError       not a PDF, empty, too large
+└── SendError               .reply  .phase  .kind  .refused
+    ├── ConnectError        DNS, TCP, time-out, proxy, cut before the last byte    not sent
+    ├── TLSError            certificate, handshake, no STARTTLS                    not sent
+    ├── AuthenticationError                                    stop the run
+    ├── Refused                                                do not repeat
+    ├── Deferred            .retry_after                       may be repeated
+    └── OutcomeUnknown      lost after the last byte           a person decides
+
+`TREATMENT` is the one table from the kind of a failure to its class and to what the outbox does about it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from docmail.replies import Reply
+
+__all__ = [
+    "AddressError",
+    "AuthenticationError",
+    "ConnectError",
+    "CredentialError",
+    "Deferred",
+    "DocmailError",
+    "DocumentError",
+    "Kind",
+    "MessageError",
+    "OutcomeUnknown",
+    "Problem",
+    "Refused",
+    "SendError",
+    "SettingsError",
+    "TLSError",
+]
+
+
+class DocmailError(Exception):
+    """Any failure of docmail.
+
+    `str()` says what happened and what to do. `hint` is the second part alone, one imperative sentence; `guide` the
+    heading of the guide that tells more (`docmail.presets.guide`); `field` the setting to change, if it is one.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", guide: str | None = None, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.guide = guide
+        self.field = field
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One field of the settings that cannot stay as it is, and why, in a sentence."""
+
+    field: str
+    message: str
+
+
+class SettingsError(DocmailError, ValueError):
+    """The settings are missing, unreadable or not usable; `problems` names the fields."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        problems: Sequence[Problem] = (),
+        hint: str = "",
+        guide: str | None = None,
+        field: str | None = None,
+    ) -> None:
+        field = field or (problems[0].field if problems else None)
+        super().__init__(message, hint=hint, guide=guide, field=field)
+        self.problems = tuple(problems)
+
+
+class CredentialError(DocmailError, LookupError):
+    """No password can be had: nothing is stored, or the keyring is locked."""
+
+
+class MessageError(DocmailError, ValueError):
+    """The message cannot be made as asked; nothing left this computer."""
+
+
+class AddressError(MessageError):
+    """A text that should be an email address is none; `address` is that text."""
+
+    def __init__(self, message: str, *, address: str = "", hint: str = "", field: str | None = None) -> None:
+        super().__init__(message, hint=hint, guide="Addresses", field=field)
+        self.address = address
+
+
+class DocumentError(MessageError):
+    """A document cannot be attached: missing, empty, damaged, or of a kind that docmail does not know."""
+
+
+class Kind(StrEnum):
+    """What sort of failure it is; decides the class and the action, never the reply's code alone."""
+
+    AUTH = "auth"  # who signs in
+    CONFIG = "config"  # another setting
+    TEMPORARY = "temporary"  # repeat later
+    LIMIT = "limit"  # the account's quota: stop the batch (some servers say 5yz)
+    RECIPIENT = "recipient"  # this recipient
+    MESSAGE = "message"  # content or size
+    NETWORK = "network"  # nothing was sent
+    UNKNOWN = "unknown"  # may have been sent
+
+
+class SendError(DocmailError):
+    """The message was not (or perhaps not) taken by the server.
+
+    `reply` holds the server's words, `phase` the step at which it failed (as in `Diagnosis`), `kind` the sort of
+    failure, `refused` the reply for each recipient that was turned away.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: Kind,
+        phase: str = "",
+        reply: Reply | None = None,
+        refused: Mapping[str, Reply] | None = None,
+        **details: Any,
+    ) -> None:
+        super().__init__(message, **details)
+        self.kind = kind
+        self.phase = phase
+        self.reply = reply
+        self.refused = dict(refused or {})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default would call the class without its keywords.
+        return (_rebuild, (type(self), self.message, self.__dict__))
+
+
+def _rebuild(cls: type[SendError], message: str, state: dict[str, Any]) -> SendError:
+    error = cls(message, kind=state["kind"])
+    error.__dict__.update(state)
+    return error
+
+
+class ConnectError(SendError, ConnectionError):
+    """The server was not reached, or the connection broke before the last byte: nothing was sent."""
+
+
+class TLSError(SendError, ConnectionError):
+    """The connection could not be encrypted to the right server: nothing was sent.
+
+    `fingerprint` is the SHA-256 of the certificate that was not accepted, if the server showed one.
+    """
+
+    def __init__(self, message: str, *, fingerprint: str | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.fingerprint = fingerprint
+
+
+class AuthenticationError(SendError):
+    """The server does not let this username and password in."""
+
+
+class Refused(SendError):
+    """The server refuses for good; repeating would not help."""
+
+
+class Deferred(SendError):
+    """The server does not take it now; it may be repeated after `retry_after` seconds (None: not said)."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.retry_after = retry_after
+
+
+class OutcomeUnknown(SendError):
+    """The connection was lost after the last byte: the mail may have arrived, and a person decides."""
+
+
+class Action(StrEnum):
+    """What the outbox does after a failure."""
+
+    DROP = "drop"  # this message is settled, the next one goes on
+    REPEAT = "repeat"  # this message again later, the next one goes on
+    STOP = "stop"  # every message would meet the same: keep them, stop the run
+    ASK = "ask"  # nobody knows whether it was sent: a person decides
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """The exception and the action that belong to a kind."""
+
+    error: type[SendError]
+    action: Action
+
+
+TREATMENT: dict[Kind, Treatment] = {
+    Kind.AUTH: Treatment(AuthenticationError, Action.STOP),
+    Kind.CONFIG: Treatment(Refused, Action.STOP),
+    Kind.TEMPORARY: Treatment(Deferred, Action.REPEAT),
+    Kind.LIMIT: Treatment(Deferred, Action.STOP),
+    Kind.RECIPIENT: Treatment(Refused, Action.DROP),
+    Kind.MESSAGE: Treatment(Refused, Action.DROP),
+    Kind.NETWORK: Treatment(ConnectError, Action.STOP),
+    Kind.UNKNOWN: Treatment(OutcomeUnknown, Action.ASK),
+}

@@ -1,0 +1,527 @@
+"""The files behind the outbox: a SQLite journal, a spool of attachments, and locks that say who is still alive.
+
+Every change is one durable transaction (WAL, synchronous=FULL). Attachments lie beside the journal, once per content,
+under the name of their SHA-256.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import sqlite3
+import tempfile
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from docmail.errors import DocmailError
+from docmail.message import Attachment, Mail
+from docmail.replies import Reply
+from docmail.translation import _
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from docmail.documents import Document
+    from docmail.message import Message
+
+_SCHEMA = 1
+_COPY_BYTES = 1 << 20
+_ORPHAN_SECONDS = 86400.0
+
+_TABLES = """
+CREATE TABLE mail (
+    id          INTEGER PRIMARY KEY,
+    account     TEXT NOT NULL,              -- the sending address: what a key is unique for
+    batch       TEXT NOT NULL DEFAULT '',
+    key         TEXT,
+    current     INTEGER NOT NULL DEFAULT 1, -- 0: sent again on purpose, a later row has the key
+    state       TEXT NOT NULL CHECK (state IN ('queued', 'sending', 'sent', 'refused', 'failed', 'unknown')),
+    single      INTEGER NOT NULL,           -- 1: one attempt, by the process that added it
+    owner       TEXT,                       -- whose lock file tells whether that process lives
+    message_id  TEXT NOT NULL,
+    sender      TEXT NOT NULL,
+    addressed   TEXT NOT NULL,              -- JSON: the addresses in To
+    subject     TEXT NOT NULL,
+    body_sha256 TEXT NOT NULL,
+    head        BLOB,                       -- headers and text; NULL once the content has expired
+    boundary    TEXT NOT NULL,
+    smtputf8    INTEGER NOT NULL,
+    created     REAL NOT NULL,              -- seconds since 1970, UTC
+    sent_at     REAL,
+    reply       TEXT,                       -- JSON: code, enhanced code, words
+    reason      TEXT NOT NULL DEFAULT '',   -- why it is not sent, in a sentence
+    user        TEXT NOT NULL
+);
+CREATE UNIQUE INDEX mail_key ON mail (account, batch, key) WHERE key IS NOT NULL AND current;
+CREATE INDEX mail_state ON mail (state, batch);
+CREATE TABLE recipient (
+    mail        INTEGER NOT NULL REFERENCES mail,
+    position    INTEGER NOT NULL,
+    address     TEXT NOT NULL,
+    role        TEXT NOT NULL CHECK (role IN ('to', 'cc', 'bcc', 'archive')),
+    state       TEXT NOT NULL CHECK (state IN ('queued', 'sending', 'sent', 'refused', 'failed', 'unknown')),
+    reply       TEXT,
+    PRIMARY KEY (mail, position)
+) WITHOUT ROWID;
+CREATE TABLE attachment (
+    mail        INTEGER NOT NULL REFERENCES mail,
+    position    INTEGER NOT NULL,
+    name        TEXT NOT NULL,
+    media_type  TEXT NOT NULL,
+    size        INTEGER NOT NULL,
+    sha256      TEXT NOT NULL,
+    PRIMARY KEY (mail, position)
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """What became of a mail for one recipient."""
+
+    state: str
+    reply: Reply | None
+    role: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One mail in the outbox. `reason` says in a sentence why it was not sent; times are in UTC."""
+
+    id: int
+    key: str | None
+    batch: str | None
+    state: str
+    to: tuple[str, ...]
+    subject: str
+    message_id: str
+    created: datetime
+    sent_at: datetime | None
+    reply: Reply | None
+    user: str
+    sender: str
+    reason: str
+    recipients: dict[str, Recipient]
+    documents: tuple[str, ...]
+    body_sha256: str = field(repr=False)
+    contents: tuple[str, ...] = field(repr=False)
+    """The SHA-256 of each document."""
+
+
+@dataclass(frozen=True)
+class SpoolFile:
+    """An attachment in the spool."""
+
+    path: Path
+
+    def open(self) -> BinaryIO:
+        """Return its content as a binary file."""
+        return self.path.open("rb")
+
+
+class Store:
+    """The journal in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._path = folder / "outbox.sqlite3"
+        self._spool = folder / "spool"
+        self._lock = threading.RLock()
+        with self._translated():
+            self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._path.touch(mode=0o600)
+            self._database = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+            self._database.row_factory = sqlite3.Row
+            self._prepare()
+
+    def close(self) -> None:
+        """Close the files; another Store may be open on them."""
+        self._database.close()
+
+    def _prepare(self) -> None:
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = FULL")
+        self._database.execute("PRAGMA foreign_keys = ON")
+        with self._transaction() as database:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if version > _SCHEMA:
+                raise DocmailError(
+                    _("The outbox in {folder} was written by a newer docmail; it is left as it is.").format(
+                        folder=self.folder
+                    ),
+                    hint=_("Update docmail, or set DOCMAIL_HOME to another folder."),
+                )
+            if version == 0:
+                for statement in _TABLES.split(";"):
+                    database.execute(statement)
+                database.execute(f"PRAGMA user_version = {_SCHEMA}")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as exc:
+            raise DocmailError(
+                _("The outbox in {folder} cannot be used: {reason}.").format(
+                    folder=self.folder, reason=(getattr(exc, "strerror", None) or str(exc)).rstrip(".")
+                ),
+                hint=_("Free the disk or the folder, or set DOCMAIL_HOME to a folder you can write to."),
+            ) from exc
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._translated():
+            # IMMEDIATE: two processes must not both read “queued” and both write “sending”.
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+    # --- adding ---
+
+    def add(
+        self, message: Message, mail: Mail, *, account: str, batch: str | None, single: bool, replaces: int | None
+    ) -> int:
+        """Write a mail and its attachments down and return its number; with `replaces`, that row gives up its key."""
+        owner = Owner.of_this_process(self.folder) if single else None
+        bcc = {address.addr_spec for address in message.bcc}
+        cc = {address.addr_spec for address in message.cc}
+        to = {address.addr_spec for address in message.to}
+        with self._transaction() as database:
+            if replaces is not None:
+                database.execute("UPDATE mail SET current = 0 WHERE id = ?", (replaces,))
+            # Inside the transaction, so that no other process clears the spool between the file and its row.
+            contents = [self._take(document) for document in message.documents]
+            cursor = database.execute(
+                "INSERT INTO mail (account, batch, key, state, single, owner, message_id, sender, addressed, subject,"
+                " body_sha256, head, boundary, smtputf8, created, user)"
+                " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    account,
+                    batch or "",
+                    message.key,
+                    single,
+                    owner,
+                    mail.message_id,
+                    mail.sender,
+                    json.dumps([address.addr_spec for address in message.to]),
+                    message.subject,
+                    body_digest(message),
+                    mail.head,
+                    mail.boundary,
+                    mail.smtputf8,
+                    time.time(),
+                    _user(),
+                ),
+            )
+            number = int(cursor.lastrowid or 0)
+            database.executemany(
+                "INSERT INTO recipient (mail, position, address, role, state) VALUES (?, ?, ?, ?, 'queued')",
+                [
+                    (
+                        number,
+                        position,
+                        address,
+                        "to" if address in to else "cc" if address in cc else "bcc" if address in bcc else "archive",
+                    )
+                    for position, address in enumerate(mail.recipients)
+                ],
+            )
+            database.executemany(
+                "INSERT INTO attachment (mail, position, name, media_type, size, sha256) VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (number, position, document.name, document.media_type, document.size, content)
+                    for position, (document, content) in enumerate(zip(message.documents, contents, strict=True))
+                ],
+            )
+            return number
+
+    def _take(self, document: Document) -> str:
+        """Copy a document into the spool, unless its content is there, and return its SHA-256."""
+        if isinstance(document.source, bytes):
+            content = hashlib.sha256(document.source).hexdigest()
+            if (self._spool / content).exists():
+                return content
+        digest = hashlib.sha256()
+        handle, temporary = tempfile.mkstemp(dir=self._spool, suffix=".new")
+        try:
+            with document.open() as source, os.fdopen(handle, "wb") as target:
+                while piece := source.read(_COPY_BYTES):
+                    digest.update(piece)
+                    target.write(piece)
+                target.flush()
+                os.fsync(target.fileno())
+            Path(temporary).replace(self._spool / digest.hexdigest())
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return digest.hexdigest()
+
+    # --- reading ---
+
+    def rows(self, where: str = "1", parameters: Sequence[Any] = ()) -> list[Row]:
+        """Return the rows that fit a condition, newest last."""
+        with self._lock, self._translated():
+            database = self._database
+            found = database.execute(f"SELECT * FROM mail WHERE {where} ORDER BY id", parameters).fetchall()  # noqa: S608 - conditions are ours
+            recipients = _grouped(
+                database.execute(
+                    f"SELECT * FROM recipient WHERE mail IN (SELECT id FROM mail WHERE {where}) ORDER BY position",  # noqa: S608
+                    parameters,
+                )
+            )
+            attachments = _grouped(
+                database.execute(
+                    f"SELECT * FROM attachment WHERE mail IN (SELECT id FROM mail WHERE {where}) ORDER BY position",  # noqa: S608
+                    parameters,
+                )
+            )
+        return [_row(row, recipients.get(row["id"], []), attachments.get(row["id"], [])) for row in found]
+
+    def with_key(self, account: str, batch: str | None, key: str) -> Row | None:
+        """Return the row that has this key now."""
+        found = self.rows("account = ? AND batch = ? AND key = ? AND current", (account, batch or "", key))
+        return found[0] if found else None
+
+    def count(self) -> dict[str, int]:
+        """Return the number of mails in each state."""
+        with self._lock, self._translated():
+            return dict(self._database.execute("SELECT state, count(*) FROM mail GROUP BY state").fetchall())
+
+    def mail(self, number: int) -> Mail:
+        """Return a mail as it was written down, for the recipients that have not got it yet."""
+        with self._lock, self._translated():
+            row = self._database.execute("SELECT * FROM mail WHERE id = ?", (number,)).fetchone()
+            waiting = self._database.execute(
+                "SELECT address, role FROM recipient WHERE mail = ? AND state IN ('queued', 'sending') ORDER BY position",
+                (number,),
+            ).fetchall()
+            attachments = self._database.execute(
+                "SELECT * FROM attachment WHERE mail = ? ORDER BY position", (number,)
+            ).fetchall()
+        if row["head"] is None:
+            raise DocmailError(
+                _("The content of this mail is no longer kept."), hint=_("Make the document again and send it anew.")
+            )
+        return Mail(
+            message_id=row["message_id"],
+            sender=row["sender"],
+            recipients=tuple(recipient["address"] for recipient in waiting),
+            archive=frozenset(recipient["address"] for recipient in waiting if recipient["role"] == "archive"),
+            head=row["head"],
+            boundary=row["boundary"],
+            smtputf8=bool(row["smtputf8"]),
+            attachments=tuple(
+                Attachment(each["name"], each["media_type"], each["size"], SpoolFile(self._spool / each["sha256"]))
+                for each in attachments
+            ),
+        )
+
+    # --- states ---
+
+    def begin(self, number: int) -> bool:
+        """Commit, durably, that this process is about to send a mail; False if it is no longer waiting."""
+        owner = Owner.of_this_process(self.folder)
+        with self._transaction() as database:
+            changed = database.execute(
+                "UPDATE mail SET state = 'sending', owner = ? WHERE id = ? AND state = 'queued'", (owner, number)
+            ).rowcount
+            database.execute(
+                "UPDATE recipient SET state = 'sending' WHERE mail = ? AND state = 'queued' AND ?", (number, changed)
+            )
+        return bool(changed)
+
+    def settle(
+        self,
+        number: int,
+        state: str,
+        recipients: Mapping[str, tuple[str, Reply | None]],
+        *,
+        reply: Reply | None = None,
+        reason: str = "",
+    ) -> None:
+        """Write down what became of a mail, altogether and for each of these recipients."""
+        with self._transaction() as database:
+            database.execute(
+                "UPDATE mail SET state = ?, owner = NULL, reply = ?, reason = ?,"
+                " sent_at = CASE ? WHEN 'sent' THEN ? ELSE sent_at END WHERE id = ?",
+                (state, _to_json(reply), reason, state, time.time(), number),
+            )
+            database.executemany(
+                "UPDATE recipient SET state = ?, reply = coalesce(?, reply) WHERE mail = ? AND address = ?",
+                [(state, _to_json(reply), number, address) for address, (state, reply) in recipients.items()],
+            )
+
+    def change(self, old: str, new: str, where: str, parameters: Sequence[Any]) -> int:
+        """Move the mails in a state that fit a condition, and their recipients in it, to another state."""
+        with self._transaction() as database:
+            numbers = [
+                row["id"]
+                for row in database.execute(f"SELECT id FROM mail WHERE state = ? AND {where}", (old, *parameters))  # noqa: S608
+            ]
+            for number in numbers:
+                database.execute(
+                    "UPDATE mail SET state = ?, owner = NULL, single = 0, sent_at = CASE ? WHEN 'sent' THEN ? ELSE NULL END"
+                    " WHERE id = ?",
+                    (new, new, time.time(), number),
+                )
+                database.execute(
+                    "UPDATE recipient SET state = ? WHERE mail = ? AND state = ?", (new, number, old)
+                )
+        return len(numbers)
+
+    def recover(self) -> None:
+        """Settle the mails of processes that are gone: begun ones are unknown, single ones not begun have failed."""
+        with self._lock, self._translated():
+            found = self._database.execute("SELECT DISTINCT owner FROM mail WHERE owner IS NOT NULL").fetchall()
+        mine = Owner.token(self.folder)
+        for (owner,) in found:
+            if owner == mine or not Owner.is_gone(self.folder, owner):
+                continue
+            with self._transaction() as database:
+                for old, new, reason in (
+                    ("sending", "unknown", _("The program ended while this mail was being sent; it may have arrived.")),
+                    ("queued", "failed", _("The program ended before this mail was sent.")),
+                ):
+                    database.execute(
+                        "UPDATE recipient SET state = ? WHERE state = ? AND mail IN"
+                        " (SELECT id FROM mail WHERE owner = ? AND state = ?)",
+                        (new, old, owner, old),
+                    )
+                    database.execute(
+                        "UPDATE mail SET state = ?, reason = ?, owner = NULL WHERE owner = ? AND state = ?",
+                        (new, reason, owner, old),
+                    )
+            Owner.forget(self.folder, owner)
+
+    def expire(self, days: float) -> None:
+        """Drop the contents of settled mails older than this; the record itself stays."""
+        with self._transaction() as database:
+            database.execute(
+                "UPDATE mail SET head = NULL WHERE head IS NOT NULL AND created < ?"
+                " AND state IN ('sent', 'refused', 'failed')",
+                (time.time() - days * 86400,),
+            )
+            needed = {
+                row["sha256"]
+                for row in database.execute(
+                    "SELECT DISTINCT sha256 FROM attachment JOIN mail ON mail.id = attachment.mail WHERE head IS NOT NULL"
+                )
+            }
+            for path in self._spool.iterdir():
+                # A young file may belong to a row that is just being written by an older docmail's habits.
+                if path.name not in needed and path.stat().st_mtime < time.time() - _ORPHAN_SECONDS:
+                    path.unlink(missing_ok=True)
+
+
+class Owner:
+    """Which process sends: a lock file that the operating system releases when the process ends, however it ends."""
+
+    _held: dict[tuple[Path, int], tuple[str, Any]] = {}  # noqa: RUF012 - one per process on purpose
+    _guard = threading.Lock()
+
+    @classmethod
+    def token(cls, folder: Path) -> str | None:
+        """Return the name of this process's lock in the folder, if it has one."""
+        # By process number: a forked child is somebody else.
+        held = cls._held.get((folder, os.getpid()))
+        return held[0] if held else None
+
+    @classmethod
+    def of_this_process(cls, folder: Path) -> str:
+        """Return the name of this process's lock in the folder, held from the first call until the process ends."""
+        from filelock import FileLock
+
+        with cls._guard:
+            if existing := cls.token(folder):
+                return existing
+            token = uuid.uuid4().hex
+            path = cls._path(folder, token)
+            path.parent.mkdir(exist_ok=True, mode=0o700)
+            lock = FileLock(path, thread_local=False)
+            lock.acquire(timeout=0)
+            cls._held[folder, os.getpid()] = token, lock
+            return token
+
+    @classmethod
+    def is_gone(cls, folder: Path, token: str) -> bool:
+        """Say whether the process that held this lock has ended."""
+        from filelock import FileLock, Timeout
+
+        path = cls._path(folder, token)
+        if not path.exists():
+            return True
+        try:
+            with FileLock(path, timeout=0, thread_local=False):
+                return True
+        except Timeout:
+            return False
+
+    @classmethod
+    def forget(cls, folder: Path, token: str) -> None:
+        """Remove the lock file of a process that has ended."""
+        cls._path(folder, token).unlink(missing_ok=True)
+
+    @staticmethod
+    def _path(folder: Path, token: str) -> Path:
+        return folder / "owners" / f"{token}.lock"
+
+
+def body_digest(message: Message) -> str:
+    """Return the SHA-256 of a message's text, to compare it after the text itself has expired."""
+    return hashlib.sha256(message.body.encode()).hexdigest()
+
+
+def _grouped(rows: sqlite3.Cursor) -> dict[int, list[sqlite3.Row]]:
+    grouped: dict[int, list[sqlite3.Row]] = {}
+    for row in rows:
+        grouped.setdefault(row["mail"], []).append(row)
+    return grouped
+
+
+def _row(row: sqlite3.Row, recipients: list[sqlite3.Row], attachments: list[sqlite3.Row]) -> Row:
+    return Row(
+        id=row["id"],
+        key=row["key"],
+        batch=row["batch"] or None,
+        state=row["state"],
+        to=tuple(json.loads(row["addressed"])),
+        subject=row["subject"],
+        message_id=row["message_id"],
+        created=datetime.fromtimestamp(row["created"], UTC),
+        sent_at=None if row["sent_at"] is None else datetime.fromtimestamp(row["sent_at"], UTC),
+        reply=_from_json(row["reply"]),
+        user=row["user"],
+        sender=row["sender"],
+        reason=row["reason"],
+        recipients={each["address"]: Recipient(each["state"], _from_json(each["reply"]), each["role"]) for each in recipients},
+        documents=tuple(each["name"] for each in attachments),
+        body_sha256=row["body_sha256"],
+        contents=tuple(each["sha256"] for each in attachments),
+    )
+
+
+def _to_json(reply: Reply | None) -> str | None:
+    return None if reply is None else json.dumps([reply.code, reply.enhanced, reply.text])
+
+
+def _from_json(text: str | None) -> Reply | None:
+    return None if text is None else Reply(*json.loads(text))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""  # a container may run under a number without a name

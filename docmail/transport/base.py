@@ -1,0 +1,88 @@
+"""What every way of sending has in common: three methods, a result, and one deadline.
+
+A transport is opened once, sends any number of mails one after the other, and is closed. It never repeats anything.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from docmail.replies import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    from docmail.message import Mail
+
+__all__ = ["Deadline", "Observer", "Progress", "Reply", "SendResult", "Transport"]
+
+Observer = "Callable[[str, str], None]"
+"""Hears of each phase that was passed: its name (as in `Diagnosis`) and what was found, in a sentence."""
+
+Progress = "Callable[[int, int], None]"
+"""Hears how many bytes of the mail are on their way, of how many."""
+
+REPLY_SECONDS = 600.0
+"""RFC 5321 4.5.3.2.6: how long the reply after the last byte may take, or we create doubts of our own."""
+
+
+@dataclass(frozen=True)
+class SendResult:
+    """What became of one mail that the server took.
+
+    `accepted` are the recipients it will deliver to, `refused` the others with its reply. `repeated` says that nothing
+    was sent now, because the mail with this key had been sent before; `note` is a sentence about such a repetition.
+    """
+
+    message_id: str
+    accepted: tuple[str, ...]
+    refused: dict[str, Reply] = field(default_factory=dict)
+    reply: Reply | None = None
+    repeated: bool = False
+    note: str = ""
+
+
+class Transport(Protocol):
+    """One connection through which mail is sent.
+
+    `in_doubt` is true from just before the last byte of a mail until it is known that the mail was not taken, or until
+    the next one begins: whoever is interrupted in between must not take the mail for unsent.
+    """
+
+    in_doubt: bool
+
+    def open(self) -> None:
+        """Connect, encrypt and sign in; raise a `SendError` with the phase that failed."""
+
+    def send(self, mail: Mail, progress: Callable[[int, int], None] | None = None) -> SendResult:
+        """Hand one mail over; raise a `SendError` if no recipient gets it, `OutcomeUnknown` if nobody knows."""
+
+    def close(self) -> None:
+        """Say good-bye; never raises, never changes the verdict on what was sent."""
+
+    def abort(self) -> None:
+        """Break off from another thread: whatever is waiting fails at once."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
+
+
+class Deadline:
+    """One moment by which a whole operation must be over, however slowly each byte of it comes."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Return the seconds left; raises `TimeoutError` when there are none."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left

@@ -1,0 +1,179 @@
+"""The password input and the action buttons: one click sends one message, with all values and the password.
+
+Why they are not ordinary widgets stands at the top of `controls.js`. On this side the password is a `Secret` before
+anything else happens, and is handed on as such; no trait, no state and no repr ever holds it.
+"""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Timer
+from typing import TYPE_CHECKING, Any, Literal
+
+import anywidget
+import traitlets
+from ipywidgets import widget_serialization
+
+from docmail.credentials import Secret
+from docmail.translation import _
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ipywidgets import Widget
+
+    Handler = Callable[[str, dict[str, Any], Secret | None], None]
+
+_HERE = Path(__file__).parent
+SILENCE_SECONDS = 5.0
+"""After this time a front end that has not said "ready" is taken to lack the widgets' JavaScript."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A state of the form that holds while a field `is` a value, or `lacks` a text; rows are shown by states."""
+
+    state: str
+    field: str
+    test: Literal["is", "lacks"]
+    value: Any
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Say whether it holds for these values, as `controls.js` does for what is on the screen."""
+        found = values[self.field]
+        return bool(found == self.value) if self.test == "is" else str(self.value) not in str(found)
+
+
+class Controls(anywidget.AnyWidget):
+    """One of the two parts; see `Password` and `Actions`."""
+
+    _esm = _HERE / "controls.js"
+    _css = _HERE / "controls.css"
+
+    part = traitlets.Unicode().tag(sync=True)
+    words = traitlets.Dict().tag(sync=True)
+
+
+class Password(Controls):
+    """An input for a password with a Show button; what is typed there travels with a click on `Actions` only."""
+
+    label = traitlets.Unicode().tag(sync=True)
+    placeholder = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self) -> None:
+        super().__init__(
+            part="password",
+            label=_("Password"),
+            words={
+                "show": _("Show"),
+                "hide": _("Hide"),
+                "show_password": _("Show password"),
+                "hide_password": _("Hide password"),
+            },
+        )
+
+    def clear(self) -> None:
+        """Empty the input in every view."""
+        self.send({"clear": True})
+
+
+class Actions(Controls):
+    """The buttons of a form. A press calls `handle(action, values, secret)` with the values as they stand on screen.
+
+    `fields` are the form's widgets by name, `rules` what is shown when. `handle` must not raise.
+    """
+
+    fields = traitlets.Dict().tag(sync=True, **widget_serialization)
+    rules = traitlets.List().tag(sync=True)
+    follow = traitlets.Dict().tag(sync=True)
+    with_password = traitlets.Bool().tag(sync=True)
+    actions = traitlets.List().tag(sync=True)
+    primary = traitlets.Unicode().tag(sync=True)
+    busy = traitlets.Bool().tag(sync=True)
+    stoppable = traitlets.Bool(default_value=True).tag(sync=True)
+    progress = traitlets.Float(-1.0).tag(sync=True)
+
+    def __init__(  # noqa: PLR0913
+        self,
+        actions: Sequence[tuple[str, str]],
+        handle: Handler,
+        *,
+        fields: Mapping[str, Widget] | None = None,
+        rules: Sequence[Rule] = (),
+        follow: Mapping[str, Any] | None = None,
+        with_password: bool = False,
+        primary: str = "",
+    ) -> None:
+        fields = dict(fields or {})
+        super().__init__(
+            part="actions",
+            fields=fields,
+            rules=[
+                {"state": rule.state, "field": rule.field, "test": rule.test, "value": _index(fields[rule.field], rule.value)}
+                for rule in rules
+            ],
+            follow=dict(follow or {}),
+            with_password=with_password,
+            actions=[list(action) for action in actions],
+            primary=primary,
+            words={
+                "stop": _("Stop"),
+                "silent": _("The kernel does not answer. If it was restarted, run this cell again."),
+            },
+        )
+        self._handle = handle
+        # The language chosen when the form was made holds for all that it says later, in whatever thread.
+        self._context = copy_context()
+        self.ready = False
+        self.on_ready: Callable[[], None] = lambda: None
+        self.on_msg(self._received)
+
+    def _received(self, _widget: Widget, content: dict[str, Any], buffers: Sequence[Any]) -> None:
+        # The password comes as a binary buffer, of which a traceback or log shows an address only; it is in no local
+        # variable here, and decoding with "replace" cannot raise.
+        secret = Secret(bytes(buffers[0]).decode("utf-8", "replace")) if buffers else None
+        if content.get("ready"):
+            self.ready = True
+            self.on_ready()
+        elif action := content.get("action"):
+            self.send({"answered": True})
+            self._context.copy().run(self._handle, str(action), self._values(content.get("values") or {}), secret)
+
+    def _values(self, sent: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values on the screen, by name; selections by what is chosen, not by its index."""
+        return {
+            name: _chosen(widget, sent[name]) if name in sent else widget.value for name, widget in self.fields.items()
+        }
+
+    def current(self) -> dict[str, Any]:
+        """Return the values as the kernel knows them."""
+        return self._values({})
+
+    def expect(self, silent: Callable[[], None]) -> None:
+        """Call `silent` if no front end shows these buttons within a few seconds."""
+
+        def look() -> None:
+            if not self.ready:
+                silent()
+
+        timer = Timer(SILENCE_SECONDS, self._context.copy().run, (look,))
+        timer.daemon = True
+        timer.start()
+
+    def mark(self, invalid: Sequence[str], *, focus: bool = True) -> None:
+        """Tell assistive technology which fields are wrong, and bring the first into view."""
+        self.send({"invalid": list(invalid), **({"focus": invalid[0]} if invalid and focus else {})})
+
+    def download(self, name: str, media_type: str, content: bytes) -> None:
+        """Let the browser in which the button was pressed save a file."""
+        self.send({"download": name, "type": media_type}, buffers=[content])
+
+
+def _index(widget: Widget, value: Any) -> Any:
+    return list(widget._options_values).index(value) if hasattr(widget, "_options_values") else value  # noqa: SLF001
+
+
+def _chosen(widget: Widget, sent: Any) -> Any:
+    return widget._options_values[sent] if hasattr(widget, "_options_values") else sent  # noqa: SLF001

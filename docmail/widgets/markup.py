@@ -1,0 +1,150 @@
+"""The pieces of HTML that docmail's forms consist of; whatever comes from outside is escaped here."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from docmail import presets
+from docmail.errors import DocmailError
+from docmail.translation import _
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from docmail.diagnosis import Check
+    from docmail.replies import Reply
+
+
+def problem(text: str) -> str:
+    """Return what is wrong with a field: never by colour alone."""
+    return f'<span class="dm-problem"><span aria-hidden="true">✗</span> {escape(text)}</span>'
+
+
+def box(kind: str, *parts: str) -> str:
+    """Return a framed message; the kind is "good", "bad" or "mind"."""
+    return f'<div class="dm-box dm-{kind}">{"".join(parts)}</div>'
+
+
+def paragraph(text: str) -> str:
+    """Return a text as a paragraph."""
+    return f"<p>{escape(text)}</p>"
+
+
+def good(text: str) -> str:
+    """Return a sentence that reports success."""
+    return f'<p><span class="dm-ok" aria-hidden="true">✓</span> {escape(text)}</p>'
+
+
+def bad(text: str) -> str:
+    """Return a sentence that reports a failure."""
+    return f'<p><span class="dm-problem" aria-hidden="true">✗</span> <b>{escape(text)}</b></p>'
+
+
+def folded(summary: str, content: str) -> str:
+    """Return HTML that opens on demand."""
+    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
+
+
+def said(reply: Reply | None) -> str:
+    """Return the server's own words, folded; nothing if it said none."""
+    if reply is None:
+        return ""
+    return folded(_("What the server said"), f'<div class="dm-said">{escape(str(reply))}</div>')
+
+
+def guide(heading: str | None) -> str:
+    """Return the guide's section under this heading, folded; nothing if there is none."""
+    if not heading:
+        return ""
+    try:
+        section = presets.guide(heading)
+    except DocmailError:
+        return ""
+    summary = _("Show me how: {title}").format(title=section.title)
+    return folded(summary, f'<div class="dm-guide">{_markdown()(section.markdown)}</div>')
+
+
+def failure(exc: BaseException) -> str:
+    """Return an exception as a person should meet it: what happened, what to do, what the server said, the guide."""
+    if isinstance(exc, DocmailError):
+        # Its sentence often ends with the server's words, which stand folded below it.
+        reply = getattr(exc, "reply", None)
+        sentence = exc.message.split(_("It said: {reply}.").split("{")[0])[0].strip() if reply else exc.message
+        return box("bad", bad(sentence), paragraph(exc.hint) if exc.hint else "", said(reply), guide(exc.guide))
+    return box(
+        "bad",
+        bad(_("docmail failed in a way that nobody foresaw.")),
+        paragraph(_("Please report it with these words: {error}").format(error=f"{type(exc).__name__}: {exc}")),
+    )
+
+
+def checks(passed: Iterable[Check]) -> str:
+    """Return the steps of a test, one line each: sign, what, details, time."""
+    cells = []
+    for check in passed:
+        sign, style = ("✓", "dm-ok") if check.ok else ("✗", "dm-problem")
+        word = _("passed") if check.ok else _("failed")
+        cells.append(
+            f'<span class="{style}" role="img" aria-label="{escape(word)}">{sign}</span>'
+            f"<span>{escape(phase(check.phase))}</span>"
+            f"<span>{escape(check.text) if check.ok else ''}</span>"
+            f'<span class="dm-time">{escape(seconds(check.seconds))}</span>'
+        )
+    return f'<div class="dm-checks">{"".join(cells)}</div>'
+
+
+def phase(name: str) -> str:
+    """Return what a phase of a test is called in the form."""
+    names: dict[str, Callable[[], str]] = {
+        "settings": lambda: _("settings"),
+        "credential": lambda: _("password"),
+        "dns": lambda: _("server's name"),
+        "connect": lambda: _("connection"),
+        "tls": lambda: _("encryption"),
+        "greeting": lambda: _("greeting"),
+        "ehlo": lambda: _("what it offers"),
+        "auth": lambda: _("sign-in"),
+        "mail": lambda: _("sender"),
+        "rcpt": lambda: _("recipient"),
+        "data": lambda: _("message"),
+        "request": lambda: _("request"),
+        "reply": lambda: _("answer"),
+    }
+    return names[name]() if name in names else name
+
+
+def seconds(value: float) -> str:
+    """Return a duration in the unit that suits it."""
+    if value < 0.95:  # noqa: PLR2004 - "950 ms" is read more slowly than "1.0 s"
+        return _("{number} ms").format(number=round(value * 1000))
+    return _("{number} s").format(number=f"{value:.1f}")
+
+
+def size(octets: int) -> str:
+    """Return a file's size as people say it."""
+    if octets < 1000:  # noqa: PLR2004
+        return _("{number} bytes").format(number=octets)
+    if octets < 999_500:  # noqa: PLR2004
+        return _("{number} kB").format(number=round(octets / 1000))
+    return _("{number} MB").format(number=f"{octets / 1e6:.1f}")
+
+
+def without_addresses(text: str) -> str:
+    """Return a text for what is stored in a notebook: people hand notebooks on, with what stands in them."""
+    return re.sub(r"[^\s<>(),;:\"'“”]+@[^\s<>(),;:\"'“”]+", "…@…", text)
+
+
+@cache
+def _markdown() -> Callable[[str], Any]:
+    import mistune
+
+    class NewTab(mistune.HTMLRenderer):
+        """A link followed in the same tab would close the notebook."""
+
+        def link(self, text: str, url: str, title: str | None = None) -> str:
+            return super().link(text, url, title).replace("<a ", '<a target="_blank" rel="noopener noreferrer" ', 1)
+
+    return mistune.create_markdown(renderer=NewTab(escape=True), plugins=["table", "url"])

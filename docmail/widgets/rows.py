@@ -1,0 +1,74 @@
+"""One row of a form: label, field, and beside it the help or what is wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import ipywidgets
+
+from docmail.widgets import markup
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Row(ipywidgets.HBox):  # type: ignore[misc]  # ipywidgets is not typed
+    """A field that can show its own problem; `when` names the form's states in which it is shown."""
+
+    def __init__(
+        self, name: str, control: ipywidgets.Widget, *, help: str = "", when: Sequence[str] = (), style: str = ""  # noqa: A002
+    ) -> None:
+        self.name = name
+        self.control = control
+        self._help = help
+        self._note = ipywidgets.HTML(help)
+        self._note.add_class("dm-note")
+        super().__init__([control, self._note])
+        for css_class in ("dm-row", f"dm-field-{name}", *(f"dm-if-{state}" for state in when), *style.split()):
+            self.add_class(css_class)
+
+    @property
+    def help(self) -> str:
+        """The help beside the field, in HTML."""
+        return self._help
+
+    @help.setter
+    def help(self, text: str) -> None:
+        self._help = text
+        if not self.wrong:
+            self._note.value = text
+
+    @property
+    def wrong(self) -> bool:
+        """Whether it shows a problem."""
+        return "dm-invalid" in self._dom_classes
+
+    @property
+    def note(self) -> str:
+        """What stands beside the field, in HTML."""
+        return str(self._note.value)
+
+    def show_problem(self, message: str) -> None:
+        """Say beside the field what is wrong with it."""
+        self._note.value = markup.problem(message)
+        self.add_class("dm-invalid")
+
+    def clear_problem(self) -> None:
+        """Show the help again."""
+        self.remove_class("dm-invalid")
+        self._note.value = self._help
+
+
+def text(label: str, value: str = "", *, placeholder: str = "") -> ipywidgets.Text:
+    """Return a text field."""
+    return ipywidgets.Text(value=value, description=label, placeholder=placeholder)
+
+
+def choice(label: str, options: Sequence[tuple[str, object]], value: object) -> ipywidgets.ToggleButtons:
+    """Return buttons of which one is chosen."""
+    return ipywidgets.ToggleButtons(options=options, value=value, description=label)
+
+
+def box(label: str) -> ipywidgets.Checkbox:
+    """Return a check box with its sentence."""
+    return ipywidgets.Checkbox(value=False, description=label, indent=False)

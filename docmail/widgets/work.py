@@ -1,0 +1,74 @@
+"""Runs what a button started in a thread of its own: one thing at a time, stoppable, its failure shown and not lost."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from contextvars import copy_context
+from threading import Lock, Thread
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from docmail.transport import Transport
+    from docmail.widgets.controls import Actions
+
+
+class Work:
+    """The one thing that a form is doing, if it does anything.
+
+    `failed` shows an exception in the form: ipywidgets would write it into a log that nobody reads.
+    """
+
+    def __init__(self, actions: Actions, failed: Callable[[Exception], None]) -> None:
+        self._actions = actions
+        self._failed = failed
+        self._context = copy_context()  # so that the form's language holds in its threads
+        self._running = Lock()
+        self._transport: Transport | None = None
+        self.stopped = False
+
+    def start(self, do: Callable[[], object]) -> bool:
+        """Do it in a thread and return at once; False, and nothing else, while something else is being done."""
+        if not self._running.acquire(blocking=False):
+            return False
+        Thread(target=self._context.copy().run, args=(self._do, do), name="docmail-form", daemon=True).start()
+        return True
+
+    def run(self, do: Callable[[], object]) -> bool:
+        """Do it here and now; False, and nothing else, while something else is being done."""
+        if not self._running.acquire(blocking=False):
+            return False
+        self._context.copy().run(self._do, do)
+        return True
+
+    def _do(self, do: Callable[[], object]) -> None:
+        self.stopped = False
+        self._transport = None
+        actions = self._actions
+        try:
+            actions.progress, actions.stoppable, actions.busy = -1.0, True, True
+            do()
+        except Exception as exc:  # noqa: BLE001 - a form that dies silently leaves its user with a dead button
+            self._failed(exc)
+        finally:
+            self._transport = None
+            actions.busy = False
+            self._running.release()
+            actions.send({"finished": True})
+
+    def hold(self, transport: Transport) -> None:
+        """Take the connection that Stop will break."""
+        self._transport = transport
+        if self.stopped:
+            transport.abort()
+
+    def stop(self) -> None:
+        """Break off, unless the last byte has gone: from there on stopping would only hide what happened."""
+        transport = self._transport
+        if transport is not None and transport.in_doubt:
+            return
+        self.stopped = True
+        if transport is not None:
+            with suppress(OSError):
+                transport.abort()
