@@ -43,7 +43,8 @@ class Reply:
 def clean(text: str, secret: Secret | None = None) -> str:
     """Return a server's words as one line without tags, control characters or the password, at most 2,000 long."""
     text = re.sub(r"(?is)<(script|style)\b.*?(</\1\s*>|$)", " ", text)
-    text = html.unescape(re.sub(r"(?s)<(!--.*?(-->|$)|/?[a-zA-Z][^<>]{0,500}>)", " ", text))
+    # A tag's name ends at a blank, a slash or the bracket: <cfo@example.com> and <https://...> are no tags.
+    text = html.unescape(re.sub(r"(?s)<!(--.*?(-->|$)|[^<>]{0,200}>)|</?[a-zA-Z][a-zA-Z0-9]*(\s[^<>]{0,500}|/)?>", " ", text))
     text = re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)", "", text)
     text = "".join(character if character.isprintable() else " " for character in text)
     text = redact(text, secret)
@@ -305,14 +306,18 @@ def _general(reply: Reply, phase: str) -> Cause:
     )
 
 
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
 def refusal(reply: Reply, phase: str, host: str, refused: Mapping[str, Reply] | None = None) -> SendError:
     """Return the exception for a negative reply, with the server's own words in its sentence."""
     found = cause(reply, phase, host)
     if refused:
-        addresses = ", ".join(refused)
-        message = _("{what} {addresses} — it said: {reply}.").format(what=found.message, addresses=addresses, reply=reply)
+        what = f"{found.message.rstrip('.')}: {', '.join(refused)}."
     else:
-        message = _("{what} It said: {reply}.").format(what=found.message, reply=reply)
+        what = found.message
+    message = _("{what} It said: {reply}").format(what=what, reply=_sentence(str(reply)))
     return TREATMENT[found.kind].error(
         message,
         kind=found.kind,

@@ -160,7 +160,7 @@ class Store:
                     hint=_("Update docmail, or set DOCMAIL_HOME to another folder."),
                 )
             if version == 0:
-                for statement in _TABLES.split(";"):
+                for statement in _TABLES.split(";\n"):
                     database.execute(statement)
                 database.execute(f"PRAGMA user_version = {_SCHEMA}")
 

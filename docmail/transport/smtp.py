@@ -498,7 +498,18 @@ class SmtpTransport:
             return failure
         if self._connection.aborted:
             return stopped(phase)
-        if isinstance(failure, TimeoutError):
+        field: str | None = "port" if phase in {"greeting", "ehlo", "tls"} else None
+        if phase == "greeting" and isinstance(failure, (TimeoutError, ServerClosed)):
+            # The most common reason by far: both sides wait for the other to begin.
+            message = _("{host} is there, but does not greet on port {port}; nothing was sent.").format(
+                host=self._host, port=self._server.port
+            )
+            if self._server.effective_security is Security.TLS:
+                hint = _("Check the server's name and the port; try again in a few minutes.")
+            else:
+                hint = _("This port probably expects TLS from the first byte: choose TLS, or port 587.")
+                field = "security"
+        elif isinstance(failure, TimeoutError):
             message = _("{host} stopped answering; nothing was sent.").format(host=self._host)
             hint = _("Try again; if it happens again, check the port, and ask whether a firewall interferes.")
         elif isinstance(failure, ServerClosed):
@@ -509,7 +520,6 @@ class SmtpTransport:
                 host=self._host, reason=failure.strerror or type(failure).__name__
             )
             hint = _("Check your network connection and try again.")
-        field = "port" if phase in {"greeting", "ehlo", "tls"} else None
         return ConnectError(message, kind=Kind.NETWORK, phase=phase, hint=hint, field=field, guide="Ports")
 
 

@@ -70,15 +70,22 @@ def guide(heading: str | None) -> str:
 def failure(exc: BaseException) -> str:
     """Return an exception as a person should meet it: what happened, what to do, what the server said, the guide."""
     if isinstance(exc, DocmailError):
-        # Its sentence often ends with the server's words, which stand folded below it.
         reply = getattr(exc, "reply", None)
-        sentence = exc.message.split(_("It said: {reply}.").split("{")[0])[0].strip() if reply else exc.message
+        sentence = without_reply(exc.message, reply)
         return box("bad", bad(sentence), paragraph(exc.hint) if exc.hint else "", said(reply), guide(exc.guide))
     return box(
         "bad",
         bad(_("docmail failed in a way that nobody foresaw.")),
         paragraph(_("Please report it with these words: {error}").format(error=f"{type(exc).__name__}: {exc}")),
     )
+
+
+def without_reply(sentence: str, reply: Reply | None) -> str:
+    """Return an error's sentence without the server's words at its end, which stand folded below it."""
+    if reply is None:
+        return sentence
+    found = re.fullmatch(rf"(?s)(.+?[.:!?])\s[^.]*{re.escape(str(reply))}\.?", sentence)
+    return found[1] if found else sentence
 
 
 def checks(passed: Iterable[Check]) -> str:

@@ -151,7 +151,7 @@ class RealMailServer:
                 mail.unlink()
 
     def _on_its_way(self) -> bool:
-        queue = self._folder / "postfix" / "queue"
+        queue = self._folder / "queue"
         return any(any(files) for name in ("incoming", "active") for _, _, files in os.walk(queue / name))
 
     def _maildir(self, user: str) -> Path:
@@ -200,7 +200,7 @@ class RealMailServer:
         # Tests that are killed cannot clean up, but their end of this pipe closes. (prctl's PR_SET_PDEATHSIG is no
         # help: the kernel forgets it when a process changes its user, as Postfix does.)
         groups = [f"-{process.pid}" for process in self._processes]
-        script = 'read -r _; folder=$1; shift; kill -TERM -- "$@"; sleep 1; kill -KILL -- "$@"; rm -rf "$folder"'
+        script = 'read -r _; folder=$1; shift; kill -s TERM -- "$@"; sleep 1; kill -s KILL -- "$@"; rm -rf "$folder"'
         self._undertaker = subprocess.Popen(
             ["sh", "-c", script, "sh", str(self._folder), *groups],
             stdin=subprocess.PIPE,
@@ -228,10 +228,10 @@ class RealMailServer:
         (self._folder / "certificates").mkdir()
         certificate = Certificates(self._folder / "certificates").good()
         self.ports = Ports(*_free_ports(3))
-        for folder in ("mail", "dovecot", "postfix", "postfix/queue", "postfix/data"):
+        for folder in ("mail", "dovecot", "postfix", "queue", "data"):
             (self._folder / folder).mkdir()
         os.chown(self._folder / "mail", _MAILBOX_ID, _MAILBOX_ID)
-        shutil.chown(self._folder / "postfix" / "data", _POSTFIX_USER)
+        shutil.chown(self._folder / "data", _POSTFIX_USER)
         for user in USERS:
             for folder in (self._maildir(user), *(self._maildir(user) / name for name in ("cur", "new", "tmp"))):
                 folder.mkdir()
@@ -299,7 +299,7 @@ userdb {{
   args = uid=nobody gid=nogroup home={folder}/mail/%u
 }}
 service auth {{
-  unix_listener {folder}/dovecot/auth-postfix {{
+  unix_listener auth-postfix {{
     mode = 0666
   }}
 }}
@@ -307,8 +307,8 @@ service auth {{
 
 _MAIN_CF: Final = """\
 compatibility_level = 3.6
-queue_directory = {folder}/postfix/queue
-data_directory = {folder}/postfix/data
+queue_directory = {folder}/queue
+data_directory = {folder}/data
 mail_owner = {user}
 setgid_group = postdrop
 maillog_file = {folder}/postfix.log

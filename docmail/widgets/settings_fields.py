@@ -1,0 +1,320 @@
+"""The fields of the settings form: which there are, when they are shown, and how they become `Settings` and back."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from docmail import presets
+from docmail.addresses import Address, parse_address, trimmed
+from docmail.errors import AddressError, Problem
+from docmail.settings import HttpServer, Security, Settings, SmtpServer
+from docmail.translation import _
+from docmail.widgets.controls import Password, Rule
+from docmail.widgets.rows import Row, box, choice, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from docmail.home import Home
+
+PORTS = ("587", "465", "25")
+OTHER = "other"
+
+RULES = (
+    Rule("smtp", "protocol", "is", "smtp"),
+    Rule("http", "protocol", "is", "http"),
+    Rule("other-port", "port", "is", OTHER),
+    Rule("tls", "security", "is", Security.TLS),
+    Rule("starttls", "security", "is", Security.STARTTLS),
+    Rule("plain", "security", "is", Security.NONE),
+    Rule("asks-address", "username", "lacks", "@"),
+    Rule("copies", "copies", "is", True),
+    Rule("replies", "replies", "is", True),
+    Rule("self-signed", "self_signed", "is", True),
+)
+
+FOLLOW = {"ports": [*PORTS], "tls": 1, "starttls": 0}
+"""For `controls.js`: the ports of the choice, in its order, and the places of the two securities in theirs."""
+
+
+def rows(profile: str) -> list[Row]:
+    """Return the rows of the form in their order; those that stand under Advanced last."""
+    securities = [(_("STARTTLS"), Security.STARTTLS), (_("TLS"), Security.TLS), (_("none"), Security.NONE)]
+    ports = [*((port, port) for port in PORTS), (_("other…"), OTHER)]
+    smtp, http = ("smtp",), ("http",)
+    return [
+        Row("protocol", choice(_("Protocol"), [("SMTP", "smtp"), ("HTTP", "http")], "smtp")),
+        Row(
+            "url",
+            text(_("HTTP server"), placeholder="mail.example.com"),
+            help=escape(_("https:// is assumed")),
+            when=http,
+        ),
+        Row(
+            "http_reply_to",
+            text(_("Reply to"), placeholder="office@example.com"),
+            help=escape(_("where answers go; the test email goes there as well")),
+            when=http,
+        ),
+        Row(
+            "host",
+            text(_("SMTP server"), placeholder="smtp.example.com"),
+            help=escape(_("as your provider names it")),
+            when=smtp,
+        ),
+        Row(
+            "port",
+            choice(_("Port"), ports, PORTS[0]),
+            help=escape(_("587 or 465, as your provider says; 25 is blocked by most networks")),
+            when=smtp,
+        ),
+        Row("port_number", text(_("Port number"), placeholder="2525"), when=("smtp", "other-port")),
+        Row("security", choice(_("Security"), securities, Security.STARTTLS), help=_security_help(), when=smtp),
+        Row("username", text(_("Username")), help=escape(_("often your email address; empty: no sign-in")), when=smtp),
+        Row(
+            "email_address",
+            text(_("Email address"), placeholder="accounts@example.com"),
+            help=escape(_("the address you send from")),
+            when=("smtp", "asks-address"),
+        ),
+        Row("password", Password(), when=smtp),
+        Row("sender", text(_("Sender's name")), help=escape(_("what recipients see before the address"))),
+        Row("copies", box(_("Send a copy of every email to this address")), style="dm-check"),
+        Row("copy_to", text(_("Copy to"), placeholder="archive@example.com"), when=("copies",)),
+        Row(
+            "replies",
+            box(_("Receive email replies at a different address than you send from")),
+            when=smtp,
+            style="dm-check",
+        ),
+        Row(
+            "reply_to",
+            text(_("Replies to"), placeholder="office@example.com"),
+            help=escape(_("several addresses: with commas between them")),
+            when=("smtp", "replies"),
+        ),
+        Row("self_signed", box(_("Allow self-signed certificates")), help=self_signed_help(""), when=smtp, style="dm-check"),
+        Row(
+            "fingerprint",
+            text(_("Trusted certificate"), placeholder=_("filled in after the test")),
+            help=escape(_("the SHA-256 fingerprint: the test shows it and asks you")),
+            when=("smtp", "self-signed"),
+        ),
+        Row(
+            "ca_file",
+            text(_("CA file"), placeholder="/etc/ssl/company-ca.pem"),
+            help=escape(_("your organisation's own certification authority, in PEM form")),
+            when=smtp,
+        ),
+        Row("profile", text(_("Profile"), profile), help=escape(_("the name under which Update keeps these settings"))),
+    ]
+
+
+ADVANCED = ("ca_file", "profile")
+
+
+def _security_help() -> str:
+    spans = {
+        "starttls": _("encrypted before anything private is said"),
+        "tls": _("encrypted from the first byte"),
+        "plain": _("⚠ not encrypted: only for a server on this computer, or without sign-in"),
+    }
+    return "".join(f'<span class="dm-if-{state}">{escape(sentence)}</span>' for state, sentence in spans.items())
+
+
+def self_signed_help(host: str) -> str:
+    """Return the sentence beside the box: for an established provider it says why the box stays off."""
+    if preset := presets.established(trimmed(host)):
+        return escape(_("{provider}'s certificate can always be checked, so this stays off").format(provider=preset.name))
+    return escape(_("only for a server of your own"))
+
+
+def implied(port: int | str) -> Security:
+    """Return the security that a port implies."""
+    return Security.TLS if str(port).strip() == "465" else Security.STARTTLS
+
+
+def states(values: Mapping[str, Any]) -> set[str]:
+    """Return the states in which a form with these values is."""
+    return {rule.state for rule in RULES if rule.holds(values)}
+
+
+def settings_of(values: Mapping[str, Any], home: Home | None = None) -> tuple[Settings, list[Problem]]:
+    """Return the settings that the form's values mean, and everything that is wrong with them, first things first."""
+    if values["protocol"] == "http":
+        settings = Settings(
+            sender=values["sender"],
+            server=HttpServer(values["url"]),
+            copy_to=_copy_to(values),
+            reply_to=values["http_reply_to"],
+            home=home,
+        )
+        found = []
+    else:
+        sender, found = _sender(values)
+        settings = Settings(
+            sender=sender,
+            server=_smtp_server(values),
+            copy_to=_copy_to(values),
+            reply_to=values["reply_to"] if values["replies"] else (),
+            home=home,
+        )
+    found += _unfilled(values)
+    found += settings.problems()
+    return settings, _for_the_form(found, values)
+
+
+def _smtp_server(values: Mapping[str, Any]) -> SmtpServer:
+    number = trimmed(values["port_number"] if values["port"] == OTHER else values["port"])
+    # 0 is what problems() then complains about.
+    port = int(number) if number.isascii() and number.isdecimal() and len(number) < 6 else 0  # noqa: PLR2004
+    security = values["security"]
+    trusted = values["self_signed"] and not presets.established(trimmed(values["host"]))
+    return SmtpServer(
+        host=values["host"],
+        port=port,
+        security=None if security == implied(port) else security,
+        username=values["username"],
+        fingerprint=(trimmed(values["fingerprint"]) or None) if trusted else None,
+        ca_file=trimmed(values["ca_file"]) or None,
+    )
+
+
+def _sender(values: Mapping[str, Any]) -> tuple[str, list[Problem]]:
+    """Return the sender: the name, with the address where the username is none."""
+    name, address = trimmed(values["sender"]), trimmed(values["email_address"])
+    if "@" in values["username"] or "@" in name or not address:
+        return name, []
+    try:
+        parsed = parse_address(address, "email_address")
+    except AddressError as exc:
+        return name, [Problem("email_address", str(exc))]
+    return str(Address(name or parsed.name, parsed.local, parsed.domain)), []
+
+
+def _copy_to(values: Mapping[str, Any]) -> str | None:
+    return values["copy_to"] if values["copies"] else None
+
+
+def _unfilled(values: Mapping[str, Any]) -> list[Problem]:
+    """Return a problem for each box that is ticked while its address is missing."""
+    found = []
+    if values["copies"] and not trimmed(values["copy_to"]):
+        found.append(Problem("copy_to", _("Give the address for the copies, or untick the box above.")))
+    if values["protocol"] == "smtp" and values["replies"] and not trimmed(values["reply_to"]):
+        found.append(Problem("reply_to", _("Give the address that replies go to, or untick the box above.")))
+    return found
+
+
+def _for_the_form(problems: list[Problem], values: Mapping[str, Any]) -> list[Problem]:
+    """Return one problem per field, under the name of the field that is on the screen, in the form's order."""
+    first: dict[str, Problem] = {}
+    for problem in problems:
+        name = shown_field(problem.field, values)
+        first.setdefault(name, Problem(name, problem.message))
+    order = [row for row in FIELD_ORDER if row in first]
+    return [first[name] for name in [*order, *(name for name in first if name not in order)]]
+
+
+FIELD_ORDER = (
+    *("protocol", "url", "http_reply_to", "host", "port", "port_number", "security", "username", "email_address"),
+    *("password", "sender", "copies", "copy_to", "replies", "reply_to", "self_signed", "fingerprint", "ca_file", "profile"),
+)
+
+
+def shown_field(field: str, values: Mapping[str, Any]) -> str:
+    """Return the row that shows a setting's problem."""
+    if field == "reply_to" and values["protocol"] == "http":
+        return "http_reply_to"
+    if field == "port" and values["port"] == OTHER:
+        return "port_number"
+    if field == "email_address" and "@" in values["username"]:
+        return "username"
+    if field == "fingerprint" and not values["self_signed"]:
+        return "self_signed"
+    return field
+
+
+def values_of(settings: Settings) -> dict[str, Any]:
+    """Return the form's values for settings; the rest of the form stays as it is."""
+    server = settings.server
+    values: dict[str, Any] = {
+        "sender": settings.sender,
+        "copies": settings.copy_to is not None,
+        "copy_to": settings.copy_to or "",
+    }
+    if isinstance(server, HttpServer):
+        return values | {"protocol": "http", "url": server.url, "http_reply_to": ", ".join(settings.reply_to)}
+    values |= _sender_values(settings.sender, server.username)
+    return values | port_values(server.port) | {
+        "protocol": "smtp",
+        "host": server.host,
+        "security": server.effective_security,
+        "username": server.username,
+        "replies": bool(settings.reply_to),
+        "reply_to": ", ".join(settings.reply_to),
+        "self_signed": server.fingerprint is not None,
+        "fingerprint": server.fingerprint or "",
+        "ca_file": server.ca_file or "",
+    }
+
+
+def port_values(port: int | str) -> dict[str, str]:
+    """Return the choice, and the number beside it, for a port."""
+    known = str(port).strip() in PORTS
+    return {"port": str(port).strip() if known else OTHER, "port_number": "" if known else str(port)}
+
+
+def _sender_values(sender: str, username: str) -> dict[str, str]:
+    """Return name and address, as far as they can be told apart without changing what is sent."""
+    try:
+        address = parse_address(sender, "sender") if "@" in sender else None
+    except AddressError:
+        address = None
+    if address is None:
+        return {"sender": sender.removeprefix('"').removesuffix('"'), "email_address": ""}
+    if "@" not in username:
+        return {"sender": address.name, "email_address": address.addr_spec}
+    if address.addr_spec.casefold() == username.casefold() and address.name:
+        return {"sender": address.name, "email_address": ""}
+    return {"sender": sender, "email_address": ""}
+
+
+FILLABLE = frozenset(FIELD_ORDER) - {"password", "port_number", "http_reply_to", "copies", "replies"}
+
+
+def filled(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a program's `fill(host=..., port=...)` changes in the form, boxes and choices included."""
+    if "password" in values:
+        raise TypeError(  # noqa: TRY003
+            _("fill() takes no password: it would stay in the cell. Type it into the form.")
+        )
+    if unknown := sorted(set(values) - FILLABLE):
+        raise TypeError(  # noqa: TRY003
+            _("fill() does not know {names}; it takes {known}.").format(
+                names=", ".join(unknown), known=", ".join(sorted(FILLABLE))
+            )
+        )
+    changes = dict(values)
+    if "port" in values:
+        changes |= port_values(values["port"])
+        changes.setdefault("security", implied(values["port"]))
+    if "security" in values:
+        changes["security"] = Security(values["security"])
+    if "copy_to" in values:
+        changes |= {"copy_to": values["copy_to"] or "", "copies": bool(values["copy_to"])}
+    if "reply_to" in values:
+        several = values["reply_to"] or ""
+        joined = several if isinstance(several, str) else ", ".join(several)
+        changes |= {"reply_to": joined, "http_reply_to": joined, "replies": bool(joined)}
+    if "fingerprint" in values:
+        changes |= {"fingerprint": values["fingerprint"] or "", "self_signed": bool(values["fingerprint"])}
+    return changes
+
+
+def widgets_of(form_rows: list[Row]) -> dict[str, ipywidgets.Widget]:
+    """Return the fields by name; the password is none of them."""
+    return {row.name: row.control for row in form_rows if not isinstance(row.control, Password)}

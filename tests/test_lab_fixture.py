@@ -1,0 +1,95 @@
+"""JupyterLab in a browser behaves as the other tests take for granted."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import nbformat
+import pytest
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.lab import LabPage
+
+pytestmark = pytest.mark.browser
+
+FORM = """\
+import ipywidgets as w
+host = w.Text(description="SMTP server", value="smtp.example.com")
+port = w.IntText(description="Port", value=587)
+security = w.Dropdown(description="Security", options=["STARTTLS", "SSL/TLS"])
+button = w.Button(description="Send test email", button_style="primary")
+status = w.HTML()
+def test(_):
+    status.value = f"<b role='status'>tested {host.value}:{port.value} {security.value}</b>"
+button.on_click(test)
+w.VBox([host, port, security, button, status])
+"""
+
+
+def test_a_form_is_filled_in_clicked_and_read_by_the_next_cell(lab: LabPage) -> None:
+    lab.write("form.ipynb", FORM, "host.value, port.value")
+    lab.open("form.ipynb").run_all()
+    form = lab.cell(0)
+    form.get_by_label("SMTP server").fill("mail.example.org")
+    form.get_by_label("Port").fill("465")
+    form.get_by_label("Port").press("Tab")
+    form.get_by_label("Security").select_option("SSL/TLS")
+    form.get_by_role("button", name="Send test email").click()
+    expect(form.get_by_role("status")).to_have_text("tested mail.example.org:465 SSL/TLS")
+    lab.run(1)
+    assert lab.output_text(1) == ["('mail.example.org', 465)"]
+
+
+def test_both_themes_and_any_window_size_can_be_pictured(lab: LabPage, tmp_path: Path) -> None:
+    lab.write("themes.ipynb", FORM)
+    lab.open("themes.ipynb").run_all().viewport(900, 600)
+    pictures = {}
+    for theme in ("light", "dark"):
+        lab.theme(theme)  # type: ignore[arg-type] # mypy sees str
+        shown = lab.page.evaluate("() => getComputedStyle(document.body).getPropertyValue('--jp-layout-color0')")
+        assert shown.strip() in {"light": {"white", "#fff", "#ffffff"}, "dark": {"#111", "#111111", "#212121"}}[theme]
+        pictures[theme] = lab.screenshot(tmp_path / f"{theme}.png").read_bytes()
+    assert pictures["light"] != pictures["dark"]
+    width_and_height = (int.from_bytes(pictures["dark"][16:20]), int.from_bytes(pictures["dark"][20:24]))
+    assert width_and_height == (900, 600)
+    lab.theme("light")
+    form = lab.screenshot(tmp_path / "form.png", of=lab.cell(0))
+    assert int.from_bytes(form.read_bytes()[16:20]) < 900
+
+
+def test_the_kernel_is_this_python_in_a_home_of_its_own(lab: LabPage) -> None:
+    lab.write(
+        "kernel.ipynb",
+        "import os, sys, keyring; sys.executable, os.environ['HOME'], os.environ['DOCMAIL_HOME'], "
+        "type(keyring.get_keyring()).__module__",
+    )
+    lab.open("kernel.ipynb").run_all()
+    home = lab.server.home
+    expected = (sys.executable, str(home), str(home / "docmail"), "keyring.backends.fail")
+    assert re.sub(r"\s+", " ", lab.output_text(0)[0]) == repr(expected)
+
+
+def test_what_was_saved_is_in_the_file(lab: LabPage) -> None:
+    path = lab.write("saved.ipynb", "6 * 7")
+    lab.open("saved.ipynb").run_all().save()
+    (cell,) = nbformat.read(path, 4).cells
+    assert cell.outputs[0].data["text/plain"] == "42"
+
+
+def test_a_cell_far_below_the_window_is_found(lab: LabPage) -> None:
+    lab.write("long.ipynb", *[f"print('line\\n' * 30, {number})" for number in range(30)])
+    lab.open("long.ipynb").run_all()
+    for number in (29, 0, 15):
+        assert lab.output_text(number)[0].split()[-1] == str(number)
+
+
+def test_outputs_stay_when_the_kernel_ends(lab: LabPage) -> None:
+    lab.write("ended.ipynb", "6 * 7")
+    lab.open("ended.ipynb").run_all()
+    lab.shutdown_kernel()
+    assert lab.output_text(0) == ["42"]
