@@ -79,7 +79,7 @@ def _register_displays() -> None:
         return
     from IPython import get_ipython
 
-    if (shell := get_ipython()) is not None:  # type: ignore[no-untyped-call]
+    if (shell := get_ipython()) is not None:
         from docmail.widgets.display import register
 
         register(shell)

@@ -95,7 +95,9 @@ def deliver(  # noqa: PLR0913
     if result.refused:
         listed = "; ".join(f"{address}: {reply}" for address, reply in result.refused.items())
         warnings.warn(
-            _("Sent, but not to everybody. Refused: {listed}").format(listed=listed), UserWarning, stacklevel=3
+            _("Sent, but not to everybody. Refused: {listed}").format(listed=listed),
+            UserWarning,
+            stacklevel=3,
         )
     return result
 
@@ -153,11 +155,11 @@ class Outbox:
                 )
             replaces = row.id
         mail = message.render(settings)
-        return self._store.add(
-            message, mail, account=_account(settings), batch=None, single=False, replaces=replaces
-        )
+        return self._store.add(message, mail, account=_account(settings), batch=None, single=False, replaces=replaces)
 
-    def run(self, *, settings: Settings | None = None, batch: str | None = None, limit: int | None = None) -> dict[str, int]:
+    def run(
+        self, *, settings: Settings | None = None, batch: str | None = None, limit: int | None = None
+    ) -> dict[str, int]:
         """Send what is queued, oldest first, and return how many mails are in each state now.
 
         It may be called again at any time: what was sent stays sent. A failure that every mail would meet (sign-in,
@@ -233,11 +235,7 @@ class Outbox:
         mail = self._store.mail(number)
         try:
             transport.open()
-            if not self._store.begin(number):
-                raise _TakenByAnotherError(
-                    _("Another program has taken this mail out of the queue."),
-                    hint=_("Look at docmail.Outbox() for what became of it."),
-                )
+            self._begin(number)
             result = transport.send(mail, progress)
             self._settle_success(number, mail, result)
         except _TakenByAnotherError:
@@ -258,6 +256,13 @@ class Outbox:
         finally:
             transport.close()
         return result
+
+    def _begin(self, number: int) -> None:
+        if not self._store.begin(number):
+            raise _TakenByAnotherError(
+                _("Another program has taken this mail out of the queue."),
+                hint=_("Look at docmail.Outbox() for what became of it."),
+            )
 
     def _settle_success(self, number: int, mail: Mail, result: SendResult) -> None:
         recipients: dict[str, tuple[str, Reply | None]] = dict.fromkeys(mail.recipients, ("sent", result.reply))

@@ -1,7 +1,6 @@
-"""The files behind the outbox: a SQLite journal, a spool of attachments, and locks that say who is still alive.
+"""The journal behind the outbox: one row per mail in SQLite, every change one durable transaction.
 
-Every change is one durable transaction (WAL, synchronous=FULL). Attachments lie beside the journal, once per content,
-under the name of their SHA-256.
+Durable means WAL with synchronous=FULL: what is committed outlives a killed process and a power cut.
 """
 
 from __future__ import annotations
@@ -9,32 +8,28 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
-import os
 import sqlite3
-import tempfile
 import threading
 import time
-import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from docmail.errors import DocmailError
 from docmail.message import Attachment, Mail
+from docmail.owners import Owner
 from docmail.replies import Reply
+from docmail.spool import Spool
 from docmail.translation import _
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from docmail.documents import Document
     from docmail.message import Message
 
 _SCHEMA = 1
-_COPY_BYTES = 1 << 20
-_ORPHAN_SECONDS = 86400.0
 
 _TABLES = """
 CREATE TABLE mail (
@@ -116,27 +111,16 @@ class Row:
     """The SHA-256 of each document."""
 
 
-@dataclass(frozen=True)
-class SpoolFile:
-    """An attachment in the spool."""
-
-    path: Path
-
-    def open(self) -> BinaryIO:
-        """Return its content as a binary file."""
-        return self.path.open("rb")
-
-
 class Store:
     """The journal in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._path = folder / "outbox.sqlite3"
-        self._spool = folder / "spool"
+        self._spool = Spool(folder / "spool")
         self._lock = threading.RLock()
         with self._translated():
-            self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._spool.make()
             self._path.touch(mode=0o600)
             self._database = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
             self._database.row_factory = sqlite3.Row
@@ -190,8 +174,15 @@ class Store:
 
     # --- adding ---
 
-    def add(
-        self, message: Message, mail: Mail, *, account: str, batch: str | None, single: bool, replaces: int | None
+    def add(  # noqa: PLR0913 - what a row is made of
+        self,
+        message: Message,
+        mail: Mail,
+        *,
+        account: str,
+        batch: str | None,
+        single: bool,
+        replaces: int | None,
     ) -> int:
         """Write a mail and its attachments down and return its number; with `replaces`, that row gives up its key."""
         owner = Owner.of_this_process(self.folder) if single else None
@@ -202,7 +193,7 @@ class Store:
             if replaces is not None:
                 database.execute("UPDATE mail SET current = 0 WHERE id = ?", (replaces,))
             # Inside the transaction, so that no other process clears the spool between the file and its row.
-            contents = [self._take(document) for document in message.documents]
+            contents = [self._spool.take(document) for document in message.documents]
             cursor = database.execute(
                 "INSERT INTO mail (account, batch, key, state, single, owner, message_id, sender, addressed, subject,"
                 " body_sha256, head, boundary, smtputf8, created, user)"
@@ -247,27 +238,6 @@ class Store:
             )
             return number
 
-    def _take(self, document: Document) -> str:
-        """Copy a document into the spool, unless its content is there, and return its SHA-256."""
-        if isinstance(document.source, bytes):
-            content = hashlib.sha256(document.source).hexdigest()
-            if (self._spool / content).exists():
-                return content
-        digest = hashlib.sha256()
-        handle, temporary = tempfile.mkstemp(dir=self._spool, suffix=".new")
-        try:
-            with document.open() as source, os.fdopen(handle, "wb") as target:
-                while piece := source.read(_COPY_BYTES):
-                    digest.update(piece)
-                    target.write(piece)
-                target.flush()
-                os.fsync(target.fileno())
-            Path(temporary).replace(self._spool / digest.hexdigest())
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        return digest.hexdigest()
-
     # --- reading ---
 
     def rows(self, where: str = "1", parameters: Sequence[Any] = ()) -> list[Row]:
@@ -304,7 +274,8 @@ class Store:
         with self._lock, self._translated():
             row = self._database.execute("SELECT * FROM mail WHERE id = ?", (number,)).fetchone()
             waiting = self._database.execute(
-                "SELECT address, role FROM recipient WHERE mail = ? AND state IN ('queued', 'sending') ORDER BY position",
+                "SELECT address, role FROM recipient WHERE mail = ? AND state IN ('queued', 'sending')"
+                " ORDER BY position",
                 (number,),
             ).fetchall()
             attachments = self._database.execute(
@@ -312,7 +283,8 @@ class Store:
             ).fetchall()
         if row["head"] is None:
             raise DocmailError(
-                _("The content of this mail is no longer kept."), hint=_("Make the document again and send it anew.")
+                _("The content of this mail is no longer kept."),
+                hint=_("Make the document again and send it anew."),
             )
         return Mail(
             message_id=row["message_id"],
@@ -323,7 +295,7 @@ class Store:
             boundary=row["boundary"],
             smtputf8=bool(row["smtputf8"]),
             attachments=tuple(
-                Attachment(each["name"], each["media_type"], each["size"], SpoolFile(self._spool / each["sha256"]))
+                Attachment(each["name"], each["media_type"], each["size"], self._spool.file(each["sha256"]))
                 for each in attachments
             ),
         )
@@ -335,10 +307,12 @@ class Store:
         owner = Owner.of_this_process(self.folder)
         with self._transaction() as database:
             changed = database.execute(
-                "UPDATE mail SET state = 'sending', owner = ? WHERE id = ? AND state = 'queued'", (owner, number)
+                "UPDATE mail SET state = 'sending', owner = ? WHERE id = ? AND state = 'queued'",
+                (owner, number),
             ).rowcount
             database.execute(
-                "UPDATE recipient SET state = 'sending' WHERE mail = ? AND state = 'queued' AND ?", (number, changed)
+                "UPDATE recipient SET state = 'sending' WHERE mail = ? AND state = 'queued' AND ?",
+                (number, changed),
             )
         return bool(changed)
 
@@ -364,7 +338,7 @@ class Store:
             )
 
     def change(self, old: str, new: str, where: str, parameters: Sequence[Any]) -> int:
-        """Move the mails in a state that fit a condition, and their recipients in it, to another state."""
+        """Move the mails in a state that fit a condition, and their recipients in it, to another; return how many."""
         with self._transaction() as database:
             numbers = [
                 row["id"]
@@ -372,13 +346,11 @@ class Store:
             ]
             for number in numbers:
                 database.execute(
-                    "UPDATE mail SET state = ?, owner = NULL, single = 0, sent_at = CASE ? WHEN 'sent' THEN ? ELSE NULL END"
-                    " WHERE id = ?",
+                    "UPDATE mail SET state = ?, owner = NULL, single = 0,"
+                    " sent_at = CASE ? WHEN 'sent' THEN ? END WHERE id = ?",
                     (new, new, time.time(), number),
                 )
-                database.execute(
-                    "UPDATE recipient SET state = ? WHERE mail = ? AND state = ?", (new, number, old)
-                )
+                database.execute("UPDATE recipient SET state = ? WHERE mail = ? AND state = ?", (new, number, old))
         return len(numbers)
 
     def recover(self) -> None:
@@ -391,7 +363,11 @@ class Store:
                 continue
             with self._transaction() as database:
                 for old, new, reason in (
-                    ("sending", "unknown", _("The program ended while this mail was being sent; it may have arrived.")),
+                    (
+                        "sending",
+                        "unknown",
+                        _("The program ended while this mail was being sent; it may have arrived."),
+                    ),
                     ("queued", "failed", _("The program ended before this mail was sent.")),
                 ):
                     database.execute(
@@ -416,66 +392,11 @@ class Store:
             needed = {
                 row["sha256"]
                 for row in database.execute(
-                    "SELECT DISTINCT sha256 FROM attachment JOIN mail ON mail.id = attachment.mail WHERE head IS NOT NULL"
+                    "SELECT DISTINCT sha256 FROM attachment JOIN mail ON mail.id = attachment.mail"
+                    " WHERE head IS NOT NULL"
                 )
             }
-            for path in self._spool.iterdir():
-                # A young file may belong to a row that is just being written by an older docmail's habits.
-                if path.name not in needed and path.stat().st_mtime < time.time() - _ORPHAN_SECONDS:
-                    path.unlink(missing_ok=True)
-
-
-class Owner:
-    """Which process sends: a lock file that the operating system releases when the process ends, however it ends."""
-
-    _held: dict[tuple[Path, int], tuple[str, Any]] = {}  # noqa: RUF012 - one per process on purpose
-    _guard = threading.Lock()
-
-    @classmethod
-    def token(cls, folder: Path) -> str | None:
-        """Return the name of this process's lock in the folder, if it has one."""
-        # By process number: a forked child is somebody else.
-        held = cls._held.get((folder, os.getpid()))
-        return held[0] if held else None
-
-    @classmethod
-    def of_this_process(cls, folder: Path) -> str:
-        """Return the name of this process's lock in the folder, held from the first call until the process ends."""
-        from filelock import FileLock
-
-        with cls._guard:
-            if existing := cls.token(folder):
-                return existing
-            token = uuid.uuid4().hex
-            path = cls._path(folder, token)
-            path.parent.mkdir(exist_ok=True, mode=0o700)
-            lock = FileLock(path, thread_local=False)
-            lock.acquire(timeout=0)
-            cls._held[folder, os.getpid()] = token, lock
-            return token
-
-    @classmethod
-    def is_gone(cls, folder: Path, token: str) -> bool:
-        """Say whether the process that held this lock has ended."""
-        from filelock import FileLock, Timeout
-
-        path = cls._path(folder, token)
-        if not path.exists():
-            return True
-        try:
-            with FileLock(path, timeout=0, thread_local=False):
-                return True
-        except Timeout:
-            return False
-
-    @classmethod
-    def forget(cls, folder: Path, token: str) -> None:
-        """Remove the lock file of a process that has ended."""
-        cls._path(folder, token).unlink(missing_ok=True)
-
-    @staticmethod
-    def _path(folder: Path, token: str) -> Path:
-        return folder / "owners" / f"{token}.lock"
+            self._spool.clear(needed)
 
 
 def body_digest(message: Message) -> str:
@@ -505,7 +426,9 @@ def _row(row: sqlite3.Row, recipients: list[sqlite3.Row], attachments: list[sqli
         user=row["user"],
         sender=row["sender"],
         reason=row["reason"],
-        recipients={each["address"]: Recipient(each["state"], _from_json(each["reply"]), each["role"]) for each in recipients},
+        recipients={
+            each["address"]: Recipient(each["state"], _from_json(each["reply"]), each["role"]) for each in recipients
+        },
         documents=tuple(each["name"] for each in attachments),
         body_sha256=row["body_sha256"],
         contents=tuple(each["sha256"] for each in attachments),

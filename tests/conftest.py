@@ -1,4 +1,4 @@
-"""Gives every test a home, an environment and a keyring of its own, and starts real servers for those that ask."""
+"""Gives every test a home, an environment and a keyring of its own, and real servers to those that ask."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import pytest
 from tests.support.requires import everything_required
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from tests.support.memory_keyring import MemoryKeyring
 
 pytest_plugins = ["tests.support.fixtures"]
 
-# What of the developer's own surroundings would reach a test: settings, passwords, proxies, the desktop's keyring.
+# What of the developer's own surroundings would reach a test: settings, passwords, proxies, the desktop's
+# keyring.
 _SURROUNDINGS = (
     "DBUS_SESSION_BUS_ADDRESS",
     "DOCMAIL_HOME",
@@ -47,11 +48,15 @@ def _stand_in_new_home(patch: pytest.MonkeyPatch, home: Path) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Move the whole session to an empty home: session fixtures and the kernels of nbval start before any test's own."""
+    """Move the whole session to an empty home.
+
+    Session fixtures and the kernels of nbval start before any test has its own.
+    """
     folder = tempfile.TemporaryDirectory(prefix="docmail-tests-", ignore_cleanup_errors=True)
     patch = pytest.MonkeyPatch()
     _stand_in_new_home(patch, Path(folder.name))
-    # Kernels would find the desktop's keyring by themselves; inside the tests `memory_keyring` takes its place.
+    # Kernels would find the desktop's keyring by themselves; inside the tests `memory_keyring` takes its
+    # place.
     patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     # Jupyter's new folders; without this every start of a kernel warns.
     patch.setenv("JUPYTER_PLATFORM_DIRS", "1")
@@ -71,8 +76,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 @pytest.fixture(autouse=True)
 def memory_keyring() -> Iterator[MemoryKeyring]:
     """Stand an empty keyring in for the system's; `memory_keyring.data` shows what was stored."""
-    # Importing keyring takes 65 ms once. set_keyring() without a get_keyring() before it: that would search all
-    # installed backends and talk to D-Bus.
+    # Importing keyring takes 65 ms once. set_keyring() without a get_keyring() before it: that would search
+    # all installed backends and talk to D-Bus.
     import keyring
     import keyring.backends.fail
 
@@ -95,17 +100,21 @@ def no_keyring(memory_keyring: MemoryKeyring) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run browser tests last: Playwright leaves an event loop running in this thread, and asyncio.run() refuses then."""
+    """Run browser tests last: Playwright leaves an event loop running in this thread.
+
+    asyncio.run() would refuse in every test behind it.
+    """
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
-# With DOCMAIL_REQUIRE_ALL=1 (.ci/run) a skipped test is a failed one: continuous integration has all programs, so a skip
-# there is a test that silently stopped running. These hooks stand in tests/, so they see no cells of notebooks, where
-# `nbval-skip` is the author's choice. An expected failure (xfail) is reported as skipped too, and stays.
+# With DOCMAIL_REQUIRE_ALL=1 (.ci/run) a skipped test is a failed one: continuous integration has all
+# programs, so a skip there is a test that silently stopped running. These hooks stand in tests/, so they see
+# no cells of notebooks, where `nbval-skip` is the author's choice. An expected failure (xfail) is reported as
+# skipped too, and stays.
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Iterator[None]:
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a skipped test into a failed one when everything is required."""
     report = yield
     if everything_required() and report.skipped and not hasattr(report, "wasxfail"):
@@ -114,7 +123,7 @@ def pytest_runtest_makereport() -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report() -> Iterator[None]:
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Turn a skipped module (importorskip) into a failed one when everything is required."""
     report = yield
     if everything_required() and report.skipped:

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.lab import LabPage
+    from tests.support.lab import LabPage, Theme
 
 pytestmark = pytest.mark.browser
 
@@ -49,10 +49,10 @@ def test_both_themes_and_any_window_size_can_be_pictured(lab: LabPage, tmp_path:
     lab.write("themes.ipynb", FORM)
     lab.open("themes.ipynb").run_all().viewport(900, 600)
     pictures = {}
-    for theme in ("light", "dark"):
-        lab.theme(theme)  # type: ignore[arg-type] # mypy sees str
-        shown = lab.page.evaluate("() => getComputedStyle(document.body).getPropertyValue('--jp-layout-color0')")
-        assert shown.strip() in {"light": {"white", "#fff", "#ffffff"}, "dark": {"#111", "#111111", "#212121"}}[theme]
+    themes: tuple[Theme, ...] = ("light", "dark")
+    for theme in themes:
+        lab.theme(theme)
+        assert lab.page.locator("body").get_attribute("data-jp-theme-light") == str(theme == "light").lower()
         pictures[theme] = lab.screenshot(tmp_path / f"{theme}.png").read_bytes()
     assert pictures["light"] != pictures["dark"]
     width_and_height = (int.from_bytes(pictures["dark"][16:20]), int.from_bytes(pictures["dark"][20:24]))
@@ -92,4 +92,5 @@ def test_outputs_stay_when_the_kernel_ends(lab: LabPage) -> None:
     lab.write("ended.ipynb", "6 * 7")
     lab.open("ended.ipynb").run_all()
     lab.shutdown_kernel()
-    assert lab.output_text(0) == ["42"]
+    # A kernel that ends may add a complaint of its own behind it.
+    assert lab.output_text(0)[0] == "42"

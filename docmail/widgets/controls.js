@@ -221,7 +221,8 @@ function renderActions({ model, el }) {
     for (const field of models) field.on("change:value change:index", changed);
     followPort();
     const since = performance.now();
-    while (!form() && !state.closed && performance.now() - since < ROOT_WITHIN) {
+    const belongsToForm = references.length > 0;
+    while (belongsToForm && !form() && !state.closed && performance.now() - since < ROOT_WITHIN) {
       await new Promise((resolve) => setTimeout(resolve, 30));
     }
     arrange();

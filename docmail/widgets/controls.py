@@ -38,7 +38,7 @@ class Rule:
     state: str
     field: str
     test: Literal["is", "lacks"]
-    value: Any
+    value: Any = True
 
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Say whether it holds for these values, as `controls.js` does for what is on the screen."""
@@ -86,10 +86,10 @@ class Actions(Controls):
     """
 
     fields = traitlets.Dict().tag(sync=True, **widget_serialization)
-    rules = traitlets.List().tag(sync=True)
+    rules: traitlets.List[Any] = traitlets.List().tag(sync=True)
     follow = traitlets.Dict().tag(sync=True)
     with_password = traitlets.Bool().tag(sync=True)
-    actions = traitlets.List().tag(sync=True)
+    actions: traitlets.List[Any] = traitlets.List().tag(sync=True)
     primary = traitlets.Unicode().tag(sync=True)
     busy = traitlets.Bool().tag(sync=True)
     stoppable = traitlets.Bool(default_value=True).tag(sync=True)
@@ -111,7 +111,12 @@ class Actions(Controls):
             part="actions",
             fields=fields,
             rules=[
-                {"state": rule.state, "field": rule.field, "test": rule.test, "value": _index(fields[rule.field], rule.value)}
+                {
+                    "state": rule.state,
+                    "field": rule.field,
+                    "test": rule.test,
+                    "value": _index(fields[rule.field], rule.value),
+                }
                 for rule in rules
             ],
             follow=dict(follow or {}),
@@ -139,12 +144,15 @@ class Actions(Controls):
             self.on_ready()
         elif action := content.get("action"):
             self.send({"answered": True})
-            self._context.copy().run(self._handle, str(action), self._values(content.get("values") or {}), secret)
+            self._context.copy().run(
+                self._handle, str(action), self._values(content.get("values") or {}), secret
+            )
 
     def _values(self, sent: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values on the screen, by name; selections by what is chosen, not by its index."""
         return {
-            name: _chosen(widget, sent[name]) if name in sent else widget.value for name, widget in self.fields.items()
+            name: _chosen(widget, sent[name]) if name in sent else widget.value
+            for name, widget in self.fields.items()
         }
 
     def current(self) -> dict[str, Any]:

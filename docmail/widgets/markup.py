@@ -72,11 +72,15 @@ def failure(exc: BaseException) -> str:
     if isinstance(exc, DocmailError):
         reply = getattr(exc, "reply", None)
         sentence = without_reply(exc.message, reply)
-        return box("bad", bad(sentence), paragraph(exc.hint) if exc.hint else "", said(reply), guide(exc.guide))
+        return box(
+            "bad", bad(sentence), paragraph(exc.hint) if exc.hint else "", said(reply), guide(exc.guide)
+        )
     return box(
         "bad",
         bad(_("docmail failed in a way that nobody foresaw.")),
-        paragraph(_("Please report it with these words: {error}").format(error=f"{type(exc).__name__}: {exc}")),
+        paragraph(
+            _("Please report it with these words: {error}").format(error=f"{type(exc).__name__}: {exc}")
+        ),
     )
 
 
@@ -152,6 +156,10 @@ def _markdown() -> Callable[[str], Any]:
         """A link followed in the same tab would close the notebook."""
 
         def link(self, text: str, url: str, title: str | None = None) -> str:
-            return super().link(text, url, title).replace("<a ", '<a target="_blank" rel="noopener noreferrer" ', 1)
+            return (
+                super()
+                .link(text, url, title)
+                .replace("<a ", '<a target="_blank" rel="noopener noreferrer" ', 1)
+            )
 
     return mistune.create_markdown(renderer=NewTab(escape=True), plugins=["table", "url"])

@@ -16,25 +16,39 @@ class Row(ipywidgets.HBox):  # type: ignore[misc]  # ipywidgets is not typed
     """A field that can show its own problem; `when` names the form's states in which it is shown."""
 
     def __init__(
-        self, name: str, control: ipywidgets.Widget, *, help: str = "", when: Sequence[str] = (), style: str = ""  # noqa: A002
+        self,
+        name: str,
+        control: ipywidgets.Widget,
+        *,
+        hint: str = "",
+        when: Sequence[str] = (),
+        style: str = "",
     ) -> None:
         self.name = name
         self.control = control
-        self._help = help
-        self._note = ipywidgets.HTML(help)
+        self._hint = hint
+        control.add_class("dm-control")
+        if hasattr(control, "description"):
+            control.tooltip = ""  # without one, ipywidgets lets the label say "null" under the mouse
+        self._note = ipywidgets.HTML(hint)
         self._note.add_class("dm-note")
         super().__init__([control, self._note])
-        for css_class in ("dm-row", f"dm-field-{name}", *(f"dm-if-{state}" for state in when), *style.split()):
+        for css_class in (
+            "dm-row",
+            f"dm-field-{name}",
+            *(f"dm-if-{state}" for state in when),
+            *style.split(),
+        ):
             self.add_class(css_class)
 
     @property
-    def help(self) -> str:
-        """The help beside the field, in HTML."""
-        return self._help
+    def hint(self) -> str:
+        """What stands beside the field while nothing is wrong, in HTML."""
+        return self._hint
 
-    @help.setter
-    def help(self, text: str) -> None:
-        self._help = text
+    @hint.setter
+    def hint(self, text: str) -> None:
+        self._hint = text
         if not self.wrong:
             self._note.value = text
 
@@ -56,7 +70,7 @@ class Row(ipywidgets.HBox):  # type: ignore[misc]  # ipywidgets is not typed
     def clear_problem(self) -> None:
         """Show the help again."""
         self.remove_class("dm-invalid")
-        self._note.value = self._help
+        self._note.value = self._hint
 
 
 def text(label: str, value: str = "", *, placeholder: str = "") -> ipywidgets.Text:

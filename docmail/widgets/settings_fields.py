@@ -5,8 +5,6 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets
-
 from docmail import presets
 from docmail.addresses import Address, parse_address, trimmed
 from docmail.errors import AddressError, Problem
@@ -17,6 +15,8 @@ from docmail.widgets.rows import Row, box, choice, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import ipywidgets
 
     from docmail.home import Home
 
@@ -31,9 +31,9 @@ RULES = (
     Rule("starttls", "security", "is", Security.STARTTLS),
     Rule("plain", "security", "is", Security.NONE),
     Rule("asks-address", "username", "lacks", "@"),
-    Rule("copies", "copies", "is", True),
-    Rule("replies", "replies", "is", True),
-    Rule("self-signed", "self_signed", "is", True),
+    Rule("copies", "copies", "is"),
+    Rule("replies", "replies", "is"),
+    Rule("self-signed", "self_signed", "is"),
 )
 
 FOLLOW = {"ports": [*PORTS], "tls": 1, "starttls": 0}
@@ -50,38 +50,45 @@ def rows(profile: str) -> list[Row]:
         Row(
             "url",
             text(_("HTTP server"), placeholder="mail.example.com"),
-            help=escape(_("https:// is assumed")),
+            hint=escape(_("https:// is assumed")),
             when=http,
         ),
         Row(
             "http_reply_to",
             text(_("Reply to"), placeholder="office@example.com"),
-            help=escape(_("where answers go; the test email goes there as well")),
+            hint=escape(_("where answers go; the test email goes there as well")),
             when=http,
         ),
         Row(
             "host",
             text(_("SMTP server"), placeholder="smtp.example.com"),
-            help=escape(_("as your provider names it")),
+            hint=escape(_("as your provider names it")),
             when=smtp,
         ),
         Row(
             "port",
             choice(_("Port"), ports, PORTS[0]),
-            help=escape(_("587 or 465, as your provider says; 25 is blocked by most networks")),
+            hint=escape(_("587 or 465, as your provider says; 25 is blocked by most networks")),
             when=smtp,
         ),
         Row("port_number", text(_("Port number"), placeholder="2525"), when=("smtp", "other-port")),
-        Row("security", choice(_("Security"), securities, Security.STARTTLS), help=_security_help(), when=smtp),
-        Row("username", text(_("Username")), help=escape(_("often your email address; empty: no sign-in")), when=smtp),
+        Row(
+            "security", choice(_("Security"), securities, Security.STARTTLS), hint=_security_help(), when=smtp
+        ),
+        Row(
+            "username",
+            text(_("Username")),
+            hint=escape(_("often your email address; empty: no sign-in")),
+            when=smtp,
+        ),
         Row(
             "email_address",
             text(_("Email address"), placeholder="accounts@example.com"),
-            help=escape(_("the address you send from")),
+            hint=escape(_("the address you send from")),
             when=("smtp", "asks-address"),
         ),
         Row("password", Password(), when=smtp),
-        Row("sender", text(_("Sender's name")), help=escape(_("what recipients see before the address"))),
+        Row("sender", text(_("Sender's name")), hint=escape(_("what recipients see before the address"))),
         Row("copies", box(_("Send a copy of every email to this address")), style="dm-check"),
         Row("copy_to", text(_("Copy to"), placeholder="archive@example.com"), when=("copies",)),
         Row(
@@ -93,23 +100,33 @@ def rows(profile: str) -> list[Row]:
         Row(
             "reply_to",
             text(_("Replies to"), placeholder="office@example.com"),
-            help=escape(_("several addresses: with commas between them")),
+            hint=escape(_("several addresses: with commas between them")),
             when=("smtp", "replies"),
         ),
-        Row("self_signed", box(_("Allow self-signed certificates")), help=self_signed_help(""), when=smtp, style="dm-check"),
+        Row(
+            "self_signed",
+            box(_("Allow self-signed certificates")),
+            hint=self_signed_help(""),
+            when=smtp,
+            style="dm-check",
+        ),
         Row(
             "fingerprint",
             text(_("Trusted certificate"), placeholder=_("filled in after the test")),
-            help=escape(_("the SHA-256 fingerprint: the test shows it and asks you")),
+            hint=escape(_("the SHA-256 fingerprint: the test shows it and asks you")),
             when=("smtp", "self-signed"),
         ),
         Row(
             "ca_file",
             text(_("CA file"), placeholder="/etc/ssl/company-ca.pem"),
-            help=escape(_("your organisation's own certification authority, in PEM form")),
+            hint=escape(_("your organisation's own certification authority, in PEM form")),
             when=smtp,
         ),
-        Row("profile", text(_("Profile"), profile), help=escape(_("the name under which Update keeps these settings"))),
+        Row(
+            "profile",
+            text(_("Profile"), profile),
+            hint=escape(_("the name under which Update keeps these settings")),
+        ),
     ]
 
 
@@ -122,13 +139,19 @@ def _security_help() -> str:
         "tls": _("encrypted from the first byte"),
         "plain": _("⚠ not encrypted: only for a server on this computer, or without sign-in"),
     }
-    return "".join(f'<span class="dm-if-{state}">{escape(sentence)}</span>' for state, sentence in spans.items())
+    return "".join(
+        f'<span class="dm-if-{state}">{escape(sentence)}</span>' for state, sentence in spans.items()
+    )
 
 
 def self_signed_help(host: str) -> str:
     """Return the sentence beside the box: for an established provider it says why the box stays off."""
     if preset := presets.established(trimmed(host)):
-        return escape(_("{provider}'s certificate can always be checked, so this stays off").format(provider=preset.name))
+        return escape(
+            _("{provider}'s certificate can always be checked, so this stays off").format(
+                provider=preset.name
+            )
+        )
     return escape(_("only for a server of your own"))
 
 
@@ -152,7 +175,7 @@ def settings_of(values: Mapping[str, Any], home: Home | None = None) -> tuple[Se
             reply_to=values["http_reply_to"],
             home=home,
         )
-        found = []
+        found: list[Problem] = []
     else:
         sender, found = _sender(values)
         settings = Settings(
@@ -220,8 +243,29 @@ def _for_the_form(problems: list[Problem], values: Mapping[str, Any]) -> list[Pr
 
 
 FIELD_ORDER = (
-    *("protocol", "url", "http_reply_to", "host", "port", "port_number", "security", "username", "email_address"),
-    *("password", "sender", "copies", "copy_to", "replies", "reply_to", "self_signed", "fingerprint", "ca_file", "profile"),
+    *(
+        "protocol",
+        "url",
+        "http_reply_to",
+        "host",
+        "port",
+        "port_number",
+        "security",
+        "username",
+        "email_address",
+    ),
+    *(
+        "password",
+        "sender",
+        "copies",
+        "copy_to",
+        "replies",
+        "reply_to",
+        "self_signed",
+        "fingerprint",
+        "ca_file",
+        "profile",
+    ),
 )
 
 
@@ -249,17 +293,21 @@ def values_of(settings: Settings) -> dict[str, Any]:
     if isinstance(server, HttpServer):
         return values | {"protocol": "http", "url": server.url, "http_reply_to": ", ".join(settings.reply_to)}
     values |= _sender_values(settings.sender, server.username)
-    return values | port_values(server.port) | {
-        "protocol": "smtp",
-        "host": server.host,
-        "security": server.effective_security,
-        "username": server.username,
-        "replies": bool(settings.reply_to),
-        "reply_to": ", ".join(settings.reply_to),
-        "self_signed": server.fingerprint is not None,
-        "fingerprint": server.fingerprint or "",
-        "ca_file": server.ca_file or "",
-    }
+    return (
+        values
+        | port_values(server.port)
+        | {
+            "protocol": "smtp",
+            "host": server.host,
+            "security": server.effective_security,
+            "username": server.username,
+            "replies": bool(settings.reply_to),
+            "reply_to": ", ".join(settings.reply_to),
+            "self_signed": server.fingerprint is not None,
+            "fingerprint": server.fingerprint or "",
+            "ca_file": server.ca_file or "",
+        }
+    )
 
 
 def port_values(port: int | str) -> dict[str, str]:
@@ -289,11 +337,11 @@ FILLABLE = frozenset(FIELD_ORDER) - {"password", "port_number", "http_reply_to",
 def filled(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a program's `fill(host=..., port=...)` changes in the form, boxes and choices included."""
     if "password" in values:
-        raise TypeError(  # noqa: TRY003
+        raise TypeError(
             _("fill() takes no password: it would stay in the cell. Type it into the form.")
         )
     if unknown := sorted(set(values) - FILLABLE):
-        raise TypeError(  # noqa: TRY003
+        raise TypeError(
             _("fill() does not know {names}; it takes {known}.").format(
                 names=", ".join(unknown), known=", ".join(sorted(FILLABLE))
             )

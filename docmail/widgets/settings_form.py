@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 import ipywidgets
 
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SettingsForm"]
 
+_T = TypeVar("_T")
+
 TEST, UPDATE = "test", "update"
+
+watchers: WeakSet[Any] = WeakSet()
+"""What is shown in this kernel and depends on saved settings; `settings_saved()` is called on each after an Update."""
 
 
 class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
@@ -40,7 +46,6 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self._profile = profile or os.environ.get("DOCMAIL_PROFILE") or "default"
         self._saved: Settings | None = None
         self._submitted: dict[str, Any] = {}
-        self._listeners: list[Callable[[], None]] = []
         rows = settings_fields.rows(self._profile)
         self.rows = {row.name: row for row in rows}
         self.fields = settings_fields.widgets_of(rows)
@@ -58,7 +63,9 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self._heading = ipywidgets.HTML()
         self.report = ipywidgets.HTML()
         self.report.add_class("dm-report")
-        self._trust_button = ipywidgets.Button(description=_("Trust this certificate"), layout={"width": "max-content"})
+        self._trust_button = ipywidgets.Button(
+            description=_("Trust this certificate"), layout={"width": "max-content"}
+        )
         self._trust_button.on_click(lambda _button: self.trust())
         self._trust_button.add_class("dm-if-untrusted")
         self._untrusted = ""
@@ -70,7 +77,10 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         plain = [row for row in rows if row.name not in settings_fields.ADVANCED]
         super().__init__([self._heading, *plain, advanced, self.actions, self.report, self._trust_button])
         self._load()
-        for css_class in ("docmail-form", *(f"dm-{state}" for state in settings_fields.states(self.actions.current()))):
+        for css_class in (
+            "docmail-form",
+            *(f"dm-{state}" for state in settings_fields.states(self.actions.current())),
+        ):
             self.add_class(css_class)
         for name, field in self.fields.items():
             field.observe(lambda _change, name=name: self._edited(name), "value")
@@ -96,11 +106,9 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         """Fill in the fingerprint of the certificate that the last test met and could not verify."""
         self.fields["fingerprint"].value = self._untrusted
         self._offer_trust("")
-        self.report.value = markup.box("mind", markup.paragraph(_("Test again: this certificate is now trusted.")))
-
-    def on_saved(self, listen: Callable[[], None]) -> None:
-        """Call `listen` after each successful Update."""
-        self._listeners.append(listen)
+        self.report.value = markup.box(
+            "mind", markup.paragraph(_("Test again: this certificate is now trusted."))
+        )
 
     def __repr__(self) -> str:
         return f"<SettingsForm profile={self._profile}, {self._state()}>"
@@ -108,7 +116,9 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         bundle: dict[str, Any] = super()._repr_mimebundle_(**options)
         self.actions.expect(self._front_end_silent)
-        text = _("Email settings, profile “{profile}”. Run this cell to open the form.").format(profile=self._profile)
+        text = _("Email settings, profile “{profile}”. Run this cell to open the form.").format(
+            profile=self._profile
+        )
         return {**bundle, "text/html": f"<p>{escape(text)}</p>"}
 
     # --- the buttons ---
@@ -122,8 +132,8 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         elif action == UPDATE:
             self._work.start(lambda: self._save(values, secret))
 
-    def _now(self, do: Callable[[], Any]) -> Any:
-        results: list[Any] = []
+    def _now(self, do: Callable[[], _T]) -> _T | None:
+        results: list[_T] = []
         self._work.run(lambda: results.append(do()))
         return results[0] if results else None
 
@@ -157,8 +167,8 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self._show_saved(settings)
         self.actions.primary = ""
         self._refresh()
-        for listen in self._listeners:
-            listen()
+        for watcher in list(watchers):
+            watcher.settings_saved()
         return True
 
     def _checked(self, values: dict[str, Any]) -> Settings | None:
@@ -177,8 +187,11 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
 
     @property
     def _home(self) -> homes.Home | None:
-        """Where to save: the shared sandbox's place if that is what was opened."""
-        return self._saved.home if self._saved is not None and self._saved.home is not None else None
+        """Where to save: where the settings come from, or the open sandbox; None is the user's own place."""
+        if self._saved is not None and self._saved.home is not None:
+            return self._saved.home
+        current = homes.current()
+        return current if current.rehearsal else None
 
     # --- what the form says ---
 
@@ -198,7 +211,9 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         if failed is None:
             address = settings.address.shown
             total = markup.seconds(sum(check.seconds for check in diagnosis.checks))
-            sentence = _("The test email is on its way to {address} ({seconds}).").format(address=address, seconds=total)
+            sentence = _("The test email is on its way to {address} ({seconds}).").format(
+                address=address, seconds=total
+            )
             saved = settings == self._saved
             self.report.value = lines + markup.box(
                 "good",
@@ -210,17 +225,22 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             return
         self.actions.primary = TEST
         if self._work.stopped:
-            self.report.value = lines + markup.box("mind", markup.paragraph(_("Stopped. No test email was sent.")))
+            self.report.value = lines + markup.box(
+                "mind", markup.paragraph(_("Stopped. No test email was sent."))
+            )
             return
+        sentence, hint = markup.without_reply(failed.text, failed.reply), failed.hint
+        if failed.phase == "credential" and failed.field == "password":
+            hint = _("Type it into Password.")  # the core's hint is for people who are not in this form
         self.report.value = lines + markup.box(
             "bad",
-            markup.bad(markup.without_reply(failed.text, failed.reply)),
-            markup.paragraph(failed.hint) if failed.hint else "",
+            markup.bad(sentence),
+            markup.paragraph(hint) if hint else "",
             markup.said(failed.reply),
             markup.guide(failed.guide),
         )
         if failed.field and (row := self.rows.get(settings_fields.shown_field(failed.field, values))):
-            row.show_problem(failed.hint or failed.text)
+            row.show_problem(hint or sentence)
             self.actions.mark([row.name], focus=False)
         if failed.fingerprint and values["self_signed"] and not presets.established(trimmed(values["host"])):
             self._offer_trust(failed.fingerprint)
@@ -235,7 +255,9 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             markup.paragraph(_("This is the SHA-256 fingerprint of the certificate that the server shows:")),
             f'<div class="dm-said">{escape(fingerprint)}</div>',
             markup.paragraph(
-                _("Compare it with the one your server's administrator gives you. Trust it only if they are equal.")
+                _(
+                    "Compare it with the one your server's administrator gives you. Trust it only if they are equal."
+                )
             ),
         )
         self.add_class("dm-untrusted")
@@ -245,15 +267,19 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         missing = None
         if settings.account.username:
             try:
-                parts.append(_kept(credentials.where(settings), settings))
+                parts.append(_kept(credentials.where(settings), rehearsal=self._rehearsal))
             except CredentialError as exc:
                 missing = exc
         if missing is not None:
             parts += [markup.paragraph(str(missing)), markup.guide(missing.guide)]
         elif settings.account.username and credentials.where(settings) is None:
             self.rows["password"].show_problem(_("no password is stored yet"))
-            parts.append(markup.paragraph(_("No password is stored for this account: type it and press Update again.")))
-        parts.append(markup.paragraph(_("Every PDF that docmail shows in a notebook now has an Email button.")))
+            parts.append(
+                markup.paragraph(_("No password is stored for this account: type it and press Update again."))
+            )
+        parts.append(
+            markup.paragraph(_("Every PDF that docmail shows in a notebook now has an Email button."))
+        )
         self.report.value = markup.box("good", *parts)
 
     def _show_failure(self, exc: Exception) -> None:
@@ -265,18 +291,26 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         """Bring heading, placeholder and the self-signed box in line with the values."""
         values = self.actions.current()
         rehearsal = _("rehearsal: nothing here touches your own settings") if self._rehearsal else ""
-        states = {"saved": _("saved"), "changed": _("changed, not saved yet"), "not saved yet": _("not saved yet")}
+        states = {
+            "saved": _("saved"),
+            "changed": _("changed, not saved yet"),
+            "not saved yet": _("not saved yet"),
+        }
         right = " · ".join(
-            part for part in (rehearsal, _("profile: {name}").format(name=self._profile), states[self._state()]) if part
+            part
+            for part in (rehearsal, _("profile: {name}").format(name=self._profile), states[self._state()])
+            if part
         )
-        self._heading.value = f'<div class="dm-heading"><b>{escape(_("Email settings"))}</b><span>{escape(right)}</span></div>'
+        self._heading.value = (
+            f'<div class="dm-heading"><b>{escape(_("Email settings"))}</b><span>{escape(right)}</span></div>'
+        )
         self._refresh_password(values)
         provider = presets.established(trimmed(values["host"]))
         box = self.fields["self_signed"]
         box.disabled = provider is not None
         if provider is not None:
             box.value = False
-        self.rows["self_signed"].help = settings_fields.self_signed_help(values["host"])
+        self.rows["self_signed"].hint = settings_fields.self_signed_help(values["host"])
 
     def _refresh_password(self, values: dict[str, Any]) -> None:
         settings, _problems = settings_fields.settings_of(values, self._home)
@@ -293,11 +327,11 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             "session": _("kept until this kernel stops"),
             "environment": _("comes from DOCMAIL_PASSWORD"),
         }
-        self.rows["password"].help = escape(places[kept]) if kept else ""
+        self.rows["password"].hint = escape(places[kept]) if kept else ""
 
     @property
     def _rehearsal(self) -> bool:
-        return homes.current().rehearsal or (self._home is not None and self._home.rehearsal)
+        return self._home is not None and self._home.rehearsal
 
     def _state(self) -> str:
         if self._saved is None:
@@ -342,7 +376,9 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
 def _silence() -> str:
     return markup.box(
         "mind",
-        markup.paragraph(_("If you see no buttons above, this notebook server lacks docmail's front end (anywidget).")),
+        markup.paragraph(
+            _("If you see no buttons above, this notebook server lacks docmail's front end (anywidget).")
+        ),
         markup.paragraph(
             _(
                 "Ask for anywidget to be installed beside JupyterLab. Until then: save the settings with "
@@ -353,16 +389,18 @@ def _silence() -> str:
     )
 
 
-def _kept(place: Where | None, settings: Settings) -> str:
+def _kept(place: Where | None, *, rehearsal: bool) -> str:
     """Say where the password is."""
-    if settings.home is not None and settings.home.rehearsal:
+    if place and rehearsal:
         return markup.paragraph(_("This is a rehearsal: the password lasts until this kernel stops."))
     if place == "keyring":
         return markup.paragraph(_("The password is in the system's keyring."))
     if place == "environment":
         return markup.paragraph(_("The password comes from the environment (DOCMAIL_PASSWORD)."))
     if place == "session":
-        sentence = _("This machine has no keyring that docmail can use: the password lasts until this kernel stops.")
+        sentence = _(
+            "This machine has no keyring that docmail can use: the password lasts until this kernel stops."
+        )
         return markup.paragraph(sentence) + markup.guide("JupyterHub")
     return ""
 
@@ -373,4 +411,3 @@ def _problems_sentence(number: int) -> str:
         "{number} fields need another look; nothing was sent or saved.",
         number,
     ).format(number=number)
-

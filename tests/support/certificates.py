@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,8 +30,8 @@ class ServerCertificate:
     @property
     def fingerprint(self) -> str:
         """The SHA-256 of the certificate (DER), as 64 hexadecimal digits."""
-        first = self.chain.read_text("ascii").split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
-        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first)).hexdigest()
+        leaf = x509.load_pem_x509_certificates(self.chain.read_bytes())[0]
+        return leaf.fingerprint(hashes.SHA256()).hex()
 
     def context(self) -> ssl.SSLContext:
         """Return the context of a server that presents this certificate."""

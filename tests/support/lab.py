@@ -46,6 +46,8 @@ CHROMIUM_ARGS: Final = [
 Theme = Literal["light", "dark"]
 _THEMES: Final[Mapping[Theme, str]] = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
+_NOTEBOOK: Final = ".jp-NotebookPanel:not(.lm-mod-hidden)"
+
 # Without a kernelspec JupyterLab asks "Select Kernel" and waits.
 _KERNELSPEC: Final = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 
@@ -56,7 +58,7 @@ _QUIET: Final[Mapping[str, Mapping[str, Any]]] = {
         "doNotDisturbMode": True,
     },
 }
-"""User settings, by plugin: no question about news, which would cover the notebook, and no look for updates."""
+"""User settings, by plugin: no question about news, which would cover the notebook."""
 
 
 def write_notebook(path: Path, *cells: str) -> None:
@@ -103,7 +105,12 @@ class LabServer:
         ]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, env=self._environment(), stdout=log, stderr=log, cwd=self.root, start_new_session=True
+                command,
+                env=self._environment(),
+                stdout=log,
+                stderr=log,
+                cwd=self.root,
+                start_new_session=True,
             )
         deadline = time.monotonic() + timeout
         while not self._answers():
@@ -171,7 +178,7 @@ class LabPage:
         """Open a notebook and wait for its kernel."""
         self.page.goto(self.server.address(name))
         self.page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=timeout * 1000)
-        self.page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell", timeout=timeout * 1000)
+        self.page.wait_for_selector(f"{_NOTEBOOK} .jp-Cell", timeout=timeout * 1000)
         self.wait_idle(timeout)
         return self
 
@@ -206,8 +213,8 @@ class LabPage:
 
     def cell(self, index: int) -> Locator:
         """Return the cell, input and outputs; all locators of Playwright work inside."""
-        # JupyterLab draws only the cells near the window, so the cell is brought there, and it is found by its index,
-        # not by its position among those drawn.
+        # JupyterLab draws only the cells near the window, so the cell is brought there, and it is found by
+        # its index, not by its position among those drawn.
         self.page.evaluate("i => window.jupyterapp.shell.currentWidget.content.scrollToItem(i, 'auto')", index)
         cell = self.page.locator(f".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell[data-windowed-list-index='{index}']")
         cell.scroll_into_view_if_needed()

@@ -1,4 +1,4 @@
-"""Runs a real Postfix and Dovecot on free ports of 127.0.0.1, apart from the system's, as an office mail server.
+"""Runs a real Postfix and Dovecot on free ports of 127.0.0.1, as an office mail server for tests.
 
 ```python
 with RealMailServer() as server:
@@ -6,8 +6,9 @@ with RealMailServer() as server:
     server.wait_for_mail("accounts@example.com")
 ```
 
-Everything stands in one folder below /tmp that goes away with the server: configuration, queue, mailboxes, logs. The
-instance in /etc/postfix is neither read nor changed. Needs root, because Postfix runs its parts under several users.
+Everything stands in one folder below /tmp that goes away with the server: configuration, queue,
+mailboxes, logs. The instance in /etc/postfix is neither read nor changed. Needs root, because Postfix runs
+its parts under several users.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ class Ports:
 class RealMailServer:
     """An office mail server for example.com: sign-in, mailboxes, and refusals in a real server's own words.
 
-    `settings` are put behind its own in Postfix's main.cf, so they win: `{"smtpd_discard_ehlo_keywords": "chunking"}`.
+    `settings` are put behind its own in Postfix's main.cf, so they win. For example
+    `{"smtpd_discard_ehlo_keywords": "chunking"}`.
     """
 
     ports: Ports
@@ -84,13 +86,15 @@ class RealMailServer:
         """Start both servers and wait until every port answers."""
         require_root("A real mail server")
         require_program("dovecot", "postfix")
-        # Not pytest's folder: only root may enter that, and the path of a socket is limited to 108 characters.
+        # Not pytest's folder: only root may enter that, and the path of a socket is limited to 108
+        # characters.
         self._folder = Path(tempfile.mkdtemp(prefix="docmail-mx-", dir="/tmp"))
         self._folder.chmod(0o755)
         try:
             self._configure()
             self._run(require_program("dovecot"), "-F", "-c", str(self._folder / "dovecot.conf"))
-            # Not "postfix start-fg": its shell script leaves the daemon in a session that nobody here could end.
+            # Not "postfix start-fg": its shell script leaves the daemon in a session that nobody here could
+            # end.
             configuration = str(self._folder / "postfix")
             postfix = require_program("postfix")
             subprocess.run([postfix, "-c", configuration, "check"], check=True, env=_ENVIRONMENT)
@@ -108,8 +112,8 @@ class RealMailServer:
             self._undertaker.kill()
             self._undertaker.communicate()
             self._undertaker = None
-        # Postfix first: it would log complaints about a missing Dovecot. Both end their children when asked to; the
-        # second round is for those that did not listen.
+        # Postfix first: it would log complaints about a missing Dovecot. Both end their children when asked
+        # to; the second round is for those that did not listen.
         for signal_number in (signal.SIGTERM, signal.SIGKILL):
             for process in reversed(self._processes):
                 with contextlib.suppress(ProcessLookupError):
@@ -134,7 +138,7 @@ class RealMailServer:
         return [mail.read_bytes() for mail in sorted(arrived, key=lambda mail: (mail.stat().st_mtime_ns, mail.name))]
 
     def wait_for_mail(self, user: str, n: int = 1, timeout: float = 10) -> list[bytes]:
-        """Return the user's mail as soon as there are at least `n`; TimeoutError with the server's log otherwise."""
+        """Return the user's mail as soon as there are `n`, or raise TimeoutError with the server's log."""
         self._wait(lambda: len(self.mails(user)) >= n, timeout, f"{user} has not received {n}")
         return self.mails(user)
 
@@ -197,8 +201,8 @@ class RealMailServer:
         self._processes.append(process)
 
     def _hire_undertaker(self) -> None:
-        # Tests that are killed cannot clean up, but their end of this pipe closes. (prctl's PR_SET_PDEATHSIG is no
-        # help: the kernel forgets it when a process changes its user, as Postfix does.)
+        # Tests that are killed cannot clean up, but their end of this pipe closes. (prctl's PR_SET_PDEATHSIG
+        # is no help: the kernel forgets it when a process changes its user, as Postfix does.)
         groups = [f"-{process.pid}" for process in self._processes]
         script = 'read -r _; folder=$1; shift; kill -s TERM -- "$@"; sleep 1; kill -s KILL -- "$@"; rm -rf "$folder"'
         self._undertaker = subprocess.Popen(
@@ -216,7 +220,8 @@ class RealMailServer:
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 with contextlib.suppress(OSError):
-                    # man 5 proc, stat: the name may hold blanks and parentheses; behind it state, ppid, pgrp, session.
+                    # man 5 proc, stat: the name may hold blanks and parentheses; behind it state, ppid, pgrp,
+                    # session.
                     state, _ppid, _group, session, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
                     if int(session) in sessions and state != "Z":
                         members.append(int(entry.name))
@@ -233,9 +238,9 @@ class RealMailServer:
         os.chown(self._folder / "mail", _MAILBOX_ID, _MAILBOX_ID)
         shutil.chown(self._folder / "data", _POSTFIX_USER)
         for user in USERS:
-            for folder in (self._maildir(user), *(self._maildir(user) / name for name in ("cur", "new", "tmp"))):
-                folder.mkdir()
-                os.chown(folder, _MAILBOX_ID, _MAILBOX_ID)
+            for part in (".", "cur", "new", "tmp"):
+                (self._maildir(user) / part).mkdir(exist_ok=True)
+                os.chown(self._maildir(user) / part, _MAILBOX_ID, _MAILBOX_ID)
 
         accounts = "".join(f"{user}:{{PLAIN}}{password}\n" for user, password in USERS.items())
         self._write("accounts", accounts)
@@ -271,8 +276,8 @@ def _free_ports(number: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-# Dovecot only checks passwords here; Postfix puts the mail into the mailboxes itself, because Dovecot's LMTP does not
-# take addresses beyond ASCII.
+# Dovecot only checks passwords here; Postfix puts the mail into the mailboxes itself, because Dovecot's LMTP
+# does not take addresses beyond ASCII.
 _DOVECOT: Final = """\
 base_dir = {folder}/dovecot
 state_dir = {folder}/dovecot

@@ -10,7 +10,7 @@ class MemoryKeyring(KeyringBackend):
     """Keeps passwords in `data`, keyed by (service, username), where a test can look at them."""
 
     # keyring considers backends of priority 1 and more; this one is only ever set by a fixture.
-    priority = -1  # type: ignore[assignment]
+    priority = -1
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Skips a test in a sentence when something of the machine is missing; with DOCMAIL_REQUIRE_ALL=1 fails it.
 
-A developer without Postfix should still be able to run the rest. In continuous integration a test that quietly stopped
-running looks like one that passes, so there nothing may be missing.
+A developer without Postfix should still be able to run the rest. In continuous integration a test that
+quietly stopped running looks like one that passes, so there nothing may be missing.
 """
 
 from __future__ import annotations

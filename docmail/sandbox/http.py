@@ -1,0 +1,234 @@
+"""Takes mail as an HTTP form, as a server for `HttpServer` does, and orders from other processes of the same user.
+
+`POST` to any path is a mail (multipart/form-data or application/x-www-form-urlencoded). `PUT` with the sandbox's token
+programs a failure; a notebook that shares the sandbox of another one does that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import re
+from email import policy
+from email.headerregistry import Address as HeaderAddress
+from email.message import EmailMessage
+from email.utils import localtime, make_msgid
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qsl
+
+import h11
+
+from docmail.addresses import parse_addresses
+from docmail.errors import DocmailError
+from docmail.sandbox.failures import Failure
+from docmail.translation import _
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from docmail.sandbox.failures import Failures
+    from docmail.sandbox.inbox import Inbox
+
+SENDER = "mail@sandbox.example"
+"""Such a server sends from an address of its own."""
+
+_PIECE = 262144
+
+
+class _Part(NamedTuple):
+    name: str
+    filename: str | None
+    media_type: str
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        return self.content.decode("utf-8")
+
+
+class _Trouble(Exception):
+    def __init__(self, status: HTTPStatus, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class HttpEndpoint:
+    """Answers one request per connection."""
+
+    def __init__(self, inbox: Inbox, failures: Failures, *, token: str, size_limit: int) -> None:
+        self._inbox = inbox
+        self._failures = failures
+        self._token = token
+        self._size_limit = size_limit
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take one request and answer it."""
+        http = h11.Connection(h11.SERVER)
+        try:
+            reply = await self._reply(http, reader, writer)
+            if reply is not None:
+                status, text = reply
+                _send(http, writer, status, text)
+                await writer.drain()
+                writer.close()
+        except (ConnectionError, h11.RemoteProtocolError):
+            pass  # the client hung up or speaks something else
+        finally:
+            # abort(), because a connection cut by order must not say good-bye; after close() it does nothing.
+            if not writer.is_closing():
+                writer.transport.abort()
+
+    async def _reply(
+        self, http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> tuple[int, str] | None:
+        """Return status and text; None to cut the connection instead."""
+        try:
+            request, body = await self._read(http, reader, writer)
+            headers = {name.decode("ascii"): value.decode("latin-1") for name, value in request.headers}
+            if request.method == b"PUT":
+                return self._take_order(headers, body)
+            if request.method != b"POST":
+                raise _Trouble(HTTPStatus.METHOD_NOT_ALLOWED, _("Mail is sent with POST."))
+            if "origin" in headers:
+                # A page in the user's browser must not fill the inbox.
+                raise _Trouble(HTTPStatus.FORBIDDEN, _("Web pages cannot send mail here."))
+            mail, recipients = _mail(list(_parts(headers.get("content-type", ""), body)))
+        except _Trouble as exc:
+            return exc.status, str(exc)
+        return await self._deliver(mail, recipients)
+
+    async def _deliver(self, mail: EmailMessage, recipients: list[str]) -> tuple[int, str] | None:
+        await asyncio.sleep(self._failures.delay("http", recipients))
+        failure = self._failures.next("http", recipients)
+        if failure is None or failure.keep:
+            kept = failure is None or failure.does == "drop" or failure.code < 300  # noqa: PLR2004 - 2xx is success
+            if kept:
+                self._inbox.deliver(SENDER, recipients, mail.as_bytes(policy=policy.SMTPUTF8))
+        if failure is None:
+            return HTTPStatus.OK, _("Sent.")
+        return None if failure.does == "drop" else (failure.code, failure.reply[4:])
+
+    def _take_order(self, headers: dict[str, str], body: bytes) -> tuple[int, str]:
+        if not hmac.compare_digest(headers.get("authorization", ""), f"Bearer {self._token}"):
+            raise _Trouble(HTTPStatus.FORBIDDEN, _("This sandbox takes no orders from you."))
+        order = json.loads(body)
+        if order is None:
+            self._failures.reset()
+        else:
+            self._failures.add(Failure(**order))
+        return HTTPStatus.OK, _("Done.")
+
+    async def _read(
+        self, http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> tuple[h11.Request, bytes]:
+        request: h11.Request | None = None
+        body = bytearray()
+        while True:
+            event = http.next_event()
+            if event is h11.NEED_DATA:
+                if http.they_are_waiting_for_100_continue:
+                    go_on = h11.InformationalResponse(status_code=100, headers=[])
+                    writer.write(http.send(go_on) or b"")
+                http.receive_data(await reader.read(_PIECE))
+            elif isinstance(event, h11.Request):
+                request = event
+            elif isinstance(event, h11.Data):
+                body += event.data
+                if len(body) > self._size_limit:
+                    raise _Trouble(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _("The message is too large."))
+            elif isinstance(event, h11.EndOfMessage) and request is not None:
+                return request, bytes(body)
+            else:
+                raise ConnectionError
+
+
+def _send(http: h11.Connection, writer: asyncio.StreamWriter, status: int, text: str) -> None:
+    content = text.encode()
+    headers = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Length", str(len(content))),
+        ("Connection", "close"),
+    ]
+    try:
+        reason = HTTPStatus(status).phrase
+    except ValueError:
+        reason = ""
+    writer.write(http.send(h11.Response(status_code=status, headers=headers, reason=reason.encode())) or b"")
+    writer.write(http.send(h11.Data(data=content)) or b"")
+    writer.write(http.send(h11.EndOfMessage()) or b"")
+
+
+# --- the form ---------------------------------------------------------------------------------------------------------
+
+
+def _parts(content_type: str, body: bytes) -> Iterator[_Part]:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/x-www-form-urlencoded":
+        for name, value in parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True):
+            yield _Part(name, None, "text/plain", value.encode())
+    elif kind == "multipart/form-data":
+        yield from _multipart(content_type, body)
+    else:
+        raise _Trouble(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, _("A form is expected, not {kind}.").format(kind=kind or _("nothing"))
+        )
+
+
+def _multipart(content_type: str, body: bytes) -> Iterator[_Part]:
+    boundary = re.search(r'boundary=(?:"([^"]+)"|([^\s;"]+))', content_type, re.IGNORECASE)
+    if not boundary:
+        raise _Trouble(HTTPStatus.BAD_REQUEST, _("The form names no boundary."))
+    mark = b"--" + (boundary[1] or boundary[2]).encode("latin-1")
+    pieces = (b"\r\n" + body).split(b"\r\n" + mark)
+    if len(pieces) < 2 or not pieces[-1].startswith(b"--"):  # noqa: PLR2004 - what is before the first mark is nothing
+        raise _Trouble(HTTPStatus.BAD_REQUEST, _("The form is cut off."))
+    for piece in pieces[1:-1]:
+        head, found, content = piece.partition(b"\r\n\r\n")
+        headers = dict(re.findall(r"\r\n([\w-]+):[ \t]*([^\r\n]*)", head.decode("utf-8", "replace").lower()))
+        disposition = re.search(r"\r\ncontent-disposition:([^\r\n]*)", head.decode("utf-8", "replace"), re.IGNORECASE)
+        # Strict parsers refuse names that are not quoted, so this one does.
+        name = re.search(r';\s*name="([^"]*)"', disposition[1]) if disposition else None
+        if not found or not name or not disposition:
+            raise _Trouble(HTTPStatus.BAD_REQUEST, _("A part of the form has no quoted name."))
+        filename = re.search(r';\s*filename="([^"]*)"', disposition[1])
+        media_type = headers.get("content-type", "application/octet-stream" if filename else "text/plain")
+        yield _Part(_unescaped(name[1]), _unescaped(filename[1]) if filename else None, media_type, content)
+
+
+def _unescaped(text: str) -> str:
+    # WHATWG's HTML standard, 4.10.21.8: browsers escape these three and nothing else.
+    return text.replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
+
+
+def _mail(parts: list[_Part]) -> tuple[EmailMessage, list[str]]:
+    """Return the form as a mail, and its recipients."""
+    try:
+        fields = {part.name: part.text for part in parts if part.filename is None}
+        missing = [name for name in ("from", "reply_to", "to", "subject", "body") if name not in fields]
+        if missing:
+            raise _Trouble(
+                HTTPStatus.BAD_REQUEST, _("The form has no field {names}.").format(names=", ".join(missing))
+            )
+        to = parse_addresses(fields["to"], "to")
+        reply_to = parse_addresses(fields["reply_to"], "reply_to")
+        if not to or not reply_to:
+            raise _Trouble(HTTPStatus.BAD_REQUEST, _("The form names no recipient or no address for replies."))
+        mail = EmailMessage(policy=policy.SMTPUTF8)
+        mail["From"] = HeaderAddress(fields["from"], addr_spec=SENDER)
+        mail["Reply-To"] = ", ".join(str(address) for address in reply_to)
+        mail["To"] = ", ".join(str(address) for address in to)
+        mail["Subject"] = fields["subject"]
+        mail["Date"] = localtime()
+        mail["Message-ID"] = make_msgid(domain="sandbox.example")
+        mail.set_content(fields["body"], subtype="html")
+        for part in parts:
+            if part.filename is not None:
+                main, _slash, sub = part.media_type.partition(";")[0].strip().partition("/")
+                mail.add_attachment(
+                    part.content, maintype=main or "application", subtype=sub or "octet-stream", filename=part.filename
+                )
+    except (DocmailError, ValueError) as exc:
+        raise _Trouble(HTTPStatus.BAD_REQUEST, str(exc)) from exc
+    return mail, [address.addr_spec for address in to]

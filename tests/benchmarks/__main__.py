@@ -1,0 +1,18 @@
+"""Runs every benchmark of this folder, or those named: `python -m tests.benchmarks [name ...]`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+
+def main(names: list[str]) -> None:
+    """Run the named benchmarks, or all."""
+    folder = Path(__file__).parent
+    for name in names or sorted(path.stem for path in folder.glob("[a-z]*.py")):
+        importlib.import_module(f"tests.benchmarks.{name}").main()
+        print()
+
+
+main(sys.argv[1:])

@@ -1,0 +1,529 @@
+"""Every mail is written down before it goes, and what became of it after; nothing is sent twice by a machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import docmail
+from docmail import outbox as outbox_module
+from docmail.errors import (
+    AuthenticationError,
+    ConnectError,
+    Deferred,
+    DocmailError,
+    MessageError,
+    OutcomeUnknown,
+    Refused,
+)
+from docmail.outbox import Outbox, deliver
+from docmail.owners import Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from docmail.sandbox import Sandbox
+
+PDF = b"%PDF-1.4\n1 0 obj\n%%EOF\n"
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with docmail.Sandbox() as sandbox:
+        yield sandbox
+
+
+def rows(box: Sandbox) -> list[outbox_module.Row]:
+    return list(Outbox(box.settings.home.outbox))  # type: ignore[union-attr]
+
+
+def send(box: Sandbox, **changes: Any) -> docmail.outbox.SendResult:  # type: ignore[name-defined]
+    arguments = {
+        "to": "cfo@example.com",
+        "subject": "Q3",
+        "body": "Attached.",
+        "settings": box.settings,
+    } | changes
+    return docmail.send(arguments.pop("documents", PDF), **arguments)
+
+
+# --- one send ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_sent_mail_leaves_a_row_with_all_that_is_known_of_it(box: Sandbox) -> None:
+    before = datetime.now(UTC)
+    result = send(box, key="q3")
+
+    (row,) = rows(box)
+    assert (row.state, row.key, row.batch, row.to, row.subject) == (
+        "sent",
+        "q3",
+        None,
+        ("cfo@example.com",),
+        "Q3",
+    )
+    assert row.message_id == result.message_id == box.inbox[0]["Message-ID"]
+    assert before <= row.created <= row.sent_at <= datetime.now(UTC)  # type: ignore[operator]
+    assert row.reply == result.reply
+    assert row.reply is not None
+    assert row.reply.code == 250
+    assert row.user
+    assert row.documents == ("document.pdf",)
+    assert row.recipients["cfo@example.com"].state == "sent"
+
+
+def test_the_document_arrives_byte_for_byte(box: Sandbox, tmp_path: Path) -> None:
+    content = PDF + os.urandom(300_000) + b"%%EOF"
+    path = tmp_path / "Übersicht Q3.pdf"
+    path.write_bytes(content)
+    send(box, documents=[path, docmail.Document.of(b"a;b\n", name="table.csv")])
+    pdf, table = box.inbox[0].attachments
+    assert (pdf.name, pdf.content) == ("Übersicht Q3.pdf", content)
+    assert (table.name, table.content) == ("table.csv", b"a;b\n")
+
+
+def test_the_archive_copy_is_in_the_envelope_and_nowhere_else(box: Sandbox) -> None:
+    send(box, settings=replace(box.settings, copy_to="archive@example.com"), bcc="boss@example.com")
+    mail = box.inbox[0]
+    assert set(mail.recipients) == {"cfo@example.com", "archive@example.com", "boss@example.com"}
+    assert b"archive@" not in mail.raw
+    assert b"boss@" not in mail.raw
+
+
+def test_a_refused_archive_copy_never_fails_the_mail(box: Sandbox) -> None:
+    with pytest.warns(UserWarning, match="nobody@example.com"):
+        result = send(box, settings=replace(box.settings, copy_to="nobody@example.com"))
+    assert result.accepted == ("cfo@example.com",)
+    assert rows(box)[0].state == "sent"
+
+
+def test_a_partial_refusal_is_a_result_that_warns(box: Sandbox) -> None:
+    with pytest.warns(UserWarning, match="nobody@example.com"):
+        result = send(box, to="cfo@example.com; nobody@example.com")
+    assert result.accepted == ("cfo@example.com",)
+    assert result.refused["nobody@example.com"].code == 550
+    (row,) = rows(box)
+    assert row.state == "sent"
+    assert {address: each.state for address, each in row.recipients.items()} == {
+        "cfo@example.com": "sent",
+        "nobody@example.com": "refused",
+    }
+
+
+@pytest.mark.parametrize(
+    ("step", "reply", "error", "state"),
+    [
+        ("rcpt", "550 5.1.1 No such mailbox", Refused, "refused"),
+        ("rcpt", "451 4.2.1 Later", Deferred, "failed"),
+        ("mail", "550 5.7.60 Not allowed to send as this sender", Refused, "failed"),
+        ("auth", "535 5.7.8 Wrong", AuthenticationError, "failed"),
+        ("end", "554 5.7.1 Spam", Refused, "refused"),
+        ("end", "451 4.3.0 Busy", Deferred, "failed"),
+        ("end", "550 5.4.5 Daily user sending limit exceeded", Deferred, "failed"),
+    ],
+)
+def test_a_refusal_is_an_exception_and_a_settled_row(
+    box: Sandbox, step: str, reply: str, error: type[Exception], state: str
+) -> None:
+    box.answer(step, reply)
+    with pytest.raises(error):
+        send(box)
+    (row,) = rows(box)
+    assert row.state == state
+    assert reply.split()[-1] in row.reason
+    assert len(box.inbox) == 0
+
+
+def test_a_connection_cut_after_the_last_byte_is_unknown_and_stays_so(box: Sandbox) -> None:
+    box.drop("end")
+    with pytest.raises(OutcomeUnknown):
+        send(box, key="q3")
+    box.reset()
+    with pytest.raises(OutcomeUnknown, match="resolve"):
+        send(box, key="q3")
+    assert [row.state for row in rows(box)] == ["unknown"]
+    assert len(box.inbox) == 1
+
+
+def test_without_a_server_nothing_is_sent_and_the_row_says_why(box: Sandbox) -> None:
+    settings = box.settings
+    box.close()
+    docmail.credentials.set(settings, "x", remember=False)
+    home = replace(settings, home=None)
+    with pytest.raises(ConnectError):
+        docmail.send(PDF, to="cfo@example.com", subject="Q3", settings=home)
+    (row,) = Outbox()
+    assert row.state == "failed"
+    assert "127.0.0.1" in row.reason
+
+
+def test_bad_arguments_leave_no_row_behind(box: Sandbox) -> None:
+    for wrong in (
+        {"to": "nonsense"},
+        {"subject": "a\nBcc: x@example.com"},
+        {"documents": "Q3.pdf"},
+        {"body": None},
+    ):
+        with pytest.raises(MessageError):
+            send(box, **wrong)
+    assert rows(box) == []
+
+
+def test_a_document_that_changes_before_it_is_sent_is_reported(box: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(PDF)
+    document = docmail.Document.of(path)
+    path.write_bytes(PDF + PDF)
+    with pytest.raises(MessageError, match="changed"):
+        send(box, documents=document)
+    assert rows(box) == []
+    assert len(box.inbox) == 0
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_key_sends_once_and_returns_what_was_recorded(box: Sandbox) -> None:
+    first = send(box, key="q3")
+    again = send(box, key="q3")
+    assert again == replace(first, repeated=True)
+    assert len(box.inbox) == 1
+    assert len(rows(box)) == 1
+
+
+def test_a_pdf_made_again_is_mentioned_not_sent(box: Sandbox) -> None:
+    send(box, key="q3")
+    again = send(box, key="q3", documents=PDF + b"%%EOF")
+    assert again.repeated
+    assert "differ" in again.note
+    assert len(box.inbox) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"to": "other@example.com"}, "recipients"),
+        ({"subject": "Q4"}, "subject"),
+        ({"body": "?"}, "body"),
+        ({"bcc": "x@example.com"}, "recipients"),
+    ],
+)
+def test_a_key_used_for_something_else_is_an_error(box: Sandbox, change: dict[str, str], word: str) -> None:
+    send(box, key="q3")
+    with pytest.raises(MessageError, match=word) as caught:
+        send(box, key="q3", **change)
+    assert caught.value.field == "key"
+    assert len(box.inbox) == 1
+
+
+def test_resend_sends_on_purpose_and_keeps_both_records(box: Sandbox) -> None:
+    send(box, key="q3")
+    result = send(box, key="q3", resend=True)
+    assert not result.repeated
+    assert len(box.inbox) == 2
+    assert [row.state for row in rows(box)] == ["sent", "sent"]
+    assert send(box, key="q3").message_id == result.message_id
+
+
+def test_a_key_that_failed_may_be_tried_again(box: Sandbox) -> None:
+    box.answer("end", "451 4.3.0 Busy")
+    with pytest.raises(Deferred):
+        send(box, key="q3")
+    box.reset()
+    assert not send(box, key="q3").repeated
+    assert len(box.inbox) == 1
+    assert [row.state for row in rows(box)] == ["failed", "sent"]
+
+
+def test_a_key_belongs_to_the_sending_account_not_to_its_server(box: Sandbox) -> None:
+    send(box, key="q3")
+    assert send(box, key="q3", settings=box.tls_settings).repeated
+    other = replace(box.settings, sender="Other <other@example.com>")
+    assert not send(box, key="q3", settings=other).repeated
+
+
+# --- interrupts and kills ---------------------------------------------------------------------------------------------
+
+
+def test_an_interrupt_before_the_last_byte_settles_its_row_as_failed(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = docmail.Message("cfo@example.com", "Q3", documents=[docmail.Document.of(PDF + bytes(900_000) + b"%%EOF")])
+
+    def interrupt(_sent: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        deliver(message, settings=box.settings, progress=interrupt)
+    assert [row.state for row in rows(box)] == ["failed"]
+    assert len(box.inbox) == 0
+
+
+def test_an_interrupt_after_the_last_byte_settles_its_row_as_unknown(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from docmail.transport.smtp import SmtpTransport
+
+    def interrupt(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SmtpTransport, "_observe_end", interrupt, raising=False)
+    original = SmtpTransport._end
+
+    def end(self: SmtpTransport) -> Any:
+        original(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SmtpTransport, "_end", end)
+    with pytest.raises(KeyboardInterrupt):
+        send(box)
+    assert [row.state for row in rows(box)] == ["unknown"]
+
+
+CHILD = """
+import sys, docmail
+from pathlib import Path
+from docmail import credentials
+settings = docmail.Settings.load("victim")
+credentials.provide(settings.account, credentials.Secret(credentials.SANDBOX_PASSWORD))
+print("ready", flush=True)
+docmail.send(b"%PDF-1.4 %%EOF", to="cfo@example.com", subject="Q3", settings=settings, key="q3")
+"""
+
+
+@pytest.mark.parametrize("step", ["rcpt", "end"])
+def test_a_kill_in_the_middle_of_a_send_leaves_one_unknown_row_and_never_two_mails(box: Sandbox, step: str) -> None:
+    settings = replace(box.settings, home=None)
+    home = Path(os.environ["DOCMAIL_HOME"])
+    docmail.home.begin_rehearsal(docmail.home.user_home())  # type: ignore[attr-defined]  # save into the user's own home
+    settings.save("victim")
+    docmail.home.end_rehearsal(docmail.home.user_home())  # type: ignore[attr-defined]
+    box.delay(step, 30)
+    child = subprocess.Popen([sys.executable, "-c", CHILD], stdout=subprocess.PIPE, env={**os.environ})
+    assert child.stdout is not None
+    child.stdout.readline()
+    journal = home / "outbox" / "outbox.sqlite3"
+    _wait_for(lambda: journal.exists() and _states(journal) == ["sending"])
+    if step == "end":
+        _wait_for(lambda: len(box.inbox) == 1 or box.waiting("end"))
+    assert [row.state for row in Outbox(home / "outbox")] == ["sending"]  # its owner lives: nobody touches it
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+
+    (row,) = Outbox(home / "outbox")
+    assert row.state == "unknown"
+    assert row.recipients["cfo@example.com"].state == "unknown"
+    box.reset()
+    docmail.credentials.provide(settings.account, docmail.credentials.Secret(docmail.credentials.SANDBOX_PASSWORD))
+    with pytest.raises(OutcomeUnknown):
+        docmail.send(PDF, to="cfo@example.com", subject="Q3", settings=settings, key="q3")
+    assert len(box.inbox) <= 1
+    assert Outbox(home / "outbox").run(settings=settings) == {"unknown": 1}
+
+
+def _states(journal: Path) -> list[str]:
+    database = sqlite3.connect(f"file:{journal}?mode=ro", uri=True)
+    try:
+        return [state for (state,) in database.execute("SELECT state FROM mail")]
+    except sqlite3.OperationalError:
+        return []
+    finally:
+        database.close()
+
+
+def _wait_for(condition: Any, seconds: float = 15) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_a_single_send_that_died_before_it_began_has_failed(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row is added, then the process ends: nothing was sent, and nothing stays queued."""
+    home = box.settings.home
+    assert home is not None
+    code = (
+        "import sys, os; from pathlib import Path; from docmail.outbox import Outbox; import docmail;"
+        "from docmail.settings import *;"
+        "settings = Settings('A', SmtpServer('127.0.0.1', username='accounts@example.com'));"
+        "box = Outbox(sys.argv[1]);"
+        "box._claim_or_repeat(docmail.Message('cfo@example.com', 'Q3'), settings, resend=False);"
+        "os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(home.outbox)], check=False)
+    (row,) = rows(box)
+    assert row.state == "failed"
+    assert "ended before" in row.reason
+
+
+# --- the queue --------------------------------------------------------------------------------------------------------
+
+
+def test_run_sends_what_is_queued_once(box: Sandbox) -> None:
+    outbox = Outbox()
+    for number in range(3):
+        outbox.add(docmail.Message("cfo@example.com", f"No. {number}", documents=PDF), settings=box.settings)
+    assert outbox.run(settings=box.settings) == {"sent": 3}
+    assert outbox.run(settings=box.settings) == {"sent": 3}
+    assert [mail.subject for mail in box.inbox] == ["No. 0", "No. 1", "No. 2"]
+
+
+def test_a_queued_key_cannot_be_added_twice(box: Sandbox) -> None:
+    outbox = Outbox()
+    outbox.add(docmail.Message("cfo@example.com", "Q3"), key="q3", settings=box.settings)
+    with pytest.raises(MessageError, match="q3"):
+        outbox.add(docmail.Message("cfo@example.com", "Q3"), key="q3", settings=box.settings)
+
+
+def test_a_refused_mail_does_not_stop_the_others(box: Sandbox) -> None:
+    outbox = Outbox()
+    for name in ("nobody", "cfo"):
+        outbox.add(docmail.Message(f"{name}@example.com", "Q3"), settings=box.settings)
+    assert outbox.run(settings=box.settings) == {"refused": 1, "sent": 1}
+
+
+def test_a_refused_sign_in_stops_the_run_and_keeps_the_queue(box: Sandbox) -> None:
+    outbox = Outbox()
+    for number in range(3):
+        outbox.add(docmail.Message("cfo@example.com", f"No. {number}"), settings=box.settings)
+    box.answer("auth", "535 5.7.8 Wrong")
+    with pytest.raises(AuthenticationError):
+        outbox.run(settings=box.settings)
+    assert [row.state for row in outbox] == ["queued"] * 3
+    box.reset()
+    assert outbox.run(settings=box.settings) == {"sent": 3}
+
+
+def test_a_person_resolves_what_is_unknown(box: Sandbox) -> None:
+    box.drop("end", keep=False)
+    for key in ("a", "b"):
+        with pytest.raises(OutcomeUnknown):
+            send(box, key=key)
+    box.reset()
+    outbox = Outbox()
+    first, second = outbox
+    outbox.resolve(first.id, "sent")
+    outbox.resolve(second.id, "resend")
+    assert [row.state for row in outbox] == ["sent", "queued"]
+    assert outbox.run(settings=box.settings) == {"sent": 2}
+    assert [mail["Message-ID"] for mail in box.inbox] == [second.message_id]
+    with pytest.raises(MessageError, match="unknown"):
+        outbox.resolve(first.id, "sent")
+
+
+def test_what_failed_can_be_retried(box: Sandbox) -> None:
+    box.answer("end", "451 4.3.0 Busy")
+    with pytest.raises(Deferred):
+        send(box)
+    box.reset()
+    outbox = Outbox()
+    assert outbox.retry() == 1
+    assert outbox.run(settings=box.settings) == {"sent": 1}
+    assert len(box.inbox) == 1
+
+
+def test_two_processes_never_send_the_same_row(box: Sandbox) -> None:
+    first, second = Outbox(), Outbox()
+    for number in range(20):
+        first.add(docmail.Message("cfo@example.com", f"No. {number}"), settings=box.settings)
+    failures: list[BaseException] = []
+
+    def run(outbox: Outbox) -> None:
+        try:
+            outbox.run(settings=box.settings)
+        except MessageError:
+            run(outbox)  # the other one took a row; go on with the rest
+        except BaseException as exc:  # noqa: BLE001 - reported below
+            failures.append(exc)
+
+    threads = [threading.Thread(target=run, args=(outbox,)) for outbox in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert sorted(mail.subject for mail in box.inbox) == sorted(f"No. {number}" for number in range(20))
+
+
+# --- the files --------------------------------------------------------------------------------------------------------
+
+
+def test_the_outbox_is_readable_by_its_owner_only(box: Sandbox) -> None:
+    send(box)
+    folder = box.settings.home.outbox  # type: ignore[union-attr]
+    for path in folder.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_the_password_is_nowhere_in_the_outbox(box: Sandbox) -> None:
+    send(box)
+    folder = box.settings.home.outbox  # type: ignore[union-attr]
+    secret = docmail.credentials.SANDBOX_PASSWORD.encode()  # type: ignore[attr-defined]
+    assert all(secret not in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_one_content_is_kept_once(box: Sandbox) -> None:
+    send(box)
+    send(box)
+    spool = box.settings.home.outbox / "spool"  # type: ignore[union-attr]
+    assert len(list(spool.iterdir())) == 1
+
+
+def test_contents_expire_and_the_record_stays(box: Sandbox) -> None:
+    send(box, key="q3")
+    folder = box.settings.home.outbox  # type: ignore[union-attr]
+    database = sqlite3.connect(folder / "outbox.sqlite3")
+    database.execute("UPDATE mail SET created = created - 31 * 86400")
+    database.commit()
+    database.close()
+    for path in (folder / "spool").iterdir():
+        os.utime(path, (time.time() - 2 * 86400,) * 2)
+    (row,) = rows(box)
+    assert row.state == "sent"
+    assert row.documents == ("document.pdf",)
+    assert list((folder / "spool").iterdir()) == []
+    assert send(box, key="q3").repeated
+
+
+def test_a_journal_of_a_newer_docmail_is_reported_and_left_alone(tmp_path: Path) -> None:
+    tmp_path.mkdir(exist_ok=True)
+    database = sqlite3.connect(tmp_path / "outbox.sqlite3")
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(DocmailError, match="newer"):
+        Outbox(tmp_path)
+
+
+def test_a_damaged_journal_is_reported_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "outbox.sqlite3").write_bytes(b"this is no database, " * 100)
+    with pytest.raises(DocmailError, match=str(tmp_path)):
+        Outbox(tmp_path)
+    assert (tmp_path / "outbox.sqlite3").read_bytes().startswith(b"this is no database")
+
+
+def test_the_lock_of_a_living_process_is_seen_from_another(tmp_path: Path) -> None:
+    token = Owner.of_this_process(tmp_path)
+    code = "import sys; from pathlib import Path; from docmail.owners import Owner; print(Owner.is_gone(Path(sys.argv[1]), sys.argv[2]))"
+    seen = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), token], capture_output=True, text=True, check=True
+    )
+    assert json.loads(seen.stdout.lower()) is False
+
+
+def test_its_repr_counts_and_names_no_address(box: Sandbox) -> None:
+    assert repr(Outbox()) == "<Outbox empty>"
+    send(box)
+    assert repr(Outbox()) == "<Outbox 1 sent>"
