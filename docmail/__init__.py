@@ -75,11 +75,8 @@ def __dir__() -> list[str]:
 
 def _register_displays() -> None:
     """Tell a running IPython how docmail's objects are shown; the widgets load when one is."""
-    if "IPython" not in sys.modules:
-        return
-    from IPython import get_ipython
-
-    if (shell := get_ipython()) is not None:
+    ipython = sys.modules.get("IPython")
+    if ipython is not None and (shell := ipython.get_ipython()) is not None:
         from docmail.widgets.display import register
 
         register(shell)

@@ -20,6 +20,7 @@ from docmail import home as homes
 from docmail.errors import TREATMENT, Action, Kind, MessageError, OutcomeUnknown, SendError
 from docmail.message import Message
 from docmail.settings import Settings
+from docmail.spool import sha256_of
 from docmail.store import Row, Store, body_digest
 from docmail.translation import _
 from docmail.transport import SendResult, Transport, open_transport
@@ -319,8 +320,8 @@ def _compare(message: Message, row: Row) -> None:
 
 
 def _recorded(message: Message, row: Row) -> SendResult:
-    # A PDF made again differs in its date of creation, so contents are mentioned, not compared.
-    same = tuple(document.name for document in message.documents) == row.documents
+    now = [(document.name, sha256_of(document)) for document in message.documents]
+    same = now == list(zip(row.documents, row.contents, strict=True))
     return SendResult(
         row.message_id,
         tuple(address for address, recipient in row.recipients.items() if recipient.state == "sent"),
@@ -331,9 +332,6 @@ def _recorded(message: Message, row: Row) -> SendResult:
         },
         row.reply,
         repeated=True,
-        note=""
-        if same
-        else _("The documents differ from those that were sent ({names}).").format(
-            names=", ".join(row.documents) or _("none")
-        ),
+        # Not an error: a PDF made again differs in its date of creation.
+        note="" if same else _("The documents differ from those that were sent, as a PDF does that is made again."),
     )

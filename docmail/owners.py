@@ -38,7 +38,7 @@ class Owner:
             token = uuid.uuid4().hex
             path = cls._path(folder, token)
             path.parent.mkdir(exist_ok=True, mode=0o700)
-            lock = FileLock(path, thread_local=False)
+            lock = FileLock(path, thread_local=False, mode=0o600)
             lock.acquire(timeout=0)
             cls._held[folder, os.getpid()] = token, lock
             return token
@@ -52,7 +52,7 @@ class Owner:
         if not path.exists():
             return True
         try:
-            with FileLock(path, timeout=0, thread_local=False):
+            with FileLock(path, timeout=0, thread_local=False, mode=0o600):
                 return True
         except Timeout:
             return False

@@ -30,6 +30,15 @@ class SpoolFile:
         return self.path.open("rb")
 
 
+def sha256_of(document: Document) -> str:
+    """Return the SHA-256 of a document's content, read in pieces."""
+    digest = hashlib.sha256()
+    with document.open() as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
 class Spool:
     """A folder of contents."""
 
@@ -46,10 +55,8 @@ class Spool:
 
     def take(self, document: Document) -> str:
         """Keep a document's content, durably, unless it is here already; return its SHA-256."""
-        if isinstance(document.source, bytes):
-            sha256 = hashlib.sha256(document.source).hexdigest()
-            if self.file(sha256).path.exists():
-                return sha256
+        if isinstance(document.source, bytes) and self.file(sha256 := sha256_of(document)).path.exists():
+            return sha256
         digest = hashlib.sha256()
         handle, temporary = tempfile.mkstemp(dir=self._folder, suffix=".new")
         try:

@@ -27,6 +27,7 @@ ORDER = [
     "message",
     "transport.base",
     "transport.connection",
+    "transport.conversation",
     "transport.smtp",
     "transport.http",
     "transport",

@@ -42,7 +42,7 @@ class Failure:
             )
         if self.does == "answer" and self.step == "body":
             _refuse(_("A body is not answered."), _("Answer at “end”, or cut it with drop()."), "step")
-        if self.does == "answer" and not all(_CODE.match(line) for line in self.reply.splitlines()[:1] or [""]):
+        if self.does == "answer" and not _CODE.match(self.reply):
             _refuse(
                 _("“{reply}” is no reply of a server.").format(reply=self.reply[:60]),
                 _('Begin with a code, as in "550 5.1.1 No such mailbox".'),

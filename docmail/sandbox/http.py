@@ -102,13 +102,15 @@ class HttpEndpoint:
     async def _deliver(self, mail: EmailMessage, recipients: list[str]) -> tuple[int, str] | None:
         await asyncio.sleep(self._failures.delay("http", recipients))
         failure = self._failures.next("http", recipients)
-        if failure is None or failure.keep:
-            kept = failure is None or failure.does == "drop" or failure.code < 300  # noqa: PLR2004 - 2xx is success
-            if kept:
-                self._inbox.deliver(SENDER, recipients, mail.as_bytes(policy=policy.SMTPUTF8))
         if failure is None:
-            return HTTPStatus.OK, _("Sent.")
-        return None if failure.does == "drop" else (failure.code, failure.reply[4:])
+            taken, reply = True, (int(HTTPStatus.OK), _("Sent."))
+        elif failure.does == "drop":
+            taken, reply = failure.keep, None
+        else:
+            taken, reply = failure.code < 300, (failure.code, failure.reply[4:])  # noqa: PLR2004 - 2xx is success
+        if taken:
+            self._inbox.deliver(SENDER, recipients, mail.as_bytes(policy=policy.SMTPUTF8))
+        return reply
 
     def _take_order(self, headers: dict[str, str], body: bytes) -> tuple[int, str]:
         if not hmac.compare_digest(headers.get("authorization", ""), f"Bearer {self._token}"):
@@ -185,16 +187,20 @@ def _multipart(content_type: str, body: bytes) -> Iterator[_Part]:
     if len(pieces) < 2 or not pieces[-1].startswith(b"--"):  # noqa: PLR2004 - what is before the first mark is nothing
         raise _Trouble(HTTPStatus.BAD_REQUEST, _("The form is cut off."))
     for piece in pieces[1:-1]:
-        head, found, content = piece.partition(b"\r\n\r\n")
-        headers = dict(re.findall(r"\r\n([\w-]+):[ \t]*([^\r\n]*)", head.decode("utf-8", "replace").lower()))
-        disposition = re.search(r"\r\ncontent-disposition:([^\r\n]*)", head.decode("utf-8", "replace"), re.IGNORECASE)
+        lines, found, content = piece.partition(b"\r\n\r\n")
+        head = lines.decode("utf-8", "replace")
         # Strict parsers refuse names that are not quoted, so this one does.
-        name = re.search(r';\s*name="([^"]*)"', disposition[1]) if disposition else None
-        if not found or not name or not disposition:
+        name = re.search(r'(?i)^content-disposition:.*;\s*name="([^"]*)"', head, re.MULTILINE)
+        if not found or not name:
             raise _Trouble(HTTPStatus.BAD_REQUEST, _("A part of the form has no quoted name."))
-        filename = re.search(r';\s*filename="([^"]*)"', disposition[1])
-        media_type = headers.get("content-type", "application/octet-stream" if filename else "text/plain")
-        yield _Part(_unescaped(name[1]), _unescaped(filename[1]) if filename else None, media_type, content)
+        filename = re.search(r'(?i)^content-disposition:.*;\s*filename="([^"]*)"', head, re.MULTILINE)
+        media_type = re.search(r"(?i)^content-type:\s*([\w.+-]+/[\w.+-]+)", head, re.MULTILINE)
+        yield _Part(
+            _unescaped(name[1]),
+            _unescaped(filename[1]) if filename else None,
+            media_type[1] if media_type else "application/octet-stream",
+            content,
+        )
 
 
 def _unescaped(text: str) -> str:
@@ -208,9 +214,7 @@ def _mail(parts: list[_Part]) -> tuple[EmailMessage, list[str]]:
         fields = {part.name: part.text for part in parts if part.filename is None}
         missing = [name for name in ("from", "reply_to", "to", "subject", "body") if name not in fields]
         if missing:
-            raise _Trouble(
-                HTTPStatus.BAD_REQUEST, _("The form has no field {names}.").format(names=", ".join(missing))
-            )
+            raise _Trouble(HTTPStatus.BAD_REQUEST, _("The form has no field {names}.").format(names=", ".join(missing)))
         to = parse_addresses(fields["to"], "to")
         reply_to = parse_addresses(fields["reply_to"], "reply_to")
         if not to or not reply_to:
@@ -225,10 +229,8 @@ def _mail(parts: list[_Part]) -> tuple[EmailMessage, list[str]]:
         mail.set_content(fields["body"], subtype="html")
         for part in parts:
             if part.filename is not None:
-                main, _slash, sub = part.media_type.partition(";")[0].strip().partition("/")
-                mail.add_attachment(
-                    part.content, maintype=main or "application", subtype=sub or "octet-stream", filename=part.filename
-                )
+                main, _slash, sub = part.media_type.partition("/")
+                mail.add_attachment(part.content, maintype=main, subtype=sub, filename=part.filename)
     except (DocmailError, ValueError) as exc:
         raise _Trouble(HTTPStatus.BAD_REQUEST, str(exc)) from exc
     return mail, [address.addr_spec for address in to]

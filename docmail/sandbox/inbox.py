@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email import policy
 from email.message import EmailMessage
@@ -18,6 +19,7 @@ from docmail.sandbox.files import write_whole
 from docmail.translation import _, ngettext
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _ENVELOPE = b"X-Sandbox-Envelope: "
@@ -123,22 +125,21 @@ class Inbox(Sequence[ReceivedMail]):
     def __getitem__(self, index: int | slice) -> ReceivedMail | tuple[ReceivedMail, ...]:
         numbers = self._numbers()
         if isinstance(index, slice):
-            return tuple(self._read(number) for number in numbers[index])
+            return self._read_all(numbers[index])
         try:
-            number = numbers[index]
-        except IndexError:
+            return self._read(numbers[index])
+        except (IndexError, FileNotFoundError):  # the second: somebody empties it at this moment
             raise IndexError(
                 ngettext("There is {count} mail in the inbox.", "There are {count} mails in the inbox.", len(numbers))
                 .format(count=len(numbers))
             ) from None  # fmt: skip
-        return self._read(number)
 
     def __repr__(self) -> str:
         return f"<Inbox, {count_mails(len(self))}>"
 
     def after(self, number: int) -> tuple[ReceivedMail, ...]:
         """Return the mails that came after the one with this number."""
-        return tuple(self._read(known) for known in self._numbers() if known > number)
+        return self._read_all(known for known in self._numbers() if known > number)
 
     def wait(self, n: int = 1, timeout: float = 10) -> tuple[ReceivedMail, ...]:
         """Return all mails as soon as there are `n`; raises `TimeoutError` if they do not come."""
@@ -162,7 +163,7 @@ class Inbox(Sequence[ReceivedMail]):
         """Put a mail in; only the server does."""
         self._last += 1
         envelope = json.dumps({"sender": sender, "recipients": list(recipients)}).encode("ascii")
-        write_whole(self._path(self._last), _ENVELOPE + envelope + b"\r\n" + raw)
+        write_whole(self._path(self._last), _ENVELOPE, envelope, b"\r\n", raw)
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06d}.eml"
@@ -174,12 +175,17 @@ class Inbox(Sequence[ReceivedMail]):
             return []  # the sandbox is closed
         return sorted(int(found[1]) for name in names if (found := re.fullmatch(r"(\d+)\.eml", name)))
 
+    def _read_all(self, numbers: Iterable[int]) -> tuple[ReceivedMail, ...]:
+        mails = []
+        for number in numbers:
+            with suppress(FileNotFoundError):  # somebody empties it at this moment
+                mails.append(self._read(number))
+        return tuple(mails)
+
     def _read(self, number: int) -> ReceivedMail:
         head, _end, raw = self._path(number).read_bytes().partition(b"\r\n")
         envelope = json.loads(head.removeprefix(_ENVELOPE))
-        return ReceivedMail.parse(
-            raw, sender=envelope["sender"], recipients=envelope["recipients"], number=number
-        )
+        return ReceivedMail.parse(raw, sender=envelope["sender"], recipients=envelope["recipients"], number=number)
 
 
 def count_mails(number: int) -> str:

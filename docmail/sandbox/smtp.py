@@ -7,7 +7,7 @@ import collections
 import hmac
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session, TLSSetupException
 from aiosmtpd.smtp import Envelope as SmtpEnvelope
 
 from docmail.sandbox.failures import reply_lines
@@ -118,22 +118,36 @@ class SmtpServerProtocol(SMTP):
 
     def cut(self) -> None:
         """End the connection without a word."""
-        if isinstance(self.transport, asyncio.WriteTransport):
-            self.transport.abort()
+        transport = self._original_transport or self.transport
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()
 
     async def _handle_client(self) -> None:
         failure = await self.rehearse("connect")
-        if failure is not None:
-            # A greeting that is none: the server does not want to talk, and hangs up.
+        if failure is not None and failure.code <= _MAX_CODE_OF_SUCCESS:
+            self.hostname, _blank, self.__ident__ = failure.reply[4:].partition(" ")
+        elif failure is not None:
+            # The server does not want to talk, and hangs up.
             await self.push("\r\n".join(failure.lines))
             self._writer.close()
             return
         await super()._handle_client()
 
+    async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
+        """Begin TLS; a client that does not trust the certificate is let go quietly."""
+        try:
+            await super().smtp_STARTTLS(arg)
+        except TLSSetupException:
+            # aiosmtpd would stumble over its own transport, which is None at this moment.
+            self._connections.discard(self)
+            if self._timeout_handle is not None:
+                self._timeout_handle.cancel()
+            await self._hang_up()
+
     async def push(self, status: Any) -> None:
         """Send a reply; after 421 the server hangs up (RFC 5321 3.8)."""
         await super().push(status)
-        if status[:4] in {"421 ", b"421 "} or status == "421":
+        if status[:3] in {"421", b"421"}:
             self._writer.close()
 
     async def rehearse(self, step: Step, recipients: Sequence[str] = ()) -> Failure | None:
@@ -210,17 +224,17 @@ class SmtpServerProtocol(SMTP):
         failure = self._failures.next("body", recipients)
         # The end of the command's line counts as the line end before a dot that comes at once.
         content = bytearray(b"\r\n")
-        too_large = False
-        while (end := content.find(_END)) < 0:
+        searched, too_large = 0, False
+        while (end := content.find(_END, searched)) < 0:
             if failure is not None and len(content) > failure.after:
                 await self._hang_up()
-            if self.data_size_limit and len(content) > self.data_size_limit + len(_END) + 2:
+            if self.data_size_limit and len(content) > self.data_size_limit + len(_END):
                 too_large = True
                 del content[: -len(_END)]
-            searched = max(0, len(content) - len(_END))
+            searched = max(0, len(content) - len(_END) + 1)
             content += await self._reader.read(_EVERYTHING)
-            if content.find(_END, searched) < 0:
-                continue
+        if failure is not None:
+            await self._hang_up()  # the body was shorter than that
         # Commands that were sent along with the body (RFC 2920) come next.
         if rest := bytes(content[end + len(_END) :]):
             self._reader.feed_data(rest)

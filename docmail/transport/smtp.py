@@ -7,8 +7,8 @@ what is true: before the final dot nothing was sent, after it nobody knows (`Out
 from __future__ import annotations
 
 import base64
-import re
 import ssl
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,41 +20,33 @@ from docmail.errors import (
     AuthenticationError,
     ConnectError,
     Kind,
+    MessageError,
     OutcomeUnknown,
     Refused,
     SendError,
     TLSError,
 )
-from docmail.replies import Reply, clean, refusal
+from docmail.replies import Reply, clean
 from docmail.settings import Security, SmtpServer, fingerprint_bytes
-from docmail.transport.base import REPLY_SECONDS, Deadline, SendResult
-from docmail.transport.connection import (
-    Connection,
-    ServerClosed,
-    fingerprint,
-    matches,
-    stopped,
-    tls_context,
-    tls_failure,
-)
 from docmail.translation import _
+from docmail.transport.base import REPLY_SECONDS, Deadline, SendResult
+from docmail.transport.connection import fingerprint, matches, tls_context, tls_failure
+from docmail.transport.conversation import CLOSING, Conversation, NoReply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
+    from typing import Self
 
     from docmail.credentials import Secret
     from docmail.message import Mail
     from docmail.settings import Settings
 
-_MAX_LINE = 4096  # octets of a reply line; RFC 5321 4.5.3.1.5 says 512, servers say more
-_MAX_LINES = 500  # lines of one reply
 _QUIT_SECONDS = 2.0
 _LAST_WORDS_SECONDS = 2.0
 
-
-class _NoReply(ValueError):
-    """The server's words are no SMTP reply."""
+# RFC 5321 4.2 and RFC 4954: the one reply with which each step goes on
+_READY, _CONTINUE, _SIGNED_IN, _START_MAIL = 220, 334, 235, 354
 
 
 class SmtpTransport:
@@ -77,24 +69,25 @@ class SmtpTransport:
         self._timeout = timeout
         self._reply_timeout = reply_timeout
         self._observe = observe or (lambda _phase, _text: None)
-        self._deadline: Deadline | None = None
-        self._connection = Connection(self._host, self._server.port)
-        self._extensions: dict[str, str] = {}
+        self._seconds_left = timeout  # until the last RCPT of the mail for which the connection was opened
+        self._talk = Conversation(self._server, self._host, secret)
         self.in_doubt = False
 
     # --- opening ---
 
     def open(self) -> None:
         """Connect, encrypt and sign in."""
-        self._deadline = Deadline(self._timeout)
+        began = time.monotonic()
+        deadline = Deadline(self._timeout)
         try:
-            self._connect(self._deadline)
-            self._sign_in(self._deadline)
+            self._connect(deadline)
+            self._sign_in(deadline)
         except BaseException:
-            self._connection.close()
+            self._talk.connection.close()
             raise
+        self._seconds_left = self._timeout - (time.monotonic() - began)
 
-    def __enter__(self) -> SmtpTransport:
+    def __enter__(self) -> Self:
         self.open()
         return self
 
@@ -106,15 +99,16 @@ class SmtpTransport:
     def _connect(self, deadline: Deadline) -> None:
         security = self._server.effective_security
         pinned = fingerprint_bytes(self._server.fingerprint) if self._server.fingerprint else None
-        self._connection.open(deadline, self._observe)
+        self._talk.connection.open(deadline, self._observe)
         if security is Security.TLS:
             self._encrypt(pinned, deadline)
-        self._greet(deadline)
-        self._ehlo(deadline)
+        greeting = self._greet(deadline)
+        self._observe("greeting", greeting.text[:100])
+        self._hello(deadline)
         if security is Security.STARTTLS:
             self._ask_for_tls(deadline)
             self._encrypt(pinned, deadline)
-            self._ehlo(deadline)  # RFC 3207 4.2: what was said before is forgotten
+            self._hello(deadline)  # RFC 3207 4.2: what was said before is forgotten
 
     def _encrypt(self, pinned: bytes | None, deadline: Deadline) -> None:
         try:
@@ -128,17 +122,21 @@ class SmtpTransport:
                 field="ca_file",
                 guide="Certificates",
             ) from exc
+        connection = self._talk.connection
         try:
-            self._connection.encrypt(context, deadline)
+            connection.encrypt(context, deadline)
+        except SendError:
+            raise  # stopped by a person
         except OSError as exc:
-            self._connection.close()
+            connection.close()
             certificate = self._unverified_certificate(deadline) if isinstance(exc, ssl.CertificateError) else None
-            raise tls_failure(exc, self._host, self._server.port, certificate) from exc
-        if pinned is not None and not matches(self._connection.certificate(), pinned):
-            shown = fingerprint(self._connection.certificate())
+            starttls = self._server.effective_security is Security.STARTTLS
+            raise tls_failure(exc, self._host, self._server.port, certificate, starttls=starttls) from exc
+        if pinned is not None and not matches(connection.certificate(), pinned):
+            shown = fingerprint(connection.certificate())
             raise TLSError(
                 _(
-                    "{host} shows another certificate than the one you trust. It has the fingerprint {shown}; you trust {pinned}."
+                    "{host} shows another certificate than the one you trust. Its fingerprint is {shown}, not {pinned}."
                 ).format(host=self._host, shown=shown, pinned=pinned.hex(":").upper()),
                 kind=Kind.CONFIG,
                 phase="tls",
@@ -147,7 +145,7 @@ class SmtpTransport:
                 guide="Certificates",
                 fingerprint=shown,
             )
-        self._observe("tls", self._connection.describe_tls())
+        self._observe("tls", connection.describe_tls())
 
     @property
     def _ca_file(self) -> Path | None:
@@ -158,46 +156,35 @@ class SmtpTransport:
 
         The library gives no access to it after a failed check.
         """
-        refused = self._connection
-        self._connection = Connection(self._host, self._server.port)
+        refused, self._talk = self._talk, Conversation(self._server, self._host, self._secret)
+        connection = self._talk.connection
         try:
-            self._connection.open(deadline, lambda _phase, _text: None)
+            connection.open(deadline, lambda _phase, _text: None)
             if self._server.effective_security is Security.STARTTLS:
-                self._greet(deadline, quiet=True)
-                self._ehlo(deadline, quiet=True)
+                self._greet(deadline)
+                self._talk.hello(deadline)
                 self._ask_for_tls(deadline)
-            self._connection.encrypt(tls_context(None, verify=False), deadline)
-            return self._connection.certificate()
+            connection.encrypt(tls_context(None, verify=False), deadline)
+            return connection.certificate()
         except (OSError, SendError):
             return None  # the error about the check stands; only the fingerprint is missing from it
         finally:
-            self._connection.close()
-            self._connection = refused
+            connection.close()
+            self._talk = refused
 
-    def _greet(self, deadline: Deadline, *, quiet: bool = False) -> None:
-        reply = self._read("greeting", deadline)
-        if reply.code != 220:  # noqa: PLR2004 - RFC 5321 4.2
-            raise self._refusal(reply, "greeting")
-        if not quiet:
-            self._observe("greeting", reply.text[:100])
+    def _greet(self, deadline: Deadline) -> Reply:
+        reply = self._talk.read("greeting", deadline)
+        if reply.code != _READY:
+            raise self._talk.refusal(reply, "greeting")
+        return reply
 
-    def _ehlo(self, deadline: Deadline, *, quiet: bool = False) -> None:
-        # An address literal is always true (RFC 5321 4.1.4); a notebook's host name means nothing to a server, and
-        # looking for a better one can take a name server's time-out.
-        local = self._connection.local_host
-        name = f"[IPv6:{local}]" if ":" in local else f"[{local}]"
-        reply = self._say(f"EHLO {name}", "ehlo", deadline)
-        if not reply.positive:
-            raise self._refusal(reply, "ehlo")
-        self._extensions = {}
-        for line in self._last_lines[1:]:
-            keyword, _blank, parameters = line.partition(" ")
-            self._extensions[keyword.upper()] = parameters.upper()
-        if not quiet:
-            self._observe("ehlo", _("offers {extensions}").format(extensions=", ".join(self._extensions)[:200] or "–"))
+    def _hello(self, deadline: Deadline) -> None:
+        self._talk.hello(deadline)
+        offered = clean(", ".join(self._talk.extensions), self._secret)
+        self._observe("ehlo", _("offers {extensions}").format(extensions=offered[:200] or "-"))
 
     def _ask_for_tls(self, deadline: Deadline) -> None:
-        if "STARTTLS" not in self._extensions:
+        if "STARTTLS" not in self._talk.extensions:
             raise TLSError(
                 _("{host} offers no encryption (STARTTLS) on port {port}; docmail does not go on without.").format(
                     host=self._host, port=self._server.port
@@ -208,20 +195,20 @@ class SmtpTransport:
                 field="port",
                 guide="Ports",
             )
-        reply = self._say("STARTTLS", "tls", deadline)
-        if reply.code != 220:  # noqa: PLR2004
+        reply = self._talk.say("STARTTLS", "tls", deadline)
+        if reply.code != _READY:
             raise TLSError(
                 _("{host} does not begin the encryption it offers. It said: {reply}.").format(
                     host=self._host, reply=reply
                 ),
-                kind=Kind.TEMPORARY if 400 <= reply.code < 500 else Kind.CONFIG,  # noqa: PLR2004
+                kind=Kind.TEMPORARY if 400 <= reply.code < 500 else Kind.CONFIG,  # noqa: PLR2004 - RFC 5321 4.2.1: 4yz
                 phase="tls",
                 reply=reply,
                 hint=_("Try again in a few minutes, or choose port 465 with TLS."),
                 field="port",
                 guide="Ports",
             )
-        if self._connection.has_unread:
+        if self._talk.connection.has_unread:
             # What came in clear before the handshake must never count as said under encryption (CVE-2011-0411).
             raise TLSError(
                 _("Somebody between you and {host} put words into the connection before it was encrypted.").format(
@@ -240,7 +227,8 @@ class SmtpTransport:
         username, secret = self._server.username, self._secret
         if not username or secret is None:
             return
-        if not self._connection.encrypted and not self._connection.peer_is_loopback:
+        connection = self._talk.connection
+        if not connection.encrypted and not connection.peer_is_loopback:
             raise TLSError(
                 _("The password was not sent, because the connection to {host} is not encrypted.").format(
                     host=self._host
@@ -251,16 +239,18 @@ class SmtpTransport:
                 field="security",
                 guide="Ports",
             )
-        offered = self._extensions.get("AUTH", "").split()
+        offered = self._talk.extensions.get("AUTH", "").split()
         if "PLAIN" in offered:
             # RFC 4616, with the initial response of RFC 4954
-            reply = self._say_secret(lambda: b"AUTH PLAIN " + _base64(f"\0{username}\0{secret.reveal()}"), deadline)
+            reply = self._talk.say_secret(
+                lambda: b"AUTH PLAIN " + _base64(f"\0{username}\0{secret.reveal()}"), deadline
+            )
         elif "LOGIN" in offered:
-            reply = self._say("AUTH LOGIN", "auth", deadline)
-            if reply.code == 334:  # noqa: PLR2004 - RFC 4954
-                reply = self._say_secret(lambda: _base64(username), deadline)
-            if reply.code == 334:  # noqa: PLR2004
-                reply = self._say_secret(lambda: _base64(secret.reveal()), deadline)
+            reply = self._talk.say("AUTH LOGIN", "auth", deadline)
+            if reply.code == _CONTINUE:
+                reply = self._talk.say(_base64(username).decode(), "auth", deadline)
+            if reply.code == _CONTINUE:
+                reply = self._talk.say_secret(lambda: _base64(secret.reveal()), deadline)
         else:
             raise AuthenticationError(
                 _("{host} offers no sign-in with a password on port {port}.").format(
@@ -272,52 +262,36 @@ class SmtpTransport:
                 field="port",
                 guide="Passwords",
             )
-        if reply.code != 235:  # noqa: PLR2004
-            raise self._refusal(reply, "auth")
+        if reply.code != _SIGNED_IN:
+            raise self._talk.refusal(reply, "auth")
         self._observe("auth", _("signed in as {username}").format(username=username))
-
-    def _say_secret(self, line: Callable[[], bytes], deadline: Deadline) -> Reply:
-        try:
-            self._connection.send(line() + b"\r\n", deadline)
-        except BaseException as exc:
-            # The frames below hold the password in clear, and verbose tracebacks print their variables.
-            raise self._broken(exc.with_traceback(None), "auth") from None
-        return self._read("auth", deadline)
 
     # --- sending ---
 
     def send(self, mail: Mail, progress: Callable[[int, int], None] | None = None) -> SendResult:
         """Hand one mail over, step by step."""
         # The first mail shares the deadline of the connection that was opened for it.
-        deadline, self._deadline = self._deadline or Deadline(self._timeout), None
+        deadline, self._seconds_left = Deadline(self._seconds_left), self._timeout
         self.in_doubt = False
         try:
             self._mail(mail, deadline)
             accepted, refused = self._recipients(mail, deadline)
-            reply = self._say("DATA", "data", deadline)
-            if reply.code != 354:  # noqa: PLR2004
-                raise self._refusal(reply, "data")
+            self._data(deadline)
             self._body(mail, progress)
             reply = self._end()
-            if not reply.positive:
-                raise self._refusal(reply, "data")
-        except SendError as exc:
+        except BaseException as exc:
             self._recover(exc)
-            raise
-        except BaseException:
-            # In the middle of a mail the connection is of no further use, not even for QUIT.
-            self._connection.close()
             raise
         self._observe("data", _("taken: {reply}").format(reply=reply))
         return SendResult(mail.message_id, tuple(accepted), refused, reply)
 
     def _mail(self, mail: Mail, deadline: Deadline) -> None:
         line = f"MAIL FROM:<{mail.sender}>"
-        if "SIZE" in self._extensions:
+        if "SIZE" in self._talk.extensions:
             self._check_size(mail)
             line += f" SIZE={mail.size}"  # RFC 1870
         if mail.smtputf8:
-            if "SMTPUTF8" not in self._extensions:
+            if "SMTPUTF8" not in self._talk.extensions:
                 raise Refused(
                     _("{host} does not take addresses with letters beyond ASCII before the @.").format(host=self._host),
                     kind=Kind.RECIPIENT,
@@ -326,13 +300,13 @@ class SmtpTransport:
                     guide="Addresses",
                 )
             line += " BODY=8BITMIME SMTPUTF8"  # RFC 6531 3.1
-        reply = self._say(line, "mail", deadline)
+        reply = self._talk.say(line, "mail", deadline)
         if not reply.positive:
-            raise self._refusal(reply, "mail")
+            raise self._talk.refusal(reply, "mail")
         self._observe("mail", _("sender {address} accepted").format(address=mail.sender))
 
     def _check_size(self, mail: Mail) -> None:
-        limit = self._extensions["SIZE"]
+        limit = self._talk.extensions["SIZE"]
         if limit.isdigit() and 0 < int(limit) < mail.size:
             raise Refused(
                 _("The mail has {size:.1f} MB, and {host} takes at most {limit:.1f} MB.").format(
@@ -348,183 +322,120 @@ class SmtpTransport:
         accepted: list[str] = []
         refused: dict[str, Reply] = {}
         for address in mail.recipients:
-            reply = self._say(f"RCPT TO:<{address}>", "rcpt", deadline)
+            reply = self._talk.say(f"RCPT TO:<{address}>", "rcpt", deadline)
             if reply.positive:
                 accepted.append(address)
+            elif reply.code == CLOSING:
+                raise self._talk.refusal(reply, "rcpt")  # not about this recipient, and nobody hears the others
             else:
                 refused[address] = reply
         if not set(accepted) - mail.archive:
-            errors = [self._refusal(reply, "rcpt", {address: reply}) for address, reply in refused.items()]
+            errors = [self._talk.refusal(reply, "rcpt", {address: reply}) for address, reply in refused.items()]
             raise _gravest(errors, refused)
         self._observe("rcpt", ", ".join(accepted)[:200])
         return accepted, refused
+
+    def _data(self, deadline: Deadline) -> None:
+        reply = self._talk.say("DATA", "data", deadline)
+        if reply.code != _START_MAIL:
+            raise self._talk.refusal(reply, "data")
 
     def _body(self, mail: Mail, progress: Callable[[int, int], None] | None) -> None:
         # What is stuffed is not counted: a dot more or less does not matter to a progress bar.
         on_sent = (lambda sent: progress(min(sent, mail.size), mail.size)) if progress else (lambda _sent: None)
         try:
-            self._connection.stream(mail.wire(dot_stuffed=True), on_sent)
+            self._talk.connection.stream(_readable(mail.wire(dot_stuffed=True)), on_sent)
         except OSError as exc:
-            if reply := self._last_words():
-                raise self._refusal(reply, "data") from exc
-            raise self._broken(exc, "data") from exc
-
-    def _last_words(self) -> Reply | None:
-        """Return the reply of a server that hung up in the middle of the body, if it gave one."""
-        try:
-            reply = self._receive(Deadline(_LAST_WORDS_SECONDS))
-        except (OSError, _NoReply):
-            return None
-        return None if reply.positive else reply
+            raise self._cut_short(exc) from exc
 
     def _end(self) -> Reply:
+        deadline = Deadline(self._reply_timeout)
         self.in_doubt = True
         try:
-            self._connection.send(b".\r\n", Deadline(self._timeout))
-            reply = self._receive(Deadline(self._reply_timeout))
-        except (OSError, _NoReply) as exc:
-            if isinstance(exc, TimeoutError):
-                reason = _("{host} did not answer after the last byte").format(host=self._host)
-            elif isinstance(exc, _NoReply):
-                reason = _("{host} answered the last byte with something that is no reply").format(host=self._host)
-            else:
-                reason = _("the connection to {host} broke after the last byte").format(host=self._host)
-            raise OutcomeUnknown(
-                _("The mail may have arrived: {reason}.").format(reason=reason),
-                kind=Kind.UNKNOWN,
-                phase="data",
-                hint=_("Ask the recipient, or look into your Sent folder, before you send it again."),
-                guide="Sending",
-            ) from exc
+            self._talk.connection.send(b".\r\n", deadline)
+        except OSError as exc:
+            self.in_doubt = False  # the system did not take the dot, so the server never gets it
+            raise self._cut_short(exc) from exc
+        try:
+            reply = self._talk.receive(deadline)
+            if reply.code < 400 and not reply.positive:  # noqa: PLR2004 - RFC 5321 4.2.1: 3yz ends nothing
+                raise NoReply  # noqa: TRY301 - one of the three ways to have no answer
+        except (OSError, NoReply) as exc:
+            raise self._lost(exc) from exc
         self.in_doubt = reply.positive
+        if not reply.positive:
+            raise self._talk.refusal(reply, "data")
         return reply
 
-    def _recover(self, error: SendError) -> None:
-        """Make the connection ready for the next mail, or close it where that is not certain."""
-        lost = isinstance(error, (ConnectError, OutcomeUnknown)) or (error.reply is not None and error.reply.code == 421)
-        if lost or error.phase == "data":
-            self._connection.close()
-            return
-        try:
-            reply = self._say("RSET", "mail", Deadline(_QUIT_SECONDS))
-        except SendError:
-            self._connection.close()
+    def _cut_short(self, failure: OSError) -> SendError:
+        """Return the error for a connection that broke before the last byte, in the server's words if it gave any."""
+        with suppress(OSError, NoReply):
+            reply = self._talk.receive(Deadline(_LAST_WORDS_SECONDS))
+            if reply.code >= 400:  # noqa: PLR2004 - RFC 5321 4.2.1: a refusal
+                return self._talk.refusal(reply, "data")
+        return self._talk.broken(failure, "data")
+
+    def _lost(self, failure: OSError | NoReply) -> OutcomeUnknown:
+        if isinstance(failure, TimeoutError):
+            reason = _("{host} did not answer after the last byte").format(host=self._host)
+        elif isinstance(failure, NoReply):
+            reason = _("{host} answered the last byte with something that is no reply").format(host=self._host)
         else:
-            if not reply.positive:
-                self._connection.close()
+            reason = _("the connection to {host} broke after the last byte").format(host=self._host)
+        return OutcomeUnknown(
+            _("The mail may have arrived: {reason}.").format(reason=reason),
+            kind=Kind.UNKNOWN,
+            phase="data",
+            hint=_("Ask the recipient, or look into your Sent folder, before you send it again."),
+            guide="Sending",
+        )
+
+    def _recover(self, error: BaseException) -> None:
+        """Make the connection ready for the next mail, or close it where that is not certain."""
+        intact = (
+            isinstance(error, SendError) and not isinstance(error, ConnectError) and error.phase in {"mail", "rcpt"}
+        )
+        closing = isinstance(error, SendError) and error.reply is not None and error.reply.code == CLOSING
+        ready = False
+        try:
+            if intact and not closing:
+                with suppress(SendError):
+                    ready = self._talk.say("RSET", "mail", Deadline(_QUIT_SECONDS)).positive
+        finally:
+            if not ready:
+                self._talk.connection.close()
 
     # --- ending ---
 
     def close(self) -> None:
         """Say QUIT and close; never raises."""
-        if self._connection.is_open and not self._connection.aborted:
+        connection = self._talk.connection
+        if connection.is_open and not connection.aborted:
             # What happens to a good-bye changes nothing about what was sent.
             with suppress(SendError):
-                self._say("QUIT", "data", Deadline(_QUIT_SECONDS))
-        self._connection.close()
+                self._talk.say("QUIT", "data", Deadline(_QUIT_SECONDS))
+        connection.close()
 
     def abort(self) -> None:
         """Break off from another thread."""
-        self._connection.abort()
-
-    # --- talking ---
-
-    def _say(self, line: str, phase: str, deadline: Deadline) -> Reply:
-        try:
-            # Addresses are clean since Message; this is the last border before the wire.
-            if "\r" in line or "\n" in line:
-                raise ValueError(line)
-            self._connection.send(line.encode() + b"\r\n", deadline)
-        except OSError as exc:
-            raise self._broken(exc, phase) from exc
-        return self._read(phase, deadline)
-
-    def _read(self, phase: str, deadline: Deadline) -> Reply:
-        try:
-            return self._receive(deadline)
-        except _NoReply as exc:
-            raise ConnectError(
-                _("{host} does not answer on port {port} as an SMTP server does.").format(
-                    host=self._host, port=self._server.port
-                ),
-                kind=Kind.NETWORK,
-                phase=phase,
-                hint=_("Check the server's name and the port."),
-                field="port",
-                guide="Ports",
-            ) from exc
-        except OSError as exc:
-            raise self._broken(exc, phase) from exc
-
-    def _receive(self, deadline: Deadline) -> Reply:
-        """Return the next reply, its lines joined; raises `OSError` or `_NoReply`."""
-        lines: list[str] = []
-        codes: set[bytes] = set()
-        more = True
-        while more:
-            try:
-                line = self._connection.read_line(deadline, _MAX_LINE)
-            except ValueError:
-                raise _NoReply from None
-            found = re.fullmatch(rb"([2-5]\d\d)([ -]|$)(.*)", line, re.DOTALL)
-            if not found or len(lines) == _MAX_LINES:
-                raise _NoReply
-            codes.add(found[1])
-            lines.append(found[3].decode("utf-8", "replace"))
-            more = found[2] == b"-"
-        if len(codes) != 1:
-            raise _NoReply  # RFC 5321 4.2.1: every line of a reply has the same code
-        self._last_lines = [clean(line, self._secret) for line in lines]
-        return self._reply(int(codes.pop()), lines)
-
-    def _reply(self, code: int, lines: list[str]) -> Reply:
-        enhanced, words = "", []
-        for line in lines:
-            # RFC 2034: every line of the reply repeats the enhanced code
-            found = re.match(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)(.*)", line, re.DOTALL)
-            if found and (not enhanced or found[1] == enhanced):
-                enhanced = found[1]
-                line = found[2]  # noqa: PLW2901
-            words.append(line)
-        # Joined before it is cleaned, so that a password echoed over two lines is found.
-        return Reply(code, enhanced, clean(" ".join(words), self._secret))
-
-    def _refusal(self, reply: Reply, phase: str, refused: dict[str, Reply] | None = None) -> SendError:
-        return refusal(reply, phase, self._host, refused)
-
-    def _broken(self, failure: BaseException, phase: str) -> BaseException:
-        """Return the error for a connection that failed before the last byte; what is no network error stays itself."""
-        if not isinstance(failure, OSError):
-            return failure
-        if self._connection.aborted:
-            return stopped(phase)
-        field: str | None = "port" if phase in {"greeting", "ehlo", "tls"} else None
-        if phase == "greeting" and isinstance(failure, (TimeoutError, ServerClosed)):
-            # The most common reason by far: both sides wait for the other to begin.
-            message = _("{host} is there, but does not greet on port {port}; nothing was sent.").format(
-                host=self._host, port=self._server.port
-            )
-            if self._server.effective_security is Security.TLS:
-                hint = _("Check the server's name and the port; try again in a few minutes.")
-            else:
-                hint = _("This port probably expects TLS from the first byte: choose TLS, or port 587.")
-                field = "security"
-        elif isinstance(failure, TimeoutError):
-            message = _("{host} stopped answering; nothing was sent.").format(host=self._host)
-            hint = _("Try again; if it happens again, check the port, and ask whether a firewall interferes.")
-        elif isinstance(failure, ServerClosed):
-            message = _("{host} closed the connection; nothing was sent.").format(host=self._host)
-            hint = _("Try again; if it happens again, check the port and the kind of encryption.")
-        else:
-            message = _("The connection to {host} broke ({reason}); nothing was sent.").format(
-                host=self._host, reason=failure.strerror or type(failure).__name__
-            )
-            hint = _("Check your network connection and try again.")
-        return ConnectError(message, kind=Kind.NETWORK, phase=phase, hint=hint, field=field, guide="Ports")
+        self._talk.connection.abort()
 
 
 def _base64(text: str) -> bytes:
     return base64.b64encode(text.encode())
+
+
+def _readable(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the pieces; a file that cannot be read is no broken connection."""
+    try:
+        yield from pieces
+    except OSError as exc:
+        raise MessageError(
+            _("A document cannot be read any more ({reason}); the mail was not finished.").format(
+                reason=exc.strerror or type(exc).__name__
+            ),
+            hint=_("Make the document again and send it."),
+        ) from exc
 
 
 def _gravest(errors: list[SendError], refused: dict[str, Reply]) -> SendError:

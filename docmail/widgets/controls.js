@@ -75,6 +75,17 @@ const TESTS = {
 // A selection widget's front-end model knows the index of what is chosen, not its value.
 const valueOf = (field) => (field.get("_options_labels") ? field.get("index") : field.get("value"));
 
+// ipywidgets shows what is chosen by colour alone, and does not connect the buttons with their label.
+function sayChoices(root) {
+  for (const group of root.querySelectorAll(".widget-toggle-buttons")) {
+    group.setAttribute("role", "group");
+    group.setAttribute("aria-label", group.querySelector("label")?.textContent ?? "");
+    for (const button of group.querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", String(button.classList.contains("mod-active")));
+    }
+  }
+}
+
 // The security that the port implies: 465 TLS, otherwise STARTTLS (RFC 8314).
 function impliedSecurity(values, follow) {
   const port = follow.ports[values.port] ?? values.port_number;
@@ -169,6 +180,7 @@ function renderActions({ model, el }) {
     for (const rule of model.get("rules")) {
       root.classList.toggle(`dm-${rule.state}`, TESTS[rule.test](now[rule.field], rule.value));
     }
+    setTimeout(() => sayChoices(root)); // the choices' own views hear of the change in the same moment
   };
   const followPort = () => {
     const follow = model.get("follow");

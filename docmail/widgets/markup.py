@@ -55,15 +55,15 @@ def said(reply: Reply | None) -> str:
     return folded(_("What the server said"), f'<div class="dm-said">{escape(str(reply))}</div>')
 
 
-def guide(heading: str | None) -> str:
-    """Return the guide's section under this heading, folded; nothing if there is none."""
+def guide(heading: str | None, summary: str = "") -> str:
+    """Return the guide's section under this heading, folded below the summary; nothing if there is none."""
     if not heading:
         return ""
     try:
         section = presets.guide(heading)
     except DocmailError:
         return ""
-    summary = _("Show me how: {title}").format(title=section.title)
+    summary = summary or _("Show me how: {title}").format(title=section.title)
     return folded(summary, f'<div class="dm-guide">{_markdown()(section.markdown)}</div>')
 
 

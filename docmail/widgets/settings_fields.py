@@ -68,7 +68,7 @@ def rows(profile: str) -> list[Row]:
         Row(
             "port",
             choice(_("Port"), ports, PORTS[0]),
-            hint=escape(_("587 or 465, as your provider says; 25 is blocked by most networks")),
+            hint=escape(_("587 or 465, as your provider says")),
             when=smtp,
         ),
         Row("port_number", text(_("Port number"), placeholder="2525"), when=("smtp", "other-port")),

@@ -263,7 +263,8 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self.add_class("dm-untrusted")
 
     def _show_saved(self, settings: Settings) -> None:
-        parts = [markup.good(_("Saved."))]
+        every = _("Every PDF that docmail shows in a notebook now has an Email button.")
+        parts = [markup.good(_("Saved. {what_now}").format(what_now=every))]
         missing = None
         if settings.account.username:
             try:
@@ -277,9 +278,6 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             parts.append(
                 markup.paragraph(_("No password is stored for this account: type it and press Update again."))
             )
-        parts.append(
-            markup.paragraph(_("Every PDF that docmail shows in a notebook now has an Email button."))
-        )
         self.report.value = markup.box("good", *parts)
 
     def _show_failure(self, exc: Exception) -> None:
@@ -401,7 +399,7 @@ def _kept(place: Where | None, *, rehearsal: bool) -> str:
         sentence = _(
             "This machine has no keyring that docmail can use: the password lasts until this kernel stops."
         )
-        return markup.paragraph(sentence) + markup.guide("JupyterHub")
+        return markup.paragraph(sentence) + markup.guide("JupyterHub", _("What you can do"))
     return ""
 
 

@@ -1,0 +1,14 @@
+"""A mail server on this computer with an inbox and programmable failures: nothing leaves, nothing counts as sent.
+
+    with docmail.Sandbox() as box:
+        docmail.send(pdf, to="cfo@example.com", subject="Q3", settings=box.settings)
+        box.inbox[0].attachments[0].pages
+
+It has a home of its own (settings, outbox) and signs in with a password of its own, so that nothing rehearsed touches
+the user's. `nobody@…` is refused and `later@…` deferred at any domain; `answer`, `drop` and `delay` program the rest.
+"""
+
+from docmail.sandbox.box import Sandbox
+from docmail.sandbox.inbox import Attachment, Inbox, ReceivedMail
+
+__all__ = ["Attachment", "Inbox", "ReceivedMail", "Sandbox"]

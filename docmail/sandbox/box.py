@@ -1,0 +1,391 @@
+"""The sandbox as a user sees it: open it, send to it, look into its inbox, close it."""
+
+from __future__ import annotations
+
+import atexit
+import http.client
+import json
+import secrets
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from docmail import credentials
+from docmail import home as homes
+from docmail.credentials import SANDBOX_PASSWORD, Secret
+from docmail.errors import SettingsError
+from docmail.sandbox.certificates import Certificate
+from docmail.sandbox.failures import Failure, Failures
+from docmail.sandbox.files import write_whole
+from docmail.sandbox.inbox import Inbox, count_mails
+from docmail.sandbox.server import HOST, Ports, Server
+from docmail.settings import HttpServer, Security, Settings, SmtpServer
+from docmail.translation import _
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Self
+
+    from docmail.sandbox.failures import Step
+
+_NAME = "Accounts"
+_ADDRESS = "accounts@example.com"
+_JOINING_SECONDS = 5.0
+_CONNECT_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a process must know to use a sandbox: its ports, and the token for orders."""
+
+    ports: Ports
+    token: str
+
+    @classmethod
+    def read(cls, path: Path) -> _Place | None:
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            return cls(Ports(**content["ports"]), content["token"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, path: Path) -> None:
+        write_whole(path, json.dumps({"ports": self.ports._asdict(), "token": self.token}).encode())
+
+    def answers(self) -> bool:
+        try:
+            with socket.create_connection((HOST, self.ports.starttls), timeout=_CONNECT_SECONDS):
+                return True
+        except OSError:
+            return False
+
+
+class Sandbox:
+    """A mail server on this computer; open it with `with`, or `start()` and `close()`.
+
+    `settings` lead to its port with STARTTLS, `tls_settings` to the one with TLS, `http_settings` to its HTTP form.
+    Everything it keeps is below `folder` (None: a temporary one, removed when it closes).
+    """
+
+    def __init__(
+        self,
+        folder: Path | str | None = None,
+        *,
+        username: str = _ADDRESS,
+        password: str | Secret = SANDBOX_PASSWORD,
+    ) -> None:
+        self._given_folder = Path(folder).expanduser().absolute() if folder is not None else None
+        self._username = username
+        self._secret = password if isinstance(password, Secret) else Secret(password)
+        self._open: _Open | None = None
+        self._lock = threading.RLock()
+
+    # --- opening and closing ---
+
+    def start(self) -> Self:
+        """Open it, and return it; does nothing if it is open."""
+        with self._lock:
+            if self._open is None:
+                lock = None
+                folder = self._given_folder or Path(tempfile.mkdtemp(prefix="docmail-sandbox-"))
+                try:
+                    lock = _take(folder)
+                    if lock is None:
+                        raise SettingsError(
+                            _("Another program runs a sandbox in {folder}.").format(folder=folder),
+                            hint=_("Use another folder, or docmail.Sandbox.shared()."),
+                        )
+                    self._host(folder, lock)
+                except BaseException:
+                    if lock is not None:
+                        lock.release()
+                    if self._given_folder is None:
+                        shutil.rmtree(folder, ignore_errors=True)
+                    raise
+        return self
+
+    def close(self) -> None:
+        """Close it: its ports, its connections, its home; a shared one that another program runs goes on."""
+        with self._lock:
+            closing, self._open = self._open, None
+            if closing is None:
+                return
+            atexit.unregister(self.close)
+            homes.end_rehearsal(closing.home)
+            for settings in self._settings_of(closing):
+                credentials.withdraw(settings.account)
+            if closing.server is not None:
+                closing.server.stop()
+            if closing.lock is not None:
+                closing.lock.release()
+            if closing.server is not None and self._given_folder is None:
+                shutil.rmtree(closing.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    @classmethod
+    def shared(cls) -> Sandbox:
+        """Return the sandbox that this user's notebooks share: the one that runs, or one started here.
+
+        It keeps its settings (profile "sandbox"), its mails and, if they are free, its ports from one time to the next.
+        Closing one that another program runs only leaves it; when that program ends, the next call starts it again.
+        """
+        with _Shared.lock:
+            if _Shared.box is not None and _Shared.box._open is not None:  # noqa: SLF001 - one class
+                if _Shared.box._open.folder == homes.shared_sandbox() and _Shared.box.is_alive:  # noqa: SLF001
+                    return _Shared.box
+                _Shared.box.close()
+            _Shared.box = box = cls(homes.shared_sandbox())
+            box._start_or_join(homes.shared_sandbox())  # noqa: SLF001
+            return box
+
+    def _start_or_join(self, folder: Path) -> None:
+        end = time.monotonic() + _JOINING_SECONDS
+        while time.monotonic() < end:
+            if (lock := _take(folder)) is not None:
+                try:
+                    self._host(folder, lock)
+                    self.settings.save(homes.SHARED_SANDBOX)
+                except BaseException:
+                    self.close()
+                    lock.release()
+                    raise
+                return
+            # Somebody runs it, or is just about to: the file comes before the port answers for the first time.
+            place = _Place.read(folder / "server.json")
+            if place is not None and place.answers():
+                self._enter(_Open(folder, place, Inbox(folder / "inbox"), None, None, None))
+                return
+            time.sleep(0.05)
+        raise SettingsError(
+            _("The sandbox that your notebooks share does not answer."),
+            hint=_("Restart the notebook, or the program, that runs it."),
+        )
+
+    def _host(self, folder: Path, lock: FileLock) -> None:
+        before = _Place.read(folder / "server.json")
+        inbox, failures, token = Inbox(folder / "inbox"), Failures(), secrets.token_urlsafe()
+        server = Server(
+            inbox,
+            failures,
+            Certificate.below(folder),
+            username=self._username,
+            secret=self._secret,
+            token=token,
+            wanted=before.ports if before else Ports(0, 0, 0),
+        )
+        server.start()
+        place = _Place(server.ports, token)
+        try:
+            place.write(folder / "server.json")
+        except BaseException:
+            server.stop()
+            raise
+        self._enter(_Open(folder, place, inbox, failures, server, lock))
+
+    def _enter(self, opened: _Open) -> None:
+        self._open = opened
+        for settings in self._settings_of(opened):
+            credentials.provide(settings.account, self._secret)
+        homes.begin_rehearsal(opened.home)
+        atexit.register(self.close)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it takes mail at this moment."""
+        opened = self._open
+        return opened is not None and (opened.server is not None or opened.place.answers())
+
+    @property
+    def is_host(self) -> bool:
+        """Whether its server runs in this program."""
+        return self._opened.server is not None
+
+    # --- where it is ---
+
+    @property
+    def settings(self) -> Settings:
+        """The settings for its port with STARTTLS."""
+        return self._smtp_settings(self._opened, self.port, Security.STARTTLS)
+
+    @property
+    def tls_settings(self) -> Settings:
+        """The settings for its port with TLS."""
+        return self._smtp_settings(self._opened, self.tls_port, Security.TLS)
+
+    @property
+    def http_settings(self) -> Settings:
+        """The settings for its HTTP form."""
+        server = HttpServer(f"http://{self.host}:{self.http_port}")
+        return Settings(_NAME, server, reply_to=(self._address,), home=self._opened.home)
+
+    @property
+    def host(self) -> str:
+        """The address it listens at."""
+        return HOST
+
+    @property
+    def port(self) -> int:
+        """The port with STARTTLS."""
+        return self._opened.place.ports.starttls
+
+    @property
+    def tls_port(self) -> int:
+        """The port with TLS from the first byte."""
+        return self._opened.place.ports.tls
+
+    @property
+    def http_port(self) -> int:
+        """The port for HTTP forms."""
+        return self._opened.place.ports.http
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps its settings, outbox, mails and certificate."""
+        return self._opened.folder
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate of its authority (PEM), which a client must trust."""
+        return self._opened.folder / "ca.pem"
+
+    @property
+    def inbox(self) -> Inbox:
+        """The mails that arrived, newest last."""
+        return self._opened.inbox
+
+    # --- what goes wrong ---
+
+    def answer(self, step: Step, reply: str, *, times: int | None = None, recipient: str | None = None) -> None:
+        """Let the server answer this at a step, such as `box.answer("rcpt", "550 5.1.1 No such mailbox")`.
+
+        `times` None means from now on; `recipient` limits it to mails to this address. The steps are connect, ehlo,
+        auth, mail, rcpt, data, end (after the final dot) and http.
+        """
+        self._order(Failure(step, "answer", reply=reply, times=times, recipient=recipient))
+
+    def drop(
+        self,
+        step: Step,
+        *,
+        times: int | None = None,
+        recipient: str | None = None,
+        after: int = 1024,
+        keep: bool = True,
+    ) -> None:
+        """Let the server cut the connection at a step instead of answering.
+
+        At `body` it does so after so many bytes; at `end` and `http` it has the whole mail, and takes it with `keep`.
+        """
+        self._order(Failure(step, "drop", times=times, recipient=recipient, after=after, keep=keep))
+
+    def delay(self, step: Step, seconds: float, *, times: int | None = None, recipient: str | None = None) -> None:
+        """Let the server wait before it answers at a step."""
+        self._order(Failure(step, "delay", seconds=seconds, times=times, recipient=recipient))
+
+    def reset(self) -> None:
+        """Forget every answer, cut and delay that was programmed."""
+        self._order(None)
+
+    def _order(self, failure: Failure | None) -> None:
+        opened = self._opened
+        if opened.failures is None:
+            _send_order(opened.place, asdict(failure) if failure else None)
+        elif failure is None:
+            opened.failures.reset()
+        else:
+            opened.failures.add(failure)
+
+    # --- inside ---
+
+    @property
+    def _opened(self) -> _Open:
+        if self._open is None:
+            raise SettingsError(
+                _("This sandbox is not open."), hint=_("Use it in a `with` statement, or call start() first.")
+            )
+        return self._open
+
+    @property
+    def _address(self) -> str:
+        return self._username if "@" in self._username else _ADDRESS
+
+    def _smtp_settings(self, opened: _Open, port: int, security: Security) -> Settings:
+        server = SmtpServer(
+            HOST, port=port, security=security, username=self._username, ca_file=str(opened.folder / "ca.pem")
+        )
+        sender = _NAME if "@" in self._username else f"{_NAME} <{_ADDRESS}>"
+        return Settings(sender, server, home=opened.home)
+
+    def _settings_of(self, opened: _Open) -> Iterable[Settings]:
+        """Return the settings of its own accounts, those that sign in."""
+        ports = opened.place.ports
+        yield self._smtp_settings(opened, ports.starttls, Security.STARTTLS)
+        yield self._smtp_settings(opened, ports.tls, Security.TLS)
+
+    def __repr__(self) -> str:
+        if self._open is None:
+            return "<Sandbox, closed>"
+        return f"<Sandbox {self.host}:{self.port}, {count_mails(len(self.inbox))}>"
+
+
+@dataclass(frozen=True)
+class _Open:
+    """What a sandbox has while it is open; one that runs elsewhere has no server here."""
+
+    folder: Path
+    place: _Place
+    inbox: Inbox
+    failures: Failures | None
+    server: Server | None
+    lock: FileLock | None
+
+    @property
+    def home(self) -> homes.Home:
+        return homes.Home.below(self.folder, rehearsal=True)
+
+
+class _Shared:
+    """The shared sandbox as this process has it; one, so that a cell may be run again."""
+
+    lock = threading.Lock()
+    box: Sandbox | None = None
+
+
+def _take(folder: Path) -> FileLock | None:
+    """Return the lock that says who runs the sandbox in this folder; None if somebody does."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Not per thread: it is taken in a cell and given back at exit. The system frees it when the process is killed.
+    lock = FileLock(folder / "server.lock", timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        return None
+    return lock
+
+
+def _send_order(place: _Place, order: dict[str, Any] | None) -> None:
+    connection = http.client.HTTPConnection(HOST, place.ports.http, timeout=_JOINING_SECONDS)
+    try:
+        connection.request("PUT", "/", json.dumps(order), {"Authorization": f"Bearer {place.token}"})
+        taken = connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        taken = False
+    finally:
+        connection.close()
+    if not taken:
+        raise SettingsError(
+            _("The sandbox that your notebooks share does not answer."),
+            hint=_("Call docmail.Sandbox.shared() again."),
+        )
