@@ -20,17 +20,19 @@ if TYPE_CHECKING:
 
 # Zero-width characters and byte order marks come along when people copy from web pages; str.strip() keeps them.
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # the marks that turn the direction of writing
 
 _MAX_ADDRESS = 254  # RFC 5321 4.5.3.1.3: a path is at most 256 octets, with its angle brackets
+_MAX_LOCAL = 64  # RFC 5321 4.5.3.1.1
 _MAX_NAME = 255  # longer display names are pasted text, not names
+_MAX_TEXT = 1000  # of a name with its address; nothing longer is looked at, because that takes time
 _MAX_LABEL, _MAX_HOST = 63, 253  # RFC 1035 2.3.4
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
 
 
 def trimmed(text: str) -> str:
     """Return pasted text without the blanks around it, visible or not."""
-    blank = _INVISIBLE + " \t\r\n\f\v\u00a0"
-    return text.strip(blank).strip().strip(blank)
+    return text.strip(_INVISIBLE + "".join({character for character in text if character.isspace()}))
 
 
 def first_control(text: str, allowed: str = "") -> str | None:
@@ -42,7 +44,7 @@ def first_control(text: str, allowed: str = "") -> str | None:
     for character in text:
         if character in allowed:
             continue
-        if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or character in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069":
+        if character in _TURNING or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
             return f"U+{ord(character):04X}"
     return None
 
@@ -56,11 +58,8 @@ def ascii_host(host: str) -> str:
         raise ValueError(_("The name contains the invisible character {code}; type it again.").format(code=control))
     if "://" in host or "/" in host:
         raise ValueError(_("Give only the server's name, without {scheme} and slashes.").format(scheme="https://"))
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    try:
-        return str(ip_address(bare))
-    except ValueError:
-        pass
+    if number := _ip(host[1:-1] if host.startswith("[") and host.endswith("]") else host):
+        return str(number)
     if ":" in host:
         raise ValueError(_("Give only the server's name here; the port has a field of its own."))
     if "@" in host:
@@ -70,6 +69,21 @@ def ascii_host(host: str) -> str:
         raise ValueError(_("The server's name is missing."))
     if len(name) > _MAX_HOST:
         raise ValueError(_("This is too long for a server's name."))
+    return _ascii_name(name)
+
+
+def _ip(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        number = ip_address(text)
+    except ValueError:
+        return None
+    # Python takes anything as the zone of an IPv6 address; it is the name of a network interface (RFC 4007 11.2).
+    zone = number.scope_id if isinstance(number, IPv6Address) else None
+    return number if zone is None or re.fullmatch(r"[\w.-]+", zone, re.ASCII) else None
+
+
+def _ascii_name(host: str) -> str:
+    name = host
     if not name.isascii():
         import idna  # only for the few names that need it
 
@@ -89,12 +103,10 @@ def ascii_host(host: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Say whether the host is this computer itself, by its name or number."""
-    try:
-        address = ip_address(host)
-    except ValueError:
+    if (number := _ip(host)) is None:
         return host == "localhost"
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return (mapped or address).is_loopback
+    mapped = number.ipv4_mapped if isinstance(number, IPv6Address) else None
+    return (mapped or number).is_loopback
 
 
 @dataclass(frozen=True)
@@ -109,6 +121,12 @@ class Address:
     def addr_spec(self) -> str:
         """The bare address, as it stands in the envelope."""
         return f"{self.local}@{self.domain}"
+
+    @property
+    def mailbox(self) -> str:
+        """What tells one recipient from another: the bare address in small letters."""
+        # RFC 5321 2.4 lets a server tell "Anna" from "anna"; none does. casefold() would also make one of ß and ss.
+        return self.addr_spec.lower()
 
     @property
     def needs_smtputf8(self) -> bool:
@@ -141,15 +159,17 @@ def parse_address(text: str, field: str) -> Address:
 
     Raises `AddressError` naming the field.
     """
-    found = parse_addresses(text, field)
-    if len(found) != 1:
+    pieces = _split(text, field)
+    if len(pieces) != 1:
         raise AddressError(
             _("“{text}” is not one email address.").format(text=_short(text)),
             address=text,
             field=field,
-            hint=_("Give exactly one address, such as accounts@example.com."),
+            hint=_('Give exactly one; a name with a comma stands in quotes: "Smith, J" <j@example.com>.')
+            if pieces
+            else _("An address looks like name@example.com."),
         )
-    return found[0]
+    return _one(pieces[0], field)
 
 
 def parse_addresses(value: str | Address | Iterable[str | Address], field: str) -> tuple[Address, ...]:
@@ -164,36 +184,31 @@ def parse_addresses(value: str | Address | Iterable[str | Address], field: str) 
         return (value,)
     if isinstance(value, str):
         found = [_one(piece, field) for piece in _split(value, field)]
+    elif isinstance(value, (bytes, bytearray)):
+        raise _not_text(value, field)
     else:
         try:
-            items = list(value)
+            items = iter(value)
         except TypeError:
             raise _not_text(value, field) from None
-        found = []
-        for item in items:
-            if isinstance(item, Address):
-                found.append(item)
-            elif isinstance(item, str):
-                if len(_split(item, field)) != 1:
-                    raise AddressError(
-                        _("“{text}” is not one email address.").format(text=_short(item)),
-                        address=item,
-                        field=field,
-                        hint=_("Give each address as an item of its own."),
-                    )
-                found.append(_one(_split(item, field)[0], field))
-            else:
-                raise _not_text(item, field)
+        found = [_item(item, field) for item in items]
     unique: dict[str, Address] = {}
     for address in found:
-        unique.setdefault(address.addr_spec.casefold(), address)
+        unique.setdefault(address.mailbox, address)
     return tuple(unique.values())
+
+
+def _item(item: object, field: str) -> Address:
+    if isinstance(item, Address):
+        return item
+    if isinstance(item, str):
+        return parse_address(item, field)
+    raise _not_text(item, field)
 
 
 def _not_text(value: object, field: str) -> AddressError:
     return AddressError(
         _("An address must be text, not {type}.").format(type=type(value).__name__),
-        address=str(type(value).__name__),
         field=field,
         hint=_('Write it in quotes, such as "cfo@example.com".'),
     )
@@ -201,7 +216,9 @@ def _not_text(value: object, field: str) -> AddressError:
 
 def _split(text: str, field: str) -> list[str]:
     """Cut at `;` and `,` that stand outside quotes and angle brackets."""
-    pieces, piece, quoted, angled, escaped = [], [], False, False, False
+    pieces: list[str] = []
+    piece: list[str] = []
+    quoted = angled = escaped = False
     for character in text:
         if escaped:
             escaped = False
@@ -233,6 +250,8 @@ _NAMED = re.compile(r"(?P<name>.*?)\s*<(?P<address>[^<>]*)>", re.DOTALL)
 
 
 def _one(text: str, field: str) -> Address:
+    if len(text) > _MAX_TEXT:
+        raise _invalid(text, field)
     if control := first_control(text):
         raise AddressError(
             _("“{text}” contains the invisible character {code}.").format(text=_short(text), code=control),
@@ -247,16 +266,20 @@ def _one(text: str, field: str) -> Address:
         name = trimmed(re.sub(r"\\(.)", r"\1", name[1:-1]))
     if len(name) > _MAX_NAME:
         raise AddressError(
-            _("The name before {address} is longer than {limit} characters.").format(address=_short(addr_spec), limit=_MAX_NAME),
+            _("The name before {address} is longer than {limit} characters.").format(
+                address=_short(addr_spec), limit=_MAX_NAME
+            ),
             address=text,
             field=field,
             hint=_("Shorten it."),
         )
     local, at, domain = addr_spec.rpartition("@")
-    # The length comes first: a validator takes half a second over a megabyte.
-    if not at or not local or not domain or len(addr_spec.encode("utf-8", "replace")) > _MAX_ADDRESS:
+    if not at or not local or not domain:
         raise _invalid(text, field)
-    return Address(name, _local_part(local, text, field), _domain(domain, text, field))
+    address = Address(name, _local_part(local, text, field), _domain(domain, text, field))
+    if len(address.addr_spec.encode()) > _MAX_ADDRESS:
+        raise _invalid(text, field)
+    return address
 
 
 def _local_part(local: str, text: str, field: str) -> str:
@@ -269,19 +292,17 @@ def _local_part(local: str, text: str, field: str) -> str:
         )
     except EmailNotValidError:
         raise _invalid(text, field) from None
-    if len(local.encode()) > 64:  # RFC 5321 4.5.3.1.1 counts octets
+    if len(local.encode()) > _MAX_LOCAL:  # in octets, which the validator does not count
         raise _invalid(text, field)
     return checked.local_part
 
 
 def _domain(domain: str, text: str, field: str) -> str:
     if domain.startswith("["):
-        literal = domain[1:-1].removeprefix("IPv6:")
-        try:
-            address: IPv4Address | IPv6Address = ip_address(literal)
-        except ValueError:
-            raise _invalid(text, field) from None
-        return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
+        number = _ip(domain[1:-1].removeprefix("IPv6:")) if domain.endswith("]") else None
+        if number is None or "%" in domain:  # a zone means nothing to another computer
+            raise _invalid(text, field)
+        return f"[IPv6:{number}]" if isinstance(number, IPv6Address) else f"[{number}]"
     try:
         host = ascii_host(domain)
     except ValueError:

@@ -75,7 +75,9 @@ class Diagnosis:
 
     def __repr__(self) -> str:
         failed = self.failed
-        return f"<Diagnosis ok, {len(self.checks)} checks>" if failed is None else f"<Diagnosis failed at {failed.phase}>"
+        return (
+            f"<Diagnosis ok, {len(self.checks)} checks>" if failed is None else f"<Diagnosis failed at {failed.phase}>"
+        )
 
 
 def send_test(settings: Settings | None = None, *, to: str | None = None, timeout: float = 20) -> Diagnosis:
@@ -88,7 +90,7 @@ def send_test(settings: Settings | None = None, *, to: str | None = None, timeou
     return diagnose(settings, to=to, timeout=timeout)
 
 
-def diagnose(  # noqa: PLR0913
+def diagnose(  # noqa: PLR0913 - what a form knows, and the means to follow and to stop it
     settings: Settings | None,
     *,
     secret: Secret | None = None,
@@ -210,5 +212,5 @@ def _test_message(settings: Settings, to: str | None) -> Message:
         body=_(
             "This is the test email of docmail, sent from the computer {computer} at {time}.\n\n"
             "That you can read it means that the settings work: documents can be emailed with them.\n"
-        ).format(computer=platform.node() or "–", time=time.strftime("%Y-%m-%d %H:%M %Z")),
+        ).format(computer=platform.node() or "?", time=time.strftime("%Y-%m-%d %H:%M %Z")),
     )

@@ -169,7 +169,9 @@ def _from_fpdf(pdf: Any, name: str | None) -> Document:
         ) from exc
     if name is None:
         title = str(getattr(pdf, "title", None) or "document")
-        name = "".join("_" if character in '/\\:*?"<>|' or first_control(character) else character for character in title)
+        name = "".join(
+            "_" if character in '/\\:*?"<>|' or first_control(character) else character for character in title
+        )
     return _from_bytes(content, name if name.lower().endswith(".pdf") else f"{name}.pdf")
 
 
@@ -185,7 +187,9 @@ def _not_a_document(source: object) -> DocumentError:
         "Figure": _('Save it first: figure.savefig("figure.pdf"), then Path("figure.pdf").'),
         "DataFrame": _('Save it first: df.to_csv("table.csv"), then Path("table.csv").'),
         "BytesIO": _('Give its content: Document.of(buffer.getvalue(), name="report.pdf").'),
-        "BufferedReader": _('Give its path, Path("report.pdf"), or its content: Document.of(file.read(), name="report.pdf").'),
+        "BufferedReader": _(
+            'Give its path, Path("report.pdf"), or its content: Document.of(file.read(), name="report.pdf").'
+        ),
     }
     return DocumentError(
         _("A {type} cannot be attached.").format(type=kind),

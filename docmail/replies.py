@@ -44,7 +44,9 @@ def clean(text: str, secret: Secret | None = None) -> str:
     """Return a server's words as one line without tags, control characters or the password, at most 2,000 long."""
     text = re.sub(r"(?is)<(script|style)\b.*?(</\1\s*>|$)", " ", text)
     # A tag's name ends at a blank, a slash or the bracket: <cfo@example.com> and <https://...> are no tags.
-    text = html.unescape(re.sub(r"(?s)<!(--.*?(-->|$)|[^<>]{0,200}>)|</?[a-zA-Z][a-zA-Z0-9]*(\s[^<>]{0,500}|/)?>", " ", text))
+    text = html.unescape(
+        re.sub(r"(?s)<!(--.*?(-->|$)|[^<>]{0,200}>)|</?[a-zA-Z][a-zA-Z0-9]*(\s[^<>]{0,500}|/)?>", " ", text)
+    )
     text = re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)", "", text)
     text = "".join(character if character.isprintable() else " " for character in text)
     text = redact(text, secret)
@@ -67,7 +69,14 @@ def _echoes(secret: Secret) -> list[str]:
 
     plain = secret.reveal()
     raw = plain.encode()
-    forms = {plain, html.escape(plain), quote(plain, safe=""), quote_plus(plain), repr(plain)[1:-1], plain.replace(" ", "")}
+    forms = {
+        plain,
+        html.escape(plain),
+        quote(plain, safe=""),
+        quote_plus(plain),
+        repr(plain)[1:-1],
+        plain.replace(" ", ""),
+    }
     # In the base64 of "\0user\0password" the password starts at any of three offsets; the characters that depend on
     # its neighbours are cut off at both ends.
     for offset in range(3):

@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 from urllib.parse import urlsplit
 
 from docmail import home as homes
@@ -113,15 +113,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         _trim(self, "sender", "copy_to")
-        if isinstance(self.reply_to, str):
-            # A text may hold several addresses; kept as typed if it cannot be read, for problems() to name.
-            try:
-                addresses = tuple(str(address) for address in parse_addresses(self.reply_to, "reply_to"))
-            except AddressError:
-                addresses = (self.reply_to,)
-            object.__setattr__(self, "reply_to", addresses)
-        elif isinstance(self.reply_to, list):
-            object.__setattr__(self, "reply_to", tuple(self.reply_to))
+        object.__setattr__(self, "reply_to", _several(self.reply_to))
         if self.copy_to == "":
             object.__setattr__(self, "copy_to", None)
 
@@ -142,13 +134,18 @@ class Settings:
 
     @property
     def account(self) -> Account:
-        """Whose password it is."""
+        """Whose password it is; settings with problems have an account, too, which nobody else has."""
         server = self.server
+        if isinstance(server, SmtpServer):
+            return Account("smtp", *_place(server.host, server.port), _as_text(server.username))
         if isinstance(server, HttpServer):
-            split = urlsplit(server.full_url)
-            port = split.port or (80 if split.scheme == "http" else 443)
-            return Account(split.scheme, _host_or_text(split.hostname or ""), port, server.username)
-        return Account("smtp", _host_or_text(server.host), server.port, server.username)
+            try:
+                split = urlsplit(_as_text(server.full_url))
+                port = split.port or (80 if split.scheme == "http" else 443)
+            except ValueError:
+                return Account("http", server.url, 0, _as_text(server.username))
+            return Account(split.scheme, *_place(split.hostname or "", port), _as_text(server.username))
+        return Account("", "", 0, "")
 
     def problems(self) -> list[Problem]:
         """Return what is wrong with each field, all at once, in the order of the form; empty if all is well."""
@@ -158,7 +155,7 @@ class Settings:
         """Raise `SettingsError` if there is a problem."""
         if problems := self.problems():
             raise SettingsError(
-                " ".join(problem.message for problem in problems),
+                " ".join(f"{problem.field}: {problem.message}" for problem in problems),
                 problems=problems,
                 hint=_("Correct the settings in docmail.SettingsForm()."),
             )
@@ -172,12 +169,18 @@ class Settings:
         self.check()
         from filelock import FileLock
 
-        path = (self.home or homes.current()).settings_file
+        home = self.home or homes.current()
+        path, name = home.settings_file, _profile_name(profile)
+        if name == homes.SHARED_SANDBOX and not home.rehearsal:
+            raise SettingsError(
+                _("“{name}” is the name of the sandbox that several notebooks share.").format(name=name),
+                hint=_("Choose another name for the profile."),
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with FileLock(path.with_suffix(".lock"), timeout=10):
                 stored = _read(path)
-                stored[_profile_name(profile)] = _to_json(self)
+                stored[name] = _to_json(self)
                 _write(path, stored)
         except OSError as exc:
             # filelock's Timeout is an OSError too.
@@ -219,9 +222,10 @@ def profiles() -> list[str]:
 
 def _profile_name(profile: str | None) -> str:
     name = profile or os.environ.get("DOCMAIL_PROFILE") or "default"
-    if not re.fullmatch(r"[^\W_][\w .@+-]{0,63}", name):
+    if not isinstance(name, str) or not re.fullmatch(r"[^\W_][\w .@+-]{0,63}", name):
+        shown = "".join("·" if first_control(character) else character for character in str(name)[:64])
         raise SettingsError(
-            _("“{name}” cannot be the name of a profile.").format(name=name[:64]),
+            _("“{name}” cannot be the name of a profile.").format(name=shown),
             hint=_("Use up to 64 letters, digits and the signs . - _ @ + in it."),
         )
     return name
@@ -232,7 +236,7 @@ def _profile_name(profile: str | None) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")  # some editors begin a file with a byte order mark
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as exc:
@@ -264,7 +268,8 @@ def _write(path: Path, stored: dict[str, Any]) -> None:
     # mkstemp makes the file with mode 0600; the replace is atomic within one folder.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        # What UTF-8 cannot hold, a lone surrogate that somebody wrote as \ud800, becomes that escape again.
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -288,13 +293,12 @@ def _from_json(content: dict[str, Any], home: Home) -> Settings:
     details = dict(content["server"])
     kind = {"http": HttpServer, "smtp": SmtpServer}[details.pop("protocol")]
     settings = Settings(
-        sender=content["sender"],
-        server=kind(**details),
+        sender=_of_type(content["sender"], str),
+        server=kind(**{name: _of_type(details[name], hint) for name, hint in get_type_hints(kind).items()}),
         copy_to=content["copy_to"],
         reply_to=tuple(content["reply_to"]),
         home=home,
     )
-    settings.account  # noqa: B018 - a value of the wrong type shows here, not at the first mail
     return settings
 
 
@@ -310,11 +314,31 @@ def _trim(owner: object, *names: str) -> None:
             object.__setattr__(owner, name, trimmed(value))
 
 
-def _host_or_text(host: str) -> str:
+def _several(value: Any) -> Any:
+    """Return several addresses as a tuple; what cannot be read stays as it is, for problems() to name."""
+    if value is None:
+        return ()
+    if isinstance(value, list):
+        return tuple(value)
+    if not isinstance(value, str):
+        return value
     try:
-        return ascii_host(host)
+        return tuple(str(address) for address in parse_addresses(value[: _MAX_VALUE + 1], "reply_to"))
+    except AddressError:
+        return (value,)
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
+def _place(host: object, port: object) -> tuple[str, int]:
+    text = _as_text(host)
+    try:
+        text = ascii_host(text)
     except ValueError:
-        return host
+        pass
+    return text, port if isinstance(port, int) else 0
 
 
 def _sender(text: str) -> Address | str:
@@ -401,7 +425,9 @@ def _security_problems(server: SmtpServer, host: str | None) -> Iterator[Problem
     elif server.security is Security.NONE and server.username and host and not is_loopback(host):
         yield Problem(
             "security",
-            _("A password is never sent over an unencrypted connection. Choose STARTTLS or TLS, or leave Username empty."),
+            _(
+                "A password is never sent over an unencrypted connection. Choose STARTTLS or TLS, or leave Username empty."
+            ),
         )
 
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import atexit
-import http.client
-import json
 import secrets
 import shutil
-import socket
 import tempfile
 import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from docmail import credentials
 from docmail import home as homes
@@ -23,9 +18,9 @@ from docmail.credentials import SANDBOX_PASSWORD, Secret
 from docmail.errors import SettingsError
 from docmail.sandbox.certificates import Certificate
 from docmail.sandbox.failures import Failure, Failures
-from docmail.sandbox.files import write_whole
 from docmail.sandbox.inbox import Inbox, count_mails
-from docmail.sandbox.server import HOST, Ports, Server
+from docmail.sandbox.place import Place, take
+from docmail.sandbox.server import HOST, Server
 from docmail.settings import HttpServer, Security, Settings, SmtpServer
 from docmail.translation import _
 
@@ -33,38 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Self
 
+    from filelock import FileLock
+
     from docmail.sandbox.failures import Step
 
 _NAME = "Accounts"
 _ADDRESS = "accounts@example.com"
 _JOINING_SECONDS = 5.0
-_CONNECT_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class _Place:
-    """What a process must know to use a sandbox: its ports, and the token for orders."""
-
-    ports: Ports
-    token: str
-
-    @classmethod
-    def read(cls, path: Path) -> _Place | None:
-        try:
-            content = json.loads(path.read_text("utf-8"))
-            return cls(Ports(**content["ports"]), content["token"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def write(self, path: Path) -> None:
-        write_whole(path, json.dumps({"ports": self.ports._asdict(), "token": self.token}).encode())
-
-    def answers(self) -> bool:
-        try:
-            with socket.create_connection((HOST, self.ports.starttls), timeout=_CONNECT_SECONDS):
-                return True
-        except OSError:
-            return False
 
 
 class Sandbox:
@@ -92,23 +62,18 @@ class Sandbox:
     def start(self) -> Self:
         """Open it, and return it; does nothing if it is open."""
         with self._lock:
-            if self._open is None:
-                lock = None
-                folder = self._given_folder or Path(tempfile.mkdtemp(prefix="docmail-sandbox-"))
+            if self._open is None and self._given_folder is None:
+                folder = Path(tempfile.mkdtemp(prefix="docmail-sandbox-"))
                 try:
-                    lock = _take(folder)
-                    if lock is None:
-                        raise SettingsError(
-                            _("Another program runs a sandbox in {folder}.").format(folder=folder),
-                            hint=_("Use another folder, or docmail.Sandbox.shared()."),
-                        )
-                    self._host(folder, lock)
+                    self._host(folder)
                 except BaseException:
-                    if lock is not None:
-                        lock.release()
-                    if self._given_folder is None:
-                        shutil.rmtree(folder, ignore_errors=True)
+                    shutil.rmtree(folder, ignore_errors=True)
                     raise
+            elif self._open is None and self._given_folder is not None and not self._host(self._given_folder):
+                raise SettingsError(
+                    _("Another sandbox runs in {folder}.").format(folder=self._given_folder),
+                    hint=_("Use another folder, or docmail.Sandbox.shared()."),
+                )
         return self
 
     def close(self) -> None:
@@ -147,23 +112,21 @@ class Sandbox:
                     return _Shared.box
                 _Shared.box.close()
             _Shared.box = box = cls(homes.shared_sandbox())
-            box._start_or_join(homes.shared_sandbox())  # noqa: SLF001
+            box._start_or_join(homes.shared_sandbox())
             return box
 
     def _start_or_join(self, folder: Path) -> None:
         end = time.monotonic() + _JOINING_SECONDS
         while time.monotonic() < end:
-            if (lock := _take(folder)) is not None:
+            if self._host(folder):
                 try:
-                    self._host(folder, lock)
                     self.settings.save(homes.SHARED_SANDBOX)
                 except BaseException:
                     self.close()
-                    lock.release()
                     raise
                 return
-            # Somebody runs it, or is just about to: the file comes before the port answers for the first time.
-            place = _Place.read(folder / "server.json")
+            # Somebody runs it, or is just about to.
+            place = Place.read(folder / "server.json")
             if place is not None and place.answers():
                 self._enter(_Open(folder, place, Inbox(folder / "inbox"), None, None, None))
                 return
@@ -173,8 +136,19 @@ class Sandbox:
             hint=_("Restart the notebook, or the program, that runs it."),
         )
 
-    def _host(self, folder: Path, lock: FileLock) -> None:
-        before = _Place.read(folder / "server.json")
+    def _host(self, folder: Path) -> bool:
+        """Run the server for this folder, unless somebody else does; return whether it runs here."""
+        if (lock := take(folder)) is None:
+            return False
+        try:
+            self._enter(self._serve(folder, lock))
+        except BaseException:
+            lock.release()
+            raise
+        return True
+
+    def _serve(self, folder: Path, lock: FileLock) -> _Open:
+        before = Place.read(folder / "server.json")
         inbox, failures, token = Inbox(folder / "inbox"), Failures(), secrets.token_urlsafe()
         server = Server(
             inbox,
@@ -183,16 +157,16 @@ class Sandbox:
             username=self._username,
             secret=self._secret,
             token=token,
-            wanted=before.ports if before else Ports(0, 0, 0),
+            wanted=before.ports if before else None,
         )
         server.start()
-        place = _Place(server.ports, token)
+        place = Place(server.ports, token)
         try:
             place.write(folder / "server.json")
         except BaseException:
             server.stop()
             raise
-        self._enter(_Open(folder, place, inbox, failures, server, lock))
+        return _Open(folder, place, inbox, failures, server, lock)
 
     def _enter(self, opened: _Open) -> None:
         self._open = opened
@@ -301,7 +275,7 @@ class Sandbox:
     def _order(self, failure: Failure | None) -> None:
         opened = self._opened
         if opened.failures is None:
-            _send_order(opened.place, asdict(failure) if failure else None)
+            opened.place.order(asdict(failure) if failure else None)
         elif failure is None:
             opened.failures.reset()
         else:
@@ -345,7 +319,7 @@ class _Open:
     """What a sandbox has while it is open; one that runs elsewhere has no server here."""
 
     folder: Path
-    place: _Place
+    place: Place
     inbox: Inbox
     failures: Failures | None
     server: Server | None
@@ -361,31 +335,3 @@ class _Shared:
 
     lock = threading.Lock()
     box: Sandbox | None = None
-
-
-def _take(folder: Path) -> FileLock | None:
-    """Return the lock that says who runs the sandbox in this folder; None if somebody does."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Not per thread: it is taken in a cell and given back at exit. The system frees it when the process is killed.
-    lock = FileLock(folder / "server.lock", timeout=0, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        return None
-    return lock
-
-
-def _send_order(place: _Place, order: dict[str, Any] | None) -> None:
-    connection = http.client.HTTPConnection(HOST, place.ports.http, timeout=_JOINING_SECONDS)
-    try:
-        connection.request("PUT", "/", json.dumps(order), {"Authorization": f"Bearer {place.token}"})
-        taken = connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        taken = False
-    finally:
-        connection.close()
-    if not taken:
-        raise SettingsError(
-            _("The sandbox that your notebooks share does not answer."),
-            hint=_("Call docmail.Sandbox.shared() again."),
-        )

@@ -1,7 +1,7 @@
 """Takes mail as an HTTP form, as a server for `HttpServer` does, and orders from other processes of the same user.
 
 `POST` to any path is a mail (multipart/form-data or application/x-www-form-urlencoded). `PUT` with the sandbox's token
-programs a failure; a notebook that shares the sandbox of another one does that.
+programs a failure, and `GET` with it asks whether this sandbox runs; notebooks that share one of another do that.
 """
 
 from __future__ import annotations
@@ -87,13 +87,13 @@ class HttpEndpoint:
         try:
             request, body = await self._read(http, reader, writer)
             headers = {name.decode("ascii"): value.decode("latin-1") for name, value in request.headers}
-            if request.method == b"PUT":
+            if request.method in {b"GET", b"PUT"}:
                 return self._take_order(headers, body)
             if request.method != b"POST":
-                raise _Trouble(HTTPStatus.METHOD_NOT_ALLOWED, _("Mail is sent with POST."))
+                return HTTPStatus.METHOD_NOT_ALLOWED, _("Mail is sent with POST.")
             if "origin" in headers:
                 # A page in the user's browser must not fill the inbox.
-                raise _Trouble(HTTPStatus.FORBIDDEN, _("Web pages cannot send mail here."))
+                return HTTPStatus.FORBIDDEN, _("Web pages cannot send mail here.")
             mail, recipients = _mail(list(_parts(headers.get("content-type", ""), body)))
         except _Trouble as exc:
             return exc.status, str(exc)
@@ -114,7 +114,9 @@ class HttpEndpoint:
 
     def _take_order(self, headers: dict[str, str], body: bytes) -> tuple[int, str]:
         if not hmac.compare_digest(headers.get("authorization", ""), f"Bearer {self._token}"):
-            raise _Trouble(HTTPStatus.FORBIDDEN, _("This sandbox takes no orders from you."))
+            return HTTPStatus.FORBIDDEN, _("This sandbox takes no orders from you.")
+        if not body:
+            return HTTPStatus.OK, _("I am here.")
         order = json.loads(body)
         if order is None:
             self._failures.reset()

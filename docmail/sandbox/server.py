@@ -51,10 +51,10 @@ class Server:
         username: str,
         secret: Secret,
         token: str,
-        wanted: Ports = Ports(0, 0, 0),
+        wanted: Ports | None = None,
     ) -> None:
         self._tls = certificate.server_context()
-        self._sockets = [_listen(port) for port in wanted]
+        self._sockets = [_listen(port) for port in wanted or (0, 0, 0)]
         self.ports = Ports(*(int(sock.getsockname()[1]) for sock in self._sockets))
         self._endpoint = HttpEndpoint(inbox, failures, token=token, size_limit=SIZE_LIMIT)
         self._connections: set[SmtpServerProtocol] = set()
@@ -140,6 +140,7 @@ class _TlsFirst(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Encrypt, then speak."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_server() makes
         transport.pause_reading()  # the client's first bytes belong to TLS
         self._task = asyncio.get_running_loop().create_task(self._encrypt(transport))

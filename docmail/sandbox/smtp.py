@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import hmac
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session, TLSSetupException
 from aiosmtpd.smtp import Envelope as SmtpEnvelope
@@ -35,7 +35,7 @@ class _Session(Session):
 class _Hooks:
     """What aiosmtpd asks after its own checks have passed."""
 
-    async def handle_EHLO(  # noqa: N802, PLR0913, PLR0917 - aiosmtpd names and calls it
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd names and calls it
         self, server: SmtpServerProtocol, session: Session, _envelope: SmtpEnvelope, hostname: str, lines: list[str]
     ) -> list[str]:
         failure = await server.rehearse("ehlo")
@@ -43,7 +43,7 @@ class _Hooks:
             session.host_name = hostname
         return failure.lines if failure else lines
 
-    async def handle_MAIL(  # noqa: N802, PLR0913, PLR0917 - as above
+    async def handle_MAIL(  # noqa: N802 - as above
         self, server: SmtpServerProtocol, _session: Session, envelope: SmtpEnvelope, address: str, options: list[str]
     ) -> str:
         failure = await server.rehearse("mail")
@@ -52,7 +52,7 @@ class _Hooks:
             envelope.mail_options.extend(options)
         return "\r\n".join(failure.lines) if failure else "250 2.1.0 Sender ok"
 
-    async def handle_RCPT(  # noqa: N802, PLR0913, PLR0917 - as above
+    async def handle_RCPT(  # noqa: N802 - as above
         self, server: SmtpServerProtocol, _session: Session, envelope: SmtpEnvelope, address: str, options: list[str]
     ) -> str:
         failure = await server.rehearse("rcpt", [address])
@@ -65,9 +65,9 @@ class _Hooks:
 class SmtpServerProtocol(SMTP):
     """One connection of a client; `tls` is for STARTTLS, None on a port that is encrypted from the first byte."""
 
-    # aiosmtpd keeps these per class and changes them at every EHLO.
+    # aiosmtpd keeps these per class, also where it says otherwise, and changes them at every EHLO.
     command_size_limit = _LINE_LIMIT
-    command_size_limits = collections.defaultdict(lambda: _LINE_LIMIT)
+    command_size_limits: ClassVar[dict[str, int]] = collections.defaultdict(lambda: _LINE_LIMIT)  # type: ignore[misc]
     line_length_limit = _LINE_LIMIT
 
     def __init__(  # noqa: PLR0913 - what one connection must know
@@ -106,6 +106,7 @@ class SmtpServerProtocol(SMTP):
         return _Session(self.loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, or begin again after STARTTLS (RFC 3207 4.2)."""
         super().connection_made(transport)
         self._connections.add(self)
         if self.tls_context is None:
@@ -113,6 +114,7 @@ class SmtpServerProtocol(SMTP):
             self._tls_protocol = transport  # type: ignore[assignment]  # only its truth is asked for
 
     def connection_lost(self, error: Exception | None) -> None:
+        """Forget this connection."""
         self._connections.discard(self)
         super().connection_lost(error)
 

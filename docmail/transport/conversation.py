@@ -6,14 +6,15 @@ reply after the last byte means is for the caller of `receive()` to say.
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import TYPE_CHECKING
 
-from docmail.errors import ConnectError, Kind, SendError
+from docmail.errors import AuthenticationError, ConnectError, Kind, SendError, TLSError
 from docmail.replies import Reply, clean, refusal
 from docmail.settings import Security
-from docmail.transport.connection import Connection, ServerClosed, stopped
 from docmail.translation import _
+from docmail.transport.connection import Connection, ServerClosed, stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +29,10 @@ _MAX_LINES = 500  # lines of one reply
 CLOSING = 421
 """RFC 5321 3.8: the server ends the conversation, whatever it was asked."""
 
+_CONTINUE, _SIGNED_IN = 334, 235  # RFC 4954 6
 
-class NoReply(ValueError):  # noqa: N818 - a state of the conversation, not a mistake
+
+class NoReply(ValueError):
     """The server's words are no SMTP reply."""
 
 
@@ -75,6 +78,43 @@ class Conversation:
             raise self.refusal(reply, "ehlo")
         offers = [line.partition(" ") for line in self._lines[1:]]
         self.extensions = {keyword.upper(): parameters.upper() for keyword, _blank, parameters in offers}
+
+    def sign_in(self, username: str, secret: Secret, deadline: Deadline) -> None:
+        """Say AUTH with a password, under encryption or to this computer itself."""
+        if not self.connection.encrypted and not self.connection.peer_is_loopback:
+            raise TLSError(
+                _("The password was not sent, because the connection to {host} is not encrypted.").format(
+                    host=self._host
+                ),
+                kind=Kind.CONFIG,
+                phase="auth",
+                hint=_("Choose STARTTLS or TLS."),
+                field="security",
+                guide="Ports",
+            )
+        offered = self.extensions.get("AUTH", "").split()
+        if "PLAIN" in offered:
+            # RFC 4616, with the initial response of RFC 4954
+            reply = self.say_secret(lambda: b"AUTH PLAIN " + _base64(f"\0{username}\0{secret.reveal()}"), deadline)
+        elif "LOGIN" in offered:
+            reply = self.say("AUTH LOGIN", "auth", deadline)
+            if reply.code == _CONTINUE:
+                reply = self.say(_base64(username).decode(), "auth", deadline)
+            if reply.code == _CONTINUE:
+                reply = self.say_secret(lambda: _base64(secret.reveal()), deadline)
+        else:
+            raise AuthenticationError(
+                _("{host} offers no sign-in with a password on port {port}.").format(
+                    host=self._host, port=self._server.port
+                ),
+                kind=Kind.AUTH,
+                phase="auth",
+                hint=_("Check the port (587 or 465); if it is right, the server wants OAuth 2.0 or no sign-in at all."),
+                field="port",
+                guide="Passwords",
+            )
+        if reply.code != _SIGNED_IN:
+            raise self.refusal(reply, "auth")
 
     def read(self, phase: str, deadline: Deadline) -> Reply:
         """Return the next reply; raises `ConnectError` if there is none."""
@@ -167,3 +207,7 @@ class Conversation:
             )
             hint = _("Check your network connection and try again.")
         return ConnectError(message, kind=Kind.NETWORK, phase=phase, hint=hint, field=field, guide="Ports")
+
+
+def _base64(text: str) -> bytes:
+    return base64.b64encode(text.encode())

@@ -31,7 +31,8 @@ from docmail.replies import Cause, Reply, clean
 from docmail.settings import HttpServer
 from docmail.translation import _
 from docmail.transport.base import REPLY_SECONDS, Deadline, SendResult
-from docmail.transport.connection import Connection, ServerClosed, stopped, tls_context, tls_failure
+from docmail.transport.connection import Connection, ServerClosed, stopped
+from docmail.transport.tls import tls_context, tls_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

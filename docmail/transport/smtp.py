@@ -6,7 +6,6 @@ what is true: before the final dot nothing was sent, after it nobody knows (`Out
 
 from __future__ import annotations
 
-import base64
 import ssl
 import time
 from contextlib import suppress
@@ -17,7 +16,6 @@ from docmail.addresses import ascii_host
 from docmail.errors import (
     TREATMENT,
     Action,
-    AuthenticationError,
     ConnectError,
     Kind,
     MessageError,
@@ -30,8 +28,8 @@ from docmail.replies import Reply, clean
 from docmail.settings import Security, SmtpServer, fingerprint_bytes
 from docmail.translation import _
 from docmail.transport.base import REPLY_SECONDS, Deadline, SendResult
-from docmail.transport.connection import fingerprint, matches, tls_context, tls_failure
 from docmail.transport.conversation import CLOSING, Conversation, NoReply
+from docmail.transport.tls import fingerprint, matches, tls_context, tls_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -45,8 +43,8 @@ if TYPE_CHECKING:
 _QUIT_SECONDS = 2.0
 _LAST_WORDS_SECONDS = 2.0
 
-# RFC 5321 4.2 and RFC 4954: the one reply with which each step goes on
-_READY, _CONTINUE, _SIGNED_IN, _START_MAIL = 220, 334, 235, 354
+# RFC 5321 4.3.2: the one reply with which a step goes on
+_READY, _START_MAIL = 220, 354
 
 
 class SmtpTransport:
@@ -81,7 +79,9 @@ class SmtpTransport:
         deadline = Deadline(self._timeout)
         try:
             self._connect(deadline)
-            self._sign_in(deadline)
+            if self._server.username and self._secret is not None:
+                self._talk.sign_in(self._server.username, self._secret, deadline)
+                self._observe("auth", _("signed in as {username}").format(username=self._server.username))
         except BaseException:
             self._talk.connection.close()
             raise
@@ -221,51 +221,6 @@ class SmtpTransport:
                 guide="Ports",
             )
 
-    # --- signing in ---
-
-    def _sign_in(self, deadline: Deadline) -> None:
-        username, secret = self._server.username, self._secret
-        if not username or secret is None:
-            return
-        connection = self._talk.connection
-        if not connection.encrypted and not connection.peer_is_loopback:
-            raise TLSError(
-                _("The password was not sent, because the connection to {host} is not encrypted.").format(
-                    host=self._host
-                ),
-                kind=Kind.CONFIG,
-                phase="auth",
-                hint=_("Choose STARTTLS or TLS."),
-                field="security",
-                guide="Ports",
-            )
-        offered = self._talk.extensions.get("AUTH", "").split()
-        if "PLAIN" in offered:
-            # RFC 4616, with the initial response of RFC 4954
-            reply = self._talk.say_secret(
-                lambda: b"AUTH PLAIN " + _base64(f"\0{username}\0{secret.reveal()}"), deadline
-            )
-        elif "LOGIN" in offered:
-            reply = self._talk.say("AUTH LOGIN", "auth", deadline)
-            if reply.code == _CONTINUE:
-                reply = self._talk.say(_base64(username).decode(), "auth", deadline)
-            if reply.code == _CONTINUE:
-                reply = self._talk.say_secret(lambda: _base64(secret.reveal()), deadline)
-        else:
-            raise AuthenticationError(
-                _("{host} offers no sign-in with a password on port {port}.").format(
-                    host=self._host, port=self._server.port
-                ),
-                kind=Kind.AUTH,
-                phase="auth",
-                hint=_("Check the port (587 or 465); if it is right, the server wants OAuth 2.0 or no sign-in at all."),
-                field="port",
-                guide="Passwords",
-            )
-        if reply.code != _SIGNED_IN:
-            raise self._talk.refusal(reply, "auth")
-        self._observe("auth", _("signed in as {username}").format(username=username))
-
     # --- sending ---
 
     def send(self, mail: Mail, progress: Callable[[int, int], None] | None = None) -> SendResult:
@@ -358,10 +313,10 @@ class SmtpTransport:
             raise self._cut_short(exc) from exc
         try:
             reply = self._talk.receive(deadline)
-            if reply.code < 400 and not reply.positive:  # noqa: PLR2004 - RFC 5321 4.2.1: 3yz ends nothing
-                raise NoReply  # noqa: TRY301 - one of the three ways to have no answer
         except (OSError, NoReply) as exc:
             raise self._lost(exc) from exc
+        if reply.code < 400 and not reply.positive:  # noqa: PLR2004 - RFC 5321 4.2.1: 3yz ends nothing
+            raise self._lost(NoReply())
         self.in_doubt = reply.positive
         if not reply.positive:
             raise self._talk.refusal(reply, "data")
@@ -419,10 +374,6 @@ class SmtpTransport:
     def abort(self) -> None:
         """Break off from another thread."""
         self._talk.connection.abort()
-
-
-def _base64(text: str) -> bytes:
-    return base64.b64encode(text.encode())
 
 
 def _readable(pieces: Iterable[bytes]) -> Iterator[bytes]:

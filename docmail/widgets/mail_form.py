@@ -72,7 +72,7 @@ class EmailButton(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
         if self.mail_form is not None:
             self.mail_form.show_sender()
 
-    def open(self) -> None:
+    def toggle(self) -> None:
         """Open the mail form, or the settings form if nothing is saved yet; close it if it is open."""
         settings = _saved_settings()
         wanted = self.mail_form if settings else self.settings_form
@@ -98,7 +98,7 @@ class EmailButton(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
     def _pressed(self, action: str, _values: dict[str, Any], _secret: Secret | None) -> None:
         try:
             if action == EMAIL:
-                self.open()
+                self.toggle()
             elif action == DOWNLOAD:
                 self.bar.download(self.document.name, self.document.media_type, self.document.read())
         except Exception as exc:  # noqa: BLE001 - ipywidgets would write it into a log that nobody reads
@@ -108,7 +108,7 @@ class EmailButton(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
 
 
 class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
-    """To, Subject, Body and Send, for one document. `send()` does what the button does."""
+    """To, Subject, Body and Send, for one document. `send_mail()` does what the button does."""
 
     def __init__(
         self, document: Document, to: str, subject: str, body: str, open_settings: Callable[[], None]
@@ -155,10 +155,10 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         for name, field in self.fields.items():
             field.observe(lambda _change, name=name: self._edited(name), "value")
 
-    def send(self) -> SendResult | None:
+    def send_mail(self) -> SendResult | None:
         """Send with the values as they stand; None if something is in the way, which the form then shows."""
         results: list[SendResult | None] = []
-        self._work.run(lambda: results.append(self._send(self.actions.current())))
+        self._work.run(lambda: results.append(self._deliver(self.actions.current())))
         return results[0] if results else None
 
     def show_sender(self) -> None:
@@ -180,11 +180,11 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         if action == "stop":
             self._work.stop()
         elif action == SEND:
-            self._work.start(lambda: self._send(values))
+            self._work.start(lambda: self._deliver(values))
         elif action == SETTINGS:
             self._work.start(self._open_settings)
 
-    def _send(self, values: dict[str, Any]) -> SendResult | None:
+    def _deliver(self, values: dict[str, Any]) -> SendResult | None:
         self._submitted = values
         for row in self.rows.values():
             row.clear_problem()
