@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -47,3 +48,29 @@ def test_the_wheel_names_its_licence_and_extras(wheel: Path) -> None:
     assert "License-Expression: MIT" in metadata
     for extra in ("lab", "oauth", "proxy", "test"):
         assert f"Provides-Extra: {extra}\n" in metadata
+
+
+WORK = """
+import docmail, sys
+assert docmail.__file__.startswith(sys.prefix), docmail.__file__
+assert docmail.presets.by_address("a@gmail.com").guide == "Gmail"
+assert "app password" in docmail.presets.guide("Gmail").markdown
+docmail.SettingsForm()
+with docmail.Sandbox() as box:
+    docmail.send(b"%PDF-1.4 %%EOF", to="cfo@example.com", subject="Q3", settings=box.settings)
+    assert box.inbox[0]["Subject"] == "Q3"
+"""
+
+
+def test_the_wheel_installed_into_an_empty_environment_works(wheel: Path, tmp_path: Path) -> None:
+    """The dependencies are lent by this environment, but not docmail: it must come from the wheel."""
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
+    python = environment / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*pip, str(wheel)], check=True)
+    (site_packages,) = environment.glob("lib/python*/site-packages")
+    # A path named in a .pth file is searched, the .pth files in it (an editable docmail's among them) are not.
+    (site_packages / "lent.pth").write_text(sysconfig.get_path("purelib"), "utf-8")
+    done = subprocess.run([str(python), "-c", WORK], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
