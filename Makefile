@@ -12,8 +12,9 @@ PIP := "$(RUN)" -m pip install --quiet
 # JupyterLab refuses to run as root unless told to.
 AS_ROOT := $(shell test "$$(id -u)" -ne 0 || echo --allow-root)
 
-# The Makefiles, tests and scripts of this folder, and nobody else's settings.
+# Given on the command line, it shall reach tests/debian-packages.
 export APT
+
 .DELETE_ON_ERROR:
 .PHONY: help demo lab test bench clean
 .DEFAULT_GOAL := help
@@ -26,7 +27,7 @@ demo: $(VENV)/.installed ## send a generated PDF to a mail server on this machin
 	@"$(RUN)" -m docmail demo
 
 lab: $(VENV)/.installed-lab ## open the tutorial notebooks in JupyterLab
-	@"$(RUN)" -m jupyterlab $(AS_ROOT) notebooks/1_provider_setup.ipynb
+	@"$(RUN)" -m jupyterlab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks/1_provider_setup.ipynb
 
 test: $(VENV)/.installed-test ## lint, type-check, all tests and all notebooks
 	@tests/debian-packages

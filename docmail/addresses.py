@@ -24,7 +24,7 @@ _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # the marks
 
 _MAX_ADDRESS = 254  # RFC 5321 4.5.3.1.3: a path is at most 256 octets, with its angle brackets
 _MAX_LOCAL = 64  # RFC 5321 4.5.3.1.1
-_MAX_NAME = 255  # longer display names are pasted text, not names
+MAX_NAME = 255  # longer display names are pasted text, not names
 _MAX_TEXT = 1000  # of a name with its address; nothing longer is looked at, because that takes time
 _MAX_LABEL, _MAX_HOST = 63, 253  # RFC 1035 2.3.4
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
@@ -181,7 +181,7 @@ def parse_addresses(value: str | Address | Iterable[str | Address], field: str) 
     Raises `AddressError` naming the field.
     """
     if isinstance(value, Address):
-        return (value,)
+        value = [value]
     if isinstance(value, str):
         found = [_one(piece, field) for piece in _split(value, field)]
     elif isinstance(value, (bytes, bytearray)):
@@ -199,10 +199,8 @@ def parse_addresses(value: str | Address | Iterable[str | Address], field: str) 
 
 
 def _item(item: object, field: str) -> Address:
-    if isinstance(item, Address):
-        return item
-    if isinstance(item, str):
-        return parse_address(item, field)
+    if isinstance(item, (str, Address)):  # an Address can have been made with anything in it
+        return parse_address(str(item), field)
     raise _not_text(item, field)
 
 
@@ -264,10 +262,10 @@ def _one(text: str, field: str) -> Address:
     name = trimmed(name)
     if len(name) > 1 and name[0] == name[-1] == '"':
         name = trimmed(re.sub(r"\\(.)", r"\1", name[1:-1]))
-    if len(name) > _MAX_NAME:
+    if len(name) > MAX_NAME:
         raise AddressError(
             _("The name before {address} is longer than {limit} characters.").format(
-                address=_short(addr_spec), limit=_MAX_NAME
+                address=_short(addr_spec), limit=MAX_NAME
             ),
             address=text,
             field=field,
@@ -323,5 +321,5 @@ def _invalid(text: str, field: str) -> AddressError:
 
 
 def _short(text: str, limit: int = 60) -> str:
-    visible = "".join(character if first_control(character) is None else "·" for character in text)
+    visible = "".join(character if first_control(character) is None else "·" for character in text[: limit + 1])
     return visible if len(visible) <= limit else visible[: limit - 1] + "…"

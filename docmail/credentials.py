@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from docmail import home, presets
+from docmail.addresses import first_control
 from docmail.errors import CredentialError, DocmailError
 from docmail.translation import _
 
@@ -38,11 +39,16 @@ KEYRING_SECONDS = 10.0
 # Public on purpose: it guards nothing but a folder of rehearsal mail on this computer.
 SANDBOX_PASSWORD = "sandbox-password"  # noqa: S105
 
+_MAX_LENGTH = 10_000  # the tokens of OAuth 2.0 have a few thousand characters
+
 _T = TypeVar("_T")
 
 
 class Secret:
-    """A password that shows itself as `•••` in every repr, traceback and log, and cannot be pickled."""
+    """A password that shows itself as `•••` in every repr, traceback and log, and cannot be pickled.
+
+    Its methods never fail: a traceback of theirs could show the value.
+    """
 
     __slots__ = ("_value",)
 
@@ -53,11 +59,15 @@ class Secret:
         """Return the password. Use it in an expression: a local variable would stand in verbose tracebacks."""
         return self._value
 
+    def octets(self) -> bytes:
+        """Return the password in UTF-8."""
+        return self._value.encode("utf-8", "surrogatepass")
+
     def __bool__(self) -> bool:
         return bool(self._value)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
+        return isinstance(other, Secret) and hmac.compare_digest(self.octets(), other.octets())
 
     __hash__ = None  # type: ignore[assignment]  # a secret is no key
 
@@ -92,13 +102,12 @@ def set(settings: Settings, secret: str | Secret, remember: bool = True) -> Wher
     is given, it lasts for this session. Blanks inside an app password are removed where the provider shows it with
     blanks; otherwise a password is kept as it is. In a rehearsal nothing goes into the keyring.
     """
-    account = settings.account
+    secret = _masked(secret)  # first of all: a traceback of what fails below would show it
     secret = tidied(settings, secret)
-    if not secret:
-        raise CredentialError(_("The password is empty."), hint=_("Type the password."), field="password")
+    account = settings.account
     with _lock:
         _session[account] = secret
-    if not remember or home.current().rehearsal:
+    if not remember or _is_rehearsed(settings):
         return "session"
     try:
         _with_time_limit(lambda: _keyring().set_password(KEYRING_SERVICE, str(account), secret.reveal()))
@@ -114,9 +123,29 @@ def set(settings: Settings, secret: str | Secret, remember: bool = True) -> Wher
 
 
 def tidied(settings: Settings, secret: str | Secret) -> Secret:
-    """Return the password as it is sent: the provider's decorative blanks removed, nothing else changed."""
-    given = secret if isinstance(secret, Secret) else Secret(secret)
-    return Secret(presets.tidy_password(settings.account.host, given.reveal()))
+    """Return the password as it is sent: the provider's decorative blanks removed, nothing else changed.
+
+    Raises `CredentialError` for what cannot be a password.
+    """
+    secret = _masked(secret)
+    if not isinstance(secret.reveal(), str):
+        raise _unfit(_("A password must be text, not {type}.").format(type=type(secret.reveal()).__name__))
+    if len(secret.reveal()) > _MAX_LENGTH:
+        raise _unfit(_("The password is longer than {limit} characters.").format(limit=_MAX_LENGTH))
+    secret = Secret(presets.tidy_password(settings.account.host, secret.reveal()))
+    if not secret:
+        raise _unfit(_("The password is empty."))
+    if control := first_control(secret.reveal()):
+        raise _unfit(_("The password contains the invisible character {code}.").format(code=control))
+    return secret
+
+
+def _masked(secret: str | Secret) -> Secret:
+    return secret if isinstance(secret, Secret) else Secret(secret)
+
+
+def _unfit(sentence: str) -> CredentialError:
+    return CredentialError(sentence, hint=_("Type the password again."), guide="Passwords", field="password")
 
 
 def ask(settings: Settings, remember: bool = True) -> Where:  # noqa: FBT001, FBT002 - as set()
@@ -133,7 +162,7 @@ def forget(settings: Settings) -> None:
     """Remove the password of this account from this session and from the keyring."""
     with _lock:
         _session.pop(settings.account, None)
-    if home.current().rehearsal:
+    if _is_rehearsed(settings):
         return
     account = settings.account
     if _with_time_limit(lambda: _has_keyring() and _read_keyring(account) is not None):
@@ -174,12 +203,16 @@ def _find(settings: Settings) -> tuple[Where, Secret] | None:
             return "session", secret
     if secret := _from_environment(settings):
         return "environment", secret
-    if settings.home is not None and settings.home.rehearsal:
+    if _is_rehearsed(settings):
         if _is_profile(settings, home.SHARED_SANDBOX):
             return "session", Secret(SANDBOX_PASSWORD)
         return None
     secret = _with_time_limit(lambda: _read_keyring(account) if _has_keyring() else None)
     return ("keyring", secret) if secret else None
+
+
+def _is_rehearsed(settings: Settings) -> bool:
+    return (settings.home or home.current()).rehearsal
 
 
 def provide(account: Account, secret: Secret) -> None:
@@ -201,18 +234,29 @@ def _from_environment(settings: Settings) -> Secret | None:
         return tidied(settings, Secret(value))
     if not (path := os.environ.get("DOCMAIL_PASSWORD_FILE")):
         return None
+    # Unlike Path's, this expanduser() leaves an unknown ~user as it is.
+    file = Path(os.path.expanduser(path))  # noqa: PTH111
     try:
-        secret = Secret(Path(path).expanduser().read_bytes().decode("utf-8").removesuffix("\n").removesuffix("\r"))
-    except (OSError, ValueError) as exc:
-        raise CredentialError(
-            _("DOCMAIL_PASSWORD_FILE names {path}, which cannot be read ({reason}).").format(
-                path=path, reason=exc.strerror if isinstance(exc, OSError) else _("it is not UTF-8 text")
-            ),
-            hint=_("Correct the variable or the file, and start the kernel again."),
-            guide="Passwords",
-            field="password",
-        ) from None
-    return tidied(settings, secret) if secret else None
+        if file.exists() and not file.is_file():
+            raise _unreadable(path, _("it is not a file"))  # reading a pipe could wait for ever
+        # The line end is the editor's, and so is a byte order mark; blanks may belong to the password.
+        secret = Secret(file.read_bytes().decode("utf-8-sig").removesuffix("\n").removesuffix("\r"))
+    except OSError as exc:
+        raise _unreadable(path, exc.strerror or str(exc)) from None
+    except ValueError:
+        raise _unreadable(path, _("it is not UTF-8 text")) from None
+    if not secret:
+        raise _unreadable(path, _("it is empty"))
+    return tidied(settings, secret)
+
+
+def _unreadable(path: str, reason: str) -> CredentialError:
+    return CredentialError(
+        _("DOCMAIL_PASSWORD_FILE names {path}, which cannot be read ({reason}).").format(path=path, reason=reason),
+        hint=_("Correct the variable or the file, and start the kernel again."),
+        guide="Passwords",
+        field="password",
+    )
 
 
 def _is_profile(settings: Settings, profile: str | None) -> bool:
@@ -256,7 +300,7 @@ def _with_time_limit(ask_keyring: Callable[[], _T]) -> _T:
     def work() -> None:
         try:
             results.append(ask_keyring())
-        except Exception as exc:  # noqa: BLE001 - backends raise anything, also ModuleNotFoundError and D-Bus errors
+        except BaseException as exc:  # noqa: BLE001 - backends raise anything: D-Bus errors, ModuleNotFoundError, panics
             failures.append(str(exc) or type(exc).__name__)
 
     thread = threading.Thread(target=work, name="docmail-keyring", daemon=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 import mimetypes
 import os
 import stat
@@ -29,6 +30,7 @@ __all__ = ["Document", "documents_of"]
 PDF = "application/pdf"
 
 _MAX_NAME = 255  # octets: the limit of common file systems
+_MAX_TITLE = 60  # characters of a PDF's title that become its file name
 # Where a PDF's first and last marks may stand (readers of PDF accept a few bytes of foreign matter around them).
 _HEAD, _TAIL = 1024, 2048
 
@@ -52,7 +54,7 @@ class Document:
         `DocumentError` for anything that is missing, empty, cut off, or cannot be guessed safely.
         """
         if isinstance(source, Document):
-            return source if name is None else replace(source, name=_checked_name(name))
+            return source if name is None else _named(replace(source, name=_checked_name(name)), is_pdf=source.is_pdf)
         if isinstance(source, Path):
             return _from_path(source, name)
         if isinstance(source, (bytes, bytearray, memoryview)):
@@ -122,21 +124,24 @@ def documents_of(sources: Any) -> tuple[Document, ...]:
 
 
 def _from_path(path: Path, name: str | None) -> Document:
-    path = path.expanduser()
     try:
+        # Unlike Path's, this expanduser() leaves an unknown ~user as it is.
+        path = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise DocumentError(
-                _("{path} is not a file.").format(path=_shown(path)), hint=_("Give the path of a single file.")
-            )
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-            file.seek(max(0, status.st_size - _TAIL))
-            tail = file.read(_TAIL)
+        regular = stat.S_ISREG(status.st_mode)
+        if regular:  # opening a pipe could wait for ever
+            with path.open("rb") as file:
+                head = file.read(_HEAD)
+                file.seek(max(0, status.st_size - _TAIL))
+                tail = file.read(_TAIL)
     except (OSError, ValueError) as exc:
         raise _unreadable(path, exc) from exc
+    if not regular:
+        raise DocumentError(
+            _("{path} is not a file.").format(path=_shown(path)), hint=_("Give the path of a single file.")
+        )
     checked = _checked_name(path.name if name is None else name)
-    return _checked(Document(checked, "", path.absolute(), status.st_size, status.st_mtime_ns), head, tail)
+    return _checked(Document(checked, "", path, status.st_size, status.st_mtime_ns), head, tail)
 
 
 def _from_bytes(content: bytes, name: str | None) -> Document:
@@ -161,31 +166,44 @@ def _from_fpdf(pdf: Any, name: str | None) -> Document:
         raise DocumentError(_("This PDF has no page yet."), hint=_("Call add_page() and write something on it."))
     # output() closes an FPDF for good; the user may want to go on writing in it.
     try:
-        content = bytes(copy.deepcopy(pdf).output())
+        snapshot = copy.deepcopy(pdf)
+    except Exception as exc:
+        raise DocumentError(
+            _("This {type} cannot be copied: {reason}.").format(type=type(pdf).__name__, reason=str(exc).rstrip(".")),
+            hint=_("Give its content: bytes(pdf.output())."),
+        ) from exc
+    try:
+        content = bytes(snapshot.output())
     except Exception as exc:
         raise DocumentError(
             _("fpdf2 cannot finish this PDF: {reason}.").format(reason=str(exc).rstrip(".")),
             hint=_("Correct what it names; pdf.output() alone shows where it comes from."),
         ) from exc
     if name is None:
-        title = str(getattr(pdf, "title", None) or "document")
-        name = "".join(
+        title = str(getattr(pdf, "title", None) or "").strip()[:_MAX_TITLE].rstrip() or "document"
+        title = "".join(
             "_" if character in '/\\:*?"<>|' or first_control(character) else character for character in title
         )
+        name = title.removesuffix(".pdf")
+    name = _checked_name(name)
     return _from_bytes(content, name if name.lower().endswith(".pdf") else f"{name}.pdf")
 
 
 def _not_a_document(source: object) -> DocumentError:
     kind = type(source).__name__
     if isinstance(source, str):
-        text = source if len(source) <= 80 and source.isprintable() else "report.pdf"  # noqa: PLR2004
+        text = source if source and len(source) <= 80 and source.isprintable() else "report.pdf"  # noqa: PLR2004
         return DocumentError(
             _("A text is not a document; docmail does not guess whether it names a file."),
-            hint=_('If it does, write Path("{name}") (from pathlib import Path).').format(name=text.replace('"', "")),
+            # JSON writes a text as Python does, always in double quotes.
+            hint=_("If it does, write Path({name}) (from pathlib import Path).").format(
+                name=json.dumps(text, ensure_ascii=False)
+            ),
         )
     corrections = {
         "Figure": _('Save it first: figure.savefig("figure.pdf"), then Path("figure.pdf").'),
         "DataFrame": _('Save it first: df.to_csv("table.csv"), then Path("table.csv").'),
+        "NoneType": _('pdf.output("report.pdf") returns nothing: give the pdf itself, or Path("report.pdf").'),
         "BytesIO": _('Give its content: Document.of(buffer.getvalue(), name="report.pdf").'),
         "BufferedReader": _(
             'Give its path, Path("report.pdf"), or its content: Document.of(file.read(), name="report.pdf").'
@@ -203,22 +221,22 @@ def _checked_name(name: Any) -> str:
             _("A file name must be text, not {type}.").format(type=type(name).__name__),
             hint=_('Write it in quotes: name="Q3.pdf".'),
         )
-    name = name.strip()
+    stripped: str = name.strip()
     wrong = None
-    if control := first_control(name):
+    if control := first_control(stripped):
         wrong = _("contains the invisible character {code}").format(code=control)
-    elif "/" in name or "\\" in name:
+    elif "/" in stripped or "\\" in stripped:
         wrong = _("contains a path separator")
-    elif name in {"", ".", ".."}:
+    elif stripped in {"", ".", ".."}:
         wrong = _("is missing")
-    elif len(name.encode()) > _MAX_NAME:
+    elif len(stripped.encode()) > _MAX_NAME:
         wrong = _("is longer than {limit} bytes").format(limit=_MAX_NAME)
     if wrong:
         raise DocumentError(
             _("The document's file name {wrong}.").format(wrong=wrong),
             hint=_("Give a plain file name, such as name={example}.").format(example='"Q3.pdf"'),
         )
-    return name
+    return stripped
 
 
 def _checked(document: Document, head: bytes, tail: bytes) -> Document:
@@ -227,21 +245,27 @@ def _checked(document: Document, head: bytes, tail: bytes) -> Document:
         raise DocumentError(
             _("The document {name} is empty.").format(name=document.name), hint=_("Make it again, with content.")
         )
-    if not document.name.lower().endswith(".pdf"):
-        if not _begins_pdf(head):
-            return replace(document, media_type=_media_type(document.name))
-        if "." not in document.name:
-            document = replace(document, name=f"{document.name}.pdf")
     if not _begins_pdf(head):
+        if not document.name.lower().endswith(".pdf"):
+            return _named(document, is_pdf=False)
         raise DocumentError(
             _("{name} is not a PDF, whatever its name says.").format(name=document.name),
             hint=_("Check how it was made, or give it the right ending."),
         )
-    if b"%%EOF" not in tail:
+    _whole, mark, rest = tail.rpartition(b"%%EOF")
+    # Objects after the last mark were to have a mark of their own: a revision, or all but the first page.
+    if not mark or b" obj" in rest:
         raise DocumentError(
-            _("The PDF {name} is cut off: its end is missing.").format(name=document.name), hint=_("Make it again.")
+            _("The PDF {name} is cut off: its end is missing.").format(name=document.name),
+            hint=_("Make it again."),
         )
-    return replace(document, media_type=PDF if document.name.lower().endswith(".pdf") else _media_type(document.name))
+    return _named(document, is_pdf=True)
+
+
+def _named(document: Document, *, is_pdf: bool) -> Document:
+    """Return the document with the media type that its name stands for; a PDF without an ending gets one."""
+    name = f"{document.name}.pdf" if is_pdf and "." not in document.name else document.name
+    return replace(document, name=name, media_type=PDF if name.lower().endswith(".pdf") else _media_type(name))
 
 
 def _begins_pdf(head: bytes) -> bool:
@@ -249,6 +273,7 @@ def _begins_pdf(head: bytes) -> bool:
 
 
 def _media_type(name: str) -> str:
+    guessed: str | None
     guessed, encoding = mimetypes.guess_type(name)
     # "report.tar.gz" is a gzip file for its recipient; compression is no media type (RFC 2045).
     return guessed if guessed and not encoding else "application/octet-stream"
@@ -262,5 +287,5 @@ def _unreadable(path: Path, exc: Exception) -> DocumentError:
     reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
     return DocumentError(
         _("The file {path} cannot be read: {reason}.").format(path=_shown(path), reason=reason),
-        hint=_("Check the path; it is looked for from {folder}.").format(folder=Path.cwd()),
+        hint=_("Check the path, and that the file is there."),
     )

@@ -36,7 +36,8 @@ _rehearsals: list[Home] = []
 def user_home() -> Home:
     """Return the user's own home: `DOCMAIL_HOME`, else the platform's folders."""
     if folder := os.environ.get("DOCMAIL_HOME"):
-        return Home.below(Path(folder).expanduser().absolute())
+        # Unlike Path's, this expanduser() leaves an unknown ~user as it is.
+        return Home.below(Path(os.path.expanduser(folder)).absolute())  # noqa: PTH111
     return Home(
         platformdirs.user_config_path("docmail", appauthor=False) / "settings.json",
         platformdirs.user_data_path("docmail", appauthor=False) / "outbox",

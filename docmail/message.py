@@ -11,13 +11,14 @@ import binascii
 import re
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
-from email.headerregistry import Address as HeaderAddress
+from email.header import Header
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime, make_msgid
 from functools import cache, cached_property
+from numbers import Integral
 from secrets import token_hex
 from struct import Struct
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from docmail.addresses import Address, first_control, parse_address, parse_addresses
 from docmail.documents import Document, documents_of
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["Attachment", "Mail", "Message", "markdown_to_html"]
 
 _MAX_SUBJECT = 900
-_MAX_BODY = 1_000_000
+_MAX_BODY = 250_000  # more is a document; and Markdown made to be slow takes two seconds, not ten
 _MAX_KEY = 200
+_MAX_LINE = 76  # characters of a header line, where it can be folded (RFC 2047 2)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Message:
     key: str | None = None
 
     # The constructor takes more than the fields hold, so that every value is settled before the object exists.
-    def __init__(  # noqa: PLR0913 - the header fields of a mail
+    def __init__(  # noqa: PLR0913, PLR0917 - the header fields of a mail, in the order in which people think of them
         self,
         to: str | Address | Iterable[str | Address],
         subject: str,
@@ -68,10 +70,8 @@ class Message:
         key: str | None = None,
     ) -> None:
         values = {
-            "to": parse_addresses(to, "to"),
-            "cc": parse_addresses(cc, "cc"),
-            "bcc": parse_addresses(bcc, "bcc"),
-            "reply_to": parse_addresses(reply_to or (), "reply_to"),
+            **_recipients(to=to, cc=cc, bcc=bcc),
+            "reply_to": () if reply_to is None else _addresses(reply_to, "reply_to"),
             "subject": _line(subject, "subject", _MAX_SUBJECT),
             "body": _text(body),
             "documents": documents_of(documents),
@@ -87,28 +87,25 @@ class Message:
     def render(self, settings: Settings) -> Mail:
         """Return the mail as these settings send it: with its sender, Message-ID, date and archive copy."""
         sender = settings.address
-        recipients = {address.addr_spec: address for address in (*self.to, *self.cc, *self.bcc)}
-        archive = frozenset[str]()
-        if settings.copy_to:
-            copy_to = parse_address(settings.copy_to, "copy_to")
-            archive = frozenset({copy_to.addr_spec}) - recipients.keys()
-            recipients.setdefault(copy_to.addr_spec, copy_to)
-        smtputf8 = any(address.needs_smtputf8 for address in (sender, *recipients.values()))
+        recipients = [*self.to, *self.cc, *self.bcc]
+        archive = [parse_address(settings.copy_to, "copy_to")] if settings.copy_to else []
+        archive = [copy_to for copy_to in archive if copy_to.mailbox not in {each.mailbox for each in recipients}]
+        recipients += archive
         reply_to = self.reply_to or tuple(parse_address(text, "reply_to") for text in settings.reply_to)
+        smtputf8 = any(address.needs_smtputf8 for address in (sender, *recipients, *reply_to))
         content = _content(self.body, utf8=smtputf8)
         boundary = f"=_{token_hex(16)}" if self.documents else ""
         headers = EmailMessage(policy=content.policy)
-        headers["From"] = _header([sender])
-        headers["To"] = _header(self.to)
-        if self.cc:
-            headers["Cc"] = _header(self.cc)
-        if reply_to:
-            headers["Reply-To"] = _header(reply_to)
         headers["Subject"] = self.subject
         headers["Date"] = format_datetime(localtime())
         message_id = make_msgid(domain=sender.domain)
         headers["Message-ID"] = message_id
-        head = bytes(headers).removesuffix(b"\r\n")
+        head = b"".join(
+            _header(name, addresses)
+            for name, addresses in (("From", [sender]), ("To", self.to), ("Cc", self.cc), ("Reply-To", reply_to))
+            if addresses
+        )
+        head += bytes(headers).removesuffix(b"\r\n")
         if boundary:
             # By hand: the library would write an empty multipart, end and all.
             head += (
@@ -118,8 +115,8 @@ class Message:
         return Mail(
             message_id=message_id,
             sender=sender.addr_spec,
-            recipients=tuple(recipients),
-            archive=archive,
+            recipients=tuple(address.addr_spec for address in recipients),
+            archive=frozenset(address.addr_spec for address in archive),
             head=head + bytes(content),
             boundary=boundary,
             smtputf8=smtputf8,
@@ -172,7 +169,7 @@ class Mail:
     def parsed(self) -> EmailMessage:
         """Return headers and text, without the attachments, as the standard library reads them."""
         end = f"\r\n--{self.boundary}--\r\n".encode() if self.boundary else b""
-        return cast("EmailMessage", message_from_bytes(self.head + end, policy=policy.default))
+        return message_from_bytes(self.head + end, policy=policy.default)
 
     def wire(self, *, dot_stuffed: bool = False) -> Iterator[bytes]:
         """Yield the content in pieces, with CRLF line ends.
@@ -241,16 +238,39 @@ def base64_pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
 # --- headers and text -------------------------------------------------------------------------------------------------
 
 
-def _header(addresses: Iterable[Address]) -> tuple[HeaderAddress, ...]:
-    return tuple(
-        # The library quotes a local part itself where it must.
-        HeaderAddress(address.name, username=_unquoted(address.local), domain=address.domain)
-        for address in addresses
-    )
+def _recipients(**fields: Any) -> dict[str, tuple[Address, ...]]:
+    """Return the addresses of each field; nobody is in two, and the first one counts."""
+    found: dict[str, tuple[Address, ...]] = {}
+    seen: set[str] = set()
+    for name, value in fields.items():
+        found[name] = tuple(address for address in _addresses(value, name) if address.mailbox not in seen)
+        seen |= {address.mailbox for address in found[name]}
+    return found
 
 
-def _unquoted(local: str) -> str:
-    return re.sub(r"\\(.)", r"\1", local[1:-1]) if local.startswith('"') else local
+def _addresses(value: Any, name: str) -> tuple[Address, ...]:
+    try:
+        return parse_addresses(value, name)
+    except AddressError as exc:
+        exc.message = f"{name}: {exc.message}"
+        raise
+
+
+def _header(name: str, addresses: Iterable[Address]) -> bytes:
+    """Return an address header, each address in a line of its own.
+
+    By hand, because Python 3.11 hides the comma after a long name in an encoded word, and the next recipient with it.
+    """
+    return (f"{name}: " + ",\r\n ".join(map(_mailbox, addresses)) + "\r\n").encode()
+
+
+def _mailbox(address: Address) -> str:
+    shown = str(address)
+    if address.name.isascii() and "=?" not in address.name and len(shown) <= _MAX_LINE:
+        return shown
+    # Header cuts a name into encoded words (RFC 2047), and never inside a character.
+    name = Header(address.name, "utf-8", maxlinelen=_MAX_LINE, header_name="Reply-To").encode(linesep="\r\n")
+    return f"{name}\r\n <{address.addr_spec}>"
 
 
 def _content(body: str, *, utf8: bool) -> EmailMessage:
@@ -287,20 +307,20 @@ def _line(value: Any, name: str, limit: int) -> str:
             field=name,
             hint=_('Write it in quotes, such as {field}="Q3".').format(field=name),
         )
-    value = value.strip(" \t")
-    if control := first_control(value):
+    text: str = value.strip(" \t")
+    if control := first_control(text):
         raise MessageError(
             _("The {field} contains the invisible character {code}.").format(field=name, code=control),
             field=name,
             hint=_("Write it in one line, without control characters."),
         )
-    if len(value) > limit:
+    if len(text) > limit:
         raise MessageError(
             _("The {field} is longer than {limit} characters.").format(field=name, limit=limit),
             field=name,
             hint=_("Shorten it."),
         )
-    return value
+    return text
 
 
 def _text(value: Any) -> str:
@@ -311,25 +331,27 @@ def _text(value: Any) -> str:
             hint=_('Write it in quotes, such as body="Attached."'),
         )
     # Line and paragraph separators are line ends to a reader; to a mail parser they are odd characters.
-    value = re.sub(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]", "\n", value)
-    if len(value) > _MAX_BODY:
+    text: str = re.sub(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]", "\n", value)
+    if len(text) > _MAX_BODY:
         raise MessageError(
             _("The {field} is longer than {limit} characters.").format(field="body", limit=_MAX_BODY),
             field="body",
             hint=_("Attach it as a document."),
         )
-    if control := first_control(value, allowed="\n\t\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"):
+    if control := first_control(text, allowed="\n\t\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"):
         raise MessageError(
             _("The {field} contains the invisible character {code}.").format(field="body", code=control),
             field="body",
             hint=_("Remove it from the text."),
         )
-    return value
+    return text
 
 
 def _key(value: Any) -> str:
-    # Numbers are common keys (an invoice number in a data set); text is what is compared.
-    key = _line(str(value) if isinstance(value, int) and not isinstance(value, bool) else value, "key", _MAX_KEY)
+    # Numbers are common keys (an invoice number in a data set, where it is NumPy's); text is what is compared.
+    if isinstance(value, Integral) and not isinstance(value, bool) and abs(value) < 10**_MAX_KEY:
+        value = str(value)
+    key = _line(value, "key", _MAX_KEY)
     if not key:
         raise MessageError(
             _("The {field} is empty.").format(field="key"), field="key", hint=_("Give a key that is unique, or none.")

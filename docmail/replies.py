@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, quote_plus
 
+from docmail import presets
 from docmail.errors import TREATMENT, Kind, SendError
 from docmail.translation import _
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from docmail.credentials import Secret
 
 _MAX_TEXT = 2000  # characters of a server's words that are kept
+_MASK = "•••"
+_SHORT = 4  # characters; what is shorter may be part of any word
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Reply:
 
 def clean(text: str, secret: Secret | None = None) -> str:
     """Return a server's words as one line without tags, control characters or the password, at most 2,000 long."""
+    text = redact(text, secret)  # before a tag in it, or a letter that is changed below, can hide it
     text = re.sub(r"(?is)<(script|style)\b.*?(</\1\s*>|$)", " ", text)
     # A tag's name ends at a blank, a slash or the bracket: <cfo@example.com> and <https://...> are no tags.
     text = html.unescape(
@@ -49,43 +55,54 @@ def clean(text: str, secret: Secret | None = None) -> str:
     )
     text = re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)", "", text)
     text = "".join(character if character.isprintable() else " " for character in text)
-    text = redact(text, secret)
-    text = re.sub(r"\s+", " ", text).strip()
+    text = re.sub(r"\s+", " ", redact(text, secret)).strip()
     return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
 
 
 def redact(text: str, secret: Secret | None) -> str:
     """Return the text with every form of the password that a server may echo replaced by `•••`."""
-    if secret is None or not secret:
+    if not secret:
         return text
+    # A word in base64 that holds the password goes as a whole, with the username in it.
+    text = re.sub(
+        r"[\w+/-]{4,}={0,2}", lambda word: _MASK if _holds(word[0], secret) else word[0], text, flags=re.ASCII
+    )
     for form in _echoes(secret):
-        if form:
-            text = text.replace(form, "•••")
+        # A very short password is hidden only where it stands alone: the holes it tore into words would spell it.
+        edges = (r"(?<!\w)", r"(?!\w)") if len(form) < _SHORT else ("", "")
+        text = re.sub(re.escape(form).join(edges), _MASK, text)
     return text
 
 
-def _echoes(secret: Secret) -> list[str]:
-    from urllib.parse import quote, quote_plus
+def _holds(word: str, secret: Secret) -> bool:
+    """Say whether a word is the base64 of the password, alone or in the response of AUTH PLAIN or HTTP Basic."""
+    try:
+        decoded = base64.b64decode(word.rstrip("=") + "===", altchars=b"-_" if "-" in word or "_" in word else None)
+    except ValueError:
+        return False
+    raw = secret.octets()
+    return decoded == raw or decoded.endswith((b"\0" + raw, b":" + raw)) or (len(raw) >= _SHORT and raw in decoded)
 
-    plain = secret.reveal()
-    raw = plain.encode()
+
+def _echoes(secret: Secret) -> list[str]:
+    plain, raw = secret.reveal(), secret.octets()
     forms = {
         plain,
-        html.escape(plain),
-        quote(plain, safe=""),
-        quote_plus(plain),
-        repr(plain)[1:-1],
         plain.replace(" ", ""),
+        raw.decode("latin-1"),
+        html.escape(plain),
+        repr(plain)[1:-1],
+        json.dumps(plain)[1:-1],
     }
-    # In the base64 of "\0user\0password" the password starts at any of three offsets; the characters that depend on
-    # its neighbours are cut off at both ends.
-    for offset in range(3):
-        encoded = base64.b64encode(b"\0" * offset + raw).decode().rstrip("=")
-        start = -(-offset * 8 // 6)
-        whole = (len(raw) + offset) * 8 // 6
-        forms.add(encoded[start:whole])
-    # Very short fragments would tear holes into ordinary words.
-    return sorted((form for form in forms if len(form) > 3 or form == plain), key=len, reverse=True)  # noqa: PLR2004
+    quoted = {quote(raw), quote(raw, safe=""), quote_plus(raw)}
+    forms |= quoted | {re.sub(r"%..", lambda code: code[0].lower(), form) for form in quoted}
+    if len(raw) >= _SHORT:
+        # Base64 that is cut, wrapped or glued to something: the password starts at any of three offsets, and the
+        # characters that depend on its neighbours are left out at both ends.
+        for offset in range(3):
+            encoded = base64.b64encode(b"\0" * offset + raw).decode()
+            forms.add(encoded[-(-offset * 8 // 6) : (len(raw) + offset) * 8 // 6])
+    return sorted(filter(None, forms), key=len, reverse=True)
 
 
 class Cause(NamedTuple):
@@ -160,6 +177,17 @@ _PATTERNS: tuple[_Pattern, ...] = (
         "Microsoft 365",
     ),
     _Pattern(
+        r"535 5\.7\.139 .*basic authentication is disabled",
+        r"^smtp-mail\.outlook\.com$",
+        Kind.AUTH,
+        lambda: (
+            _("Outlook.com no longer lets anybody sign in with a password."),
+            _("Send with another account: this sign-in needs OAuth 2.0."),
+        ),
+        "password",
+        "Outlook.com",
+    ),
+    _Pattern(
         r"5\d\d 5\.7\.(139|30) .*(basic authentication is (disabled|not supported)|security defaults)",
         "",
         Kind.AUTH,
@@ -182,6 +210,17 @@ _PATTERNS: tuple[_Pattern, ...] = (
         "Microsoft 365",
     ),
     _Pattern(
+        r"535 .*does not have access rights to this service",
+        r"\.yandex\.[a-z.]+$",
+        Kind.AUTH,
+        lambda: (
+            _("This mailbox does not let mail programs in."),
+            _("Allow mail programs in the settings of the mailbox, and make an app password."),
+        ),
+        "password",
+        "Yandex Mail",
+    ),
+    _Pattern(
         r"535 .*(AUTH005|Too many bad auth attempts)",
         _YAHOO,
         Kind.AUTH,
@@ -193,7 +232,29 @@ _PATTERNS: tuple[_Pattern, ...] = (
         "Yahoo Mail",
     ),
     _Pattern(
-        r"550 5\.4\.5|550 5\.4\.6|55\d .*(quota|limit) exceeded|454 .*Throttling",
+        r"5\d\d 5\.2\.2\b|5\d\d .*mailbox .*(full|quota|limit)",
+        "",
+        Kind.RECIPIENT,
+        lambda: (
+            _("The recipient's mailbox is full."),
+            _("Tell the recipient in another way, or send the document later."),
+        ),
+        None,
+        "Sending",
+    ),
+    _Pattern(
+        r"452 .*(4\.5\.3|too many recipients)",
+        "",
+        Kind.TEMPORARY,
+        lambda: (
+            _("The server takes no more recipients in one mail."),
+            _("Send it to the others again, in another mail."),
+        ),
+        None,
+        "Sending",
+    ),
+    _Pattern(
+        r"550 5\.4\.5|550 5\.4\.6|550 5\.1\.90|55\d .*(quota|limit) exceeded|454 .*Throttling|QuotaExceeded",
         "",
         Kind.LIMIT,
         lambda: (
@@ -215,7 +276,18 @@ _PATTERNS: tuple[_Pattern, ...] = (
         "Sending",
     ),
     _Pattern(
-        r"530 5\.7\.(0|57)|530 5\.5\.1|(530|550) .*authenticat",
+        r"53[08] .*(STARTTLS|Encryption required)",
+        "",
+        Kind.CONFIG,
+        lambda: (
+            _("The server wants an encrypted connection first."),
+            _("Choose STARTTLS, or port 465 with TLS."),
+        ),
+        "security",
+        "Ports",
+    ),
+    _Pattern(
+        r"530 5\.7\.(0|57)|530 5\.5\.1|(530|550) .*(authentication (is )?required|not authenticated)",
         "",
         Kind.AUTH,
         lambda: (
@@ -239,6 +311,28 @@ _PATTERNS: tuple[_Pattern, ...] = (
         "Addresses",
     ),
     _Pattern(
+        r"[45]5\d .*(relay(ing)? (access )?(denied|prohibited)|(unable|not (allowed|permitted)) to relay)",
+        "",
+        Kind.CONFIG,
+        lambda: (
+            _("The server delivers no mail to other places for somebody who has not signed in."),
+            _("Fill in Username and Password; if they are, ask the server's administrator."),
+        ),
+        "username",
+        "Passwords",
+    ),
+    _Pattern(
+        r"554 .*Email address is not verified",
+        "",
+        Kind.CONFIG,
+        lambda: (
+            _("Amazon SES sends from verified addresses only, and in its sandbox also only to them."),
+            _("Verify the address that it names, or ask Amazon to move your account out of the sandbox."),
+        ),
+        "email_address",
+        "Amazon SES",
+    ),
+    _Pattern(
         r"55[24] .*(size|too (large|big))|552 5\.[23]\.[34]",
         "",
         Kind.MESSAGE,
@@ -259,26 +353,32 @@ def cause(reply: Reply, phase: str, host: str) -> Cause:
         if re.search(pattern.reply, line, re.IGNORECASE) and re.search(pattern.hosts, host):
             message, hint = pattern.say()
             return Cause(pattern.kind, message, hint, pattern.field, pattern.guide)
-    return _general(reply, phase)
+    return _sign_in_cause(reply, host) if phase == "auth" else _general(reply, phase)
+
+
+def _sign_in_cause(reply: Reply, host: str) -> Cause:
+    if _transient(reply):
+        return Cause(
+            Kind.TEMPORARY,
+            _("The server cannot check the password at the moment."),
+            _("Try again in a few minutes."),
+        )
+    provider = presets.by_host(host)
+    return Cause(
+        Kind.AUTH,
+        _("The server does not accept this username and password."),
+        _("Check Username and Password; many providers want an app password made for this purpose."),
+        "password",
+        provider.guide if provider else "Passwords",
+    )
+
+
+def _transient(reply: Reply) -> bool:
+    return 400 <= reply.code < 500  # noqa: PLR2004 - RFC 5321 4.2.1
 
 
 def _general(reply: Reply, phase: str) -> Cause:
-    transient = 400 <= reply.code < 500  # noqa: PLR2004
-    if phase == "auth":
-        if transient:
-            return Cause(
-                Kind.TEMPORARY,
-                _("The server cannot check the password at the moment."),
-                _("Try again in a few minutes."),
-            )
-        return Cause(
-            Kind.AUTH,
-            _("The server does not accept this username and password."),
-            _("Check Username and Password; many providers want an app password made for this purpose."),
-            "password",
-            "Passwords",
-        )
-    if transient:
+    if _transient(reply):
         return Cause(
             Kind.TEMPORARY, _("The server does not take mail at the moment."), _("Try again in a few minutes.")
         )
@@ -322,10 +422,7 @@ def _sentence(text: str) -> str:
 def refusal(reply: Reply, phase: str, host: str, refused: Mapping[str, Reply] | None = None) -> SendError:
     """Return the exception for a negative reply, with the server's own words in its sentence."""
     found = cause(reply, phase, host)
-    if refused:
-        what = f"{found.message.rstrip('.')}: {', '.join(refused)}."
-    else:
-        what = found.message
+    what = f"{found.message.rstrip('.')}: {', '.join(refused)}." if refused else found.message
     message = _("{what} It said: {reply}").format(what=what, reply=_sentence(str(reply)))
     return TREATMENT[found.kind].error(
         message,

@@ -6,10 +6,9 @@ profiles with `save()` and `load()`.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 from docmail import home as homes
 from docmail import presets
 from docmail.addresses import (
+    MAX_NAME,
     Address,
     ascii_host,
     first_control,
@@ -29,6 +29,7 @@ from docmail.addresses import (
 )
 from docmail.credentials import Account
 from docmail.errors import AddressError, Problem, SettingsError
+from docmail.profiles import damaged, profile_name, read_profiles, write_profiles
 from docmail.translation import _
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpServer", "Problem", "Security", "Settings", "SmtpServer", "profiles"]
 
-_FORMAT = 1  # of the settings file
 _MAX_VALUE = 1000  # characters; more is a document pasted into a field
 _MAX_PORT = 65535
 
@@ -135,17 +135,17 @@ class Settings:
     @property
     def account(self) -> Account:
         """Whose password it is; settings with problems have an account, too, which nobody else has."""
-        server = self.server
+        server: Any = self.server
         if isinstance(server, SmtpServer):
             return Account("smtp", *_place(server.host, server.port), _as_text(server.username))
-        if isinstance(server, HttpServer):
-            try:
-                split = urlsplit(_as_text(server.full_url))
-                port = split.port or (80 if split.scheme == "http" else 443)
-            except ValueError:
-                return Account("http", server.url, 0, _as_text(server.username))
-            return Account(split.scheme, *_place(split.hostname or "", port), _as_text(server.username))
-        return Account("", "", 0, "")
+        if not isinstance(server, HttpServer):
+            return Account("", "", 0, "")
+        try:
+            split = urlsplit(server.full_url)
+            port = split.port or (80 if split.scheme == "http" else 443)
+        except (TypeError, ValueError):
+            return Account("https", _as_text(server.url), 0, _as_text(server.username))
+        return Account(split.scheme, *_place(split.hostname or "", port), _as_text(server.username))
 
     def problems(self) -> list[Problem]:
         """Return what is wrong with each field, all at once, in the order of the form; empty if all is well."""
@@ -170,7 +170,7 @@ class Settings:
         from filelock import FileLock
 
         home = self.home or homes.current()
-        path, name = home.settings_file, _profile_name(profile)
+        path, name = home.settings_file, profile_name(profile)
         if name == homes.SHARED_SANDBOX and not home.rehearsal:
             raise SettingsError(
                 _("“{name}” is the name of the sandbox that several notebooks share.").format(name=name),
@@ -179,9 +179,9 @@ class Settings:
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with FileLock(path.with_suffix(".lock"), timeout=10):
-                stored = _read(path)
+                stored = read_profiles(path)
                 stored[name] = _to_json(self)
-                _write(path, stored)
+                write_profiles(path.resolve(), stored)  # a link to the file, as people with dotfiles make, stays one
         except OSError as exc:
             # filelock's Timeout is an OSError too.
             raise SettingsError(
@@ -196,11 +196,11 @@ class Settings:
         The name "sandbox" is that of the sandbox which several notebooks share. Raises `SettingsError` if nothing is
         saved there, or the file is damaged or from a newer docmail.
         """
-        name = _profile_name(profile)
+        name = profile_name(profile)
         home = homes.current()
         if name == homes.SHARED_SANDBOX and not home.rehearsal:
             home = homes.Home.below(homes.shared_sandbox(), rehearsal=True)
-        stored = _read(home.settings_file)
+        stored = read_profiles(home.settings_file)
         if name not in stored:
             raise SettingsError(
                 _("No email settings are saved yet.")
@@ -212,71 +212,15 @@ class Settings:
         try:
             return _from_json(stored[name], home)
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
-            raise _damaged(home.settings_file) from exc
+            raise damaged(home.settings_file) from exc
 
 
 def profiles() -> list[str]:
     """Return the names under which settings are saved."""
-    return sorted(_read(homes.current().settings_file))
-
-
-def _profile_name(profile: str | None) -> str:
-    name = profile or os.environ.get("DOCMAIL_PROFILE") or "default"
-    if not isinstance(name, str) or not re.fullmatch(r"[^\W_][\w .@+-]{0,63}", name):
-        shown = "".join("·" if first_control(character) else character for character in str(name)[:64])
-        raise SettingsError(
-            _("“{name}” cannot be the name of a profile.").format(name=shown),
-            hint=_("Use up to 64 letters, digits and the signs . - _ @ + in it."),
-        )
-    return name
+    return sorted(read_profiles(homes.current().settings_file))
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text("utf-8-sig")  # some editors begin a file with a byte order mark
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as exc:
-        raise _damaged(path) from exc
-    try:
-        content = json.loads(text)
-        version, stored = content["version"], content["profiles"]
-    except (ValueError, KeyError, TypeError, RecursionError) as exc:
-        raise _damaged(path) from exc
-    if not isinstance(version, int) or not isinstance(stored, dict):
-        raise _damaged(path)
-    if version > _FORMAT:
-        raise SettingsError(
-            _("The settings in {path} were written by a newer docmail; they are left as they are.").format(path=path),
-            hint=_("Update docmail, or set DOCMAIL_HOME to another folder."),
-        )
-    return stored
-
-
-def _damaged(path: Path) -> SettingsError:
-    return SettingsError(
-        _("The settings file {path} is damaged or cannot be read; it is left as it is.").format(path=path),
-        hint=_("Repair it, or move it away and fill in docmail.SettingsForm() again."),
-    )
-
-
-def _write(path: Path, stored: dict[str, Any]) -> None:
-    text = json.dumps({"version": _FORMAT, "profiles": stored}, indent=2, ensure_ascii=False)
-    # mkstemp makes the file with mode 0600; the replace is atomic within one folder.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")
-    try:
-        # What UTF-8 cannot hold, a lone surrogate that somebody wrote as \ud800, becomes that escape again.
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _to_json(settings: Settings) -> dict[str, Any]:
@@ -292,13 +236,19 @@ def _to_json(settings: Settings) -> dict[str, Any]:
 def _from_json(content: dict[str, Any], home: Home) -> Settings:
     details = dict(content["server"])
     kind = {"http": HttpServer, "smtp": SmtpServer}[details.pop("protocol")]
+    server = kind(**details)
     settings = Settings(
-        sender=_of_type(content["sender"], str),
-        server=kind(**{name: _of_type(details[name], hint) for name, hint in get_type_hints(kind).items()}),
-        copy_to=content["copy_to"],
-        reply_to=tuple(content["reply_to"]),
+        sender=content["sender"],
+        server=server,
+        copy_to=content.get("copy_to"),
+        reply_to=content.get("reply_to", ()),
         home=home,
     )
+    values = [(getattr(server, name), hint) for name, hint in get_type_hints(kind).items()]
+    values += [(settings.reply_to, tuple)]
+    values += [(text, str) for text in (settings.sender, settings.copy_to or "", *settings.reply_to)]
+    if not all(isinstance(value, hint) for value, hint in values):
+        raise TypeError(content)
     return settings
 
 
@@ -322,8 +272,10 @@ def _several(value: Any) -> Any:
         return tuple(value)
     if not isinstance(value, str):
         return value
+    if len(value) > _MAX_VALUE:
+        return (value,)
     try:
-        return tuple(str(address) for address in parse_addresses(value[: _MAX_VALUE + 1], "reply_to"))
+        return tuple(str(address) for address in parse_addresses(value, "reply_to"))
     except AddressError:
         return (value,)
 
@@ -334,10 +286,8 @@ def _as_text(value: object) -> str:
 
 def _place(host: object, port: object) -> tuple[str, int]:
     text = _as_text(host)
-    try:
+    with suppress(ValueError):
         text = ascii_host(text)
-    except ValueError:
-        pass
     return text, port if isinstance(port, int) else 0
 
 
@@ -351,23 +301,23 @@ def _parts(address: Address) -> tuple[str, str]:
 
 
 def _problems(settings: Settings) -> Iterator[Problem]:
-    server = settings.server
+    server: Any = settings.server
     if isinstance(server, SmtpServer):
         yield from _smtp_problems(server)
     elif isinstance(server, HttpServer):
         yield from _http_problems(server)
     else:
         yield Problem("protocol", _("Choose a protocol: SMTP or HTTP."))
-        return
     yield from _sender_problems(settings)
     if settings.copy_to is not None:
         yield from _address_problems(settings.copy_to, "copy_to")
-    if not isinstance(settings.reply_to, tuple):
+    reply_to: Any = settings.reply_to
+    if not isinstance(reply_to, tuple):
         yield Problem("reply_to", _("Give the address that replies go to, such as office@example.com."))
-    elif not settings.reply_to and isinstance(server, HttpServer):
+    elif not reply_to and isinstance(server, HttpServer):
         yield Problem("reply_to", _("Give the address that replies go to; the test email goes there as well."))
     else:
-        for text in settings.reply_to:
+        for text in reply_to:
             yield from _address_problems(text, "reply_to")
 
 
@@ -402,10 +352,14 @@ def _smtp_problems(server: SmtpServer) -> Iterator[Problem]:
     yield from _security_problems(server, host)
     if problem := _text_problem(server.username, "username"):
         yield problem
+    yield from _trust_problems(server, host)
+
+
+def _trust_problems(server: SmtpServer, host: str | None) -> Iterator[Problem]:
     if problem := _text_problem(server.fingerprint, "fingerprint", optional=True):
         yield problem
     elif server.fingerprint is not None and fingerprint_bytes(server.fingerprint) is None:
-        yield Problem("fingerprint", _("A SHA-256 fingerprint has 64 digits (0–9, A–F), perhaps with colons."))
+        yield Problem("fingerprint", _("A SHA-256 fingerprint has 64 digits (0 to 9, A to F), perhaps with colons."))
     elif server.fingerprint is not None and host and (preset := presets.established(host)):
         yield Problem(
             "fingerprint",
@@ -415,51 +369,58 @@ def _smtp_problems(server: SmtpServer) -> Iterator[Problem]:
         )
     if problem := _text_problem(server.ca_file, "ca_file", optional=True):
         yield problem
-    elif server.ca_file is not None and not Path(server.ca_file).expanduser().is_file():
+    # Unlike Path's, these functions raise for no text at all: an unknown ~user, a path that is too long.
+    elif server.ca_file is not None and not os.path.isfile(os.path.expanduser(server.ca_file)):  # noqa: PTH111, PTH113
         yield Problem("ca_file", _("There is no file {path}.").format(path=server.ca_file))
 
 
 def _security_problems(server: SmtpServer, host: str | None) -> Iterator[Problem]:
-    if server.security is not None and not isinstance(server.security, Security):
+    security: Any = server.security
+    if security is not None and not isinstance(security, Security):
         yield Problem("security", _("Choose how the connection is encrypted: TLS, STARTTLS or none."))
-    elif server.security is Security.NONE and server.username and host and not is_loopback(host):
+    elif security is Security.NONE and server.username and host and not is_loopback(host):
         yield Problem(
             "security",
-            _(
-                "A password is never sent over an unencrypted connection. Choose STARTTLS or TLS, or leave Username empty."
-            ),
+            _("A password is never sent unencrypted. Choose STARTTLS or TLS, or leave Username empty."),
         )
 
 
 def _http_problems(server: HttpServer) -> Iterator[Problem]:
     if problem := _text_problem(server.url, "url"):
         yield problem
-        return
-    if not server.url:
-        yield Problem("url", _("Give the HTTP server's address, such as mail.example.com."))
-        return
-    try:
-        split = urlsplit(server.full_url)
-        port_ok = split.port is None or split.port > 0
-        host = split.hostname or ""
-    except ValueError:
-        yield Problem("url", _("“{url}” is not a web address.").format(url=server.url[:100]))
-        return
-    if split.scheme not in {"http", "https"}:
-        yield Problem("url", _("The address must begin with https:// (or nothing, which means the same)."))
-    elif split.username is not None or split.password is not None:
-        yield Problem("url", _("Leave out the name and password before the @ sign; they do not belong in an address."))
-    elif not port_ok or split.fragment or any(character.isspace() for character in server.url) or "\\" in server.url:
-        yield Problem("url", _("“{url}” is not a web address.").format(url=server.url[:100]))
     else:
         try:
-            ascii_host(host)
+            _check_url(server)
         except ValueError as exc:
             yield Problem("url", str(exc))
-    if server.api != "form":
-        yield Problem("protocol", _("“{api}” is not a service that docmail knows.").format(api=str(server.api)[:40]))
+    if problem := _text_problem(server.api, "protocol"):
+        yield problem
+    elif server.api != "form":
+        yield Problem("protocol", _("“{api}” is not a service that docmail knows.").format(api=server.api[:40]))
     if problem := _text_problem(server.username, "username"):
         yield problem
+
+
+def _check_url(server: HttpServer) -> None:
+    """Raise `ValueError` with a sentence that says what is wrong with the address."""
+    if not server.url:
+        raise ValueError(_("Give the HTTP server's address, such as mail.example.com."))
+    no_address = _("“{url}” is not a web address.").format(url=server.url[:100])
+    try:
+        split = urlsplit(server.full_url)
+        port = split.port
+    except ValueError:
+        raise ValueError(no_address) from None
+    host = split.hostname or ""
+    if split.scheme not in {"http", "https"} or host in {"http", "https"}:  # the latter is "https:/example.com"
+        raise ValueError(_("The address must begin with https:// (or nothing, which means the same)."))
+    if split.username is not None or split.password is not None:
+        raise ValueError(_("Leave out the name and password before the @ sign; they do not belong in an address."))
+    if port == 0 or split.fragment or "\\" in server.url or any(character.isspace() for character in server.url):
+        raise ValueError(no_address)
+    host = ascii_host(host)
+    if split.scheme == "http" and server.username and not is_loopback(host):
+        raise ValueError(_("A password is never sent unencrypted. Begin the address with https://."))
 
 
 def _sender_problems(settings: Settings) -> Iterator[Problem]:
@@ -471,19 +432,25 @@ def _sender_problems(settings: Settings) -> Iterator[Problem]:
     except AddressError as exc:
         yield Problem("sender", str(exc))
         return
-    if isinstance(named, Address):
-        return
-    if '"' in named or "<" in named or ">" in named:
+    if isinstance(named, str):
+        yield from _name_problems(named, settings.server)
+        yield from _own_address_problems(settings.server)
+
+
+def _name_problems(name: str, server: SmtpServer | HttpServer) -> Iterator[Problem]:
+    if len(name) > MAX_NAME:
+        yield Problem("sender", _("This is longer than {limit} characters.").format(limit=MAX_NAME))
+    if '"' in name or "<" in name or ">" in name:
         yield Problem("sender", _("Give the sender's name without quotation marks and angle brackets."))
-    if isinstance(settings.server, HttpServer):
-        if not named:
-            yield Problem("sender", _("Give the sender's name; the recipient sees it."))
+    if isinstance(server, HttpServer) and not name:
+        yield Problem("sender", _("Give the sender's name; the recipient sees it."))
+
+
+def _own_address_problems(server: SmtpServer | HttpServer) -> Iterator[Problem]:
+    if not isinstance(server, SmtpServer) or _text_problem(server.username, "username") is not None:
         return
-    username = settings.server.username
-    if _text_problem(username, "username") is not None:
-        return
-    if "@" in username:
-        yield from _address_problems(username, "username")
+    if "@" in server.username:
+        yield from _address_problems(server.username, "username")
     else:
         yield Problem("email_address", _("Give the email address that you send from, such as accounts@example.com."))
 

@@ -98,7 +98,8 @@ def inner_pytest(folder: Path, required: str) -> subprocess.CompletedProcess[str
     """Run the tests of this folder in a pytest of their own."""
     command = [sys.executable, "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider", str(folder)]
     root = str(Path(__file__).parent.parent)
-    environment = os.environ | {"DOCMAIL_REQUIRE_ALL": required, "PYTHONPATH": root}
+    settings = {"DOCMAIL_REQUIRE_ALL": required, "PYTHONPATH": root, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = os.environ | settings
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
@@ -11,8 +16,6 @@ import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.lab import LabPage, Theme
 
 pytestmark = pytest.mark.browser
@@ -94,3 +97,23 @@ def test_outputs_stay_when_the_kernel_ends(lab: LabPage) -> None:
     lab.shutdown_kernel()
     # A kernel that ends may add a complaint of its own behind it.
     assert lab.output_text(0)[0] == "42"
+
+
+def test_a_killed_test_run_leaves_no_jupyterlab_behind(tmp_path: Path) -> None:
+    script = (
+        "import os, pathlib, signal, sys; from tests.support.lab import LabServer;"
+        "root = pathlib.Path(sys.argv[1]); home = root / 'home'; home.mkdir();"
+        "print(LabServer(root, home).start().url, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout.startswith("http://127.0.0.1:"), done.stderr
+    port = int(done.stdout.strip().rpartition(":")[2])
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with socket.socket() as attempt:
+            if attempt.connect_ex(("127.0.0.1", port)):
+                return
+        time.sleep(0.1)
+    pytest.fail("JupyterLab still answers")

@@ -23,6 +23,7 @@ ORDER = [
     "credentials",
     "replies",
     "documents",
+    "profiles",
     "settings",
     "message",
     "transport.base",

@@ -113,7 +113,7 @@ class HttpEndpoint:
         return reply
 
     def _take_order(self, headers: dict[str, str], body: bytes) -> tuple[int, str]:
-        if not hmac.compare_digest(headers.get("authorization", ""), f"Bearer {self._token}"):
+        if not hmac.compare_digest(headers.get("authorization", "").encode(), f"Bearer {self._token}".encode()):
             return HTTPStatus.FORBIDDEN, _("This sandbox takes no orders from you.")
         if not body:
             return HTTPStatus.OK, _("I am here.")

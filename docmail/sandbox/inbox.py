@@ -62,9 +62,13 @@ class ReceivedMail(EmailMessage):
     @classmethod
     def parse(cls, raw: bytes, *, sender: str = "", recipients: Sequence[str] = (), number: int = 0) -> ReceivedMail:
         """Read a mail from its bytes."""
+        parsed = BytesParser(policy=policy.default).parsebytes(raw)
+        for part in parsed.walk():
+            # Raw UTF-8 in a header (RFC 6532) is read back as surrogates, which the library does not join.
+            part._headers = [(name, _joined(value)) for name, value in part.raw_items()]  # type: ignore[attr-defined] # noqa: SLF001
         mail = cls(policy=policy.default)
         # The parser would make every part of the mail one of this class.
-        mail.__dict__.update(vars(BytesParser(policy=policy.default).parsebytes(raw)))
+        mail.__dict__.update(vars(parsed))
         mail.sender, mail.recipients, mail.raw, mail.number = sender, tuple(recipients), raw, number
         return mail
 
@@ -186,6 +190,10 @@ class Inbox(Sequence[ReceivedMail]):
         head, _end, raw = self._path(number).read_bytes().partition(b"\r\n")
         envelope = json.loads(head.removeprefix(_ENVELOPE))
         return ReceivedMail.parse(raw, sender=envelope["sender"], recipients=envelope["recipients"], number=number)
+
+
+def _joined(value: str) -> str:
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def count_mails(number: int) -> str:

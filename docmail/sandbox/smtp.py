@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import hmac
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session, TLSSetupException
@@ -137,10 +138,10 @@ class SmtpServerProtocol(SMTP):
 
     async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
         """Begin TLS; a client that does not trust the certificate is let go quietly."""
-        try:
+        with suppress(TLSSetupException):
             await super().smtp_STARTTLS(arg)
-        except TLSSetupException:
-            # aiosmtpd would stumble over its own transport, which is None at this moment.
+        if self._tls_protocol is not None and (self.session is None or self.session.ssl is None):
+            # The handshake failed: nobody calls connection_lost() then, and aiosmtpd would go on to the next command.
             self._connections.discard(self)
             if self._timeout_handle is not None:
                 self._timeout_handle.cancel()
@@ -240,6 +241,7 @@ class SmtpServerProtocol(SMTP):
         # Commands that were sent along with the body (RFC 2920) come next.
         if rest := bytes(content[end + len(_END) :]):
             self._reader.feed_data(rest)
+        too_large = too_large or bool(self.data_size_limit and end > self.data_size_limit)
         del content[end + 2 :]
         return None if too_large else bytes(content.replace(b"\r\n.", b"\r\n")[2:])
 

@@ -72,7 +72,10 @@ class Conversation:
         """Say EHLO, and learn the extensions that the server offers."""
         # An address literal is always true (RFC 5321 4.1.4); a notebook's host name means nothing to a server, and
         # looking for a better one can take a name server's time-out.
-        local = self.connection.local_host
+        try:
+            local = self.connection.local_host
+        except OSError as exc:
+            raise self.broken(exc, "ehlo") from exc
         reply = self.say(f"EHLO [IPv6:{local}]" if ":" in local else f"EHLO [{local}]", "ehlo", deadline)
         if not reply.positive:
             raise self.refusal(reply, "ehlo")

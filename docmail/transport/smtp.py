@@ -262,7 +262,7 @@ class SmtpTransport:
 
     def _check_size(self, mail: Mail) -> None:
         limit = self._talk.extensions["SIZE"]
-        if limit.isdigit() and 0 < int(limit) < mail.size:
+        if limit.isdecimal() and 0 < int(limit) < mail.size:
             raise Refused(
                 _("The mail has {size:.1f} MB, and {host} takes at most {limit:.1f} MB.").format(
                     size=mail.size / 1e6, host=self._host, limit=int(limit) / 1e6

@@ -64,7 +64,11 @@ def tls_failure(
         hint = _("Ask its administrator for TLS 1.2 or later.")
         field = "host"
     else:
-        reason = getattr(failure, "reason", None) or getattr(failure, "strerror", None) or _("the connection was cut")
+        reason = getattr(failure, "reason", None) or getattr(failure, "strerror", None)
+        if not reason or isinstance(failure, (ssl.SSLEOFError, ConnectionError)):
+            reason = _("the connection was cut")
+        elif reason.isupper():
+            reason = reason.replace("_", " ").lower()  # OpenSSL's names
         message = _("The encryption to {host}, port {port}, failed: {reason}.").format(**place, reason=reason)
         guide = "Ports"
     shown = fingerprint(certificate) if certificate else None

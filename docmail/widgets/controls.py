@@ -144,15 +144,12 @@ class Actions(Controls):
             self.on_ready()
         elif action := content.get("action"):
             self.send({"answered": True})
-            self._context.copy().run(
-                self._handle, str(action), self._values(content.get("values") or {}), secret
-            )
+            self._context.copy().run(self._handle, str(action), self._values(content.get("values") or {}), secret)
 
     def _values(self, sent: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values on the screen, by name; selections by what is chosen, not by its index."""
         return {
-            name: _chosen(widget, sent[name]) if name in sent else widget.value
-            for name, widget in self.fields.items()
+            name: _chosen(widget, sent[name]) if name in sent else widget.value for name, widget in self.fields.items()
         }
 
     def current(self) -> dict[str, Any]:

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from docmail.diagnosis import Diagnosis
     from docmail.documents import Document
     from docmail.outbox import Outbox
+    from docmail.sandbox.inbox import Inbox, ReceivedMail
     from docmail.settings import Settings
     from docmail.transport import SendResult
 
     Bundle = dict[str, Any]
+
+
+_NEWEST = 20
 
 
 def register(shell: Any) -> None:
@@ -32,6 +36,8 @@ def register(shell: Any) -> None:
         ("docmail.diagnosis", "Diagnosis", _diagnosis),
         ("docmail.transport.base", "SendResult", _send_result),
         ("docmail.outbox", "Outbox", _outbox),
+        ("docmail.sandbox.inbox", "Inbox", _inbox),
+        ("docmail.sandbox.inbox", "ReceivedMail", _received),
     ):
         formatter.for_type_by_name(module, name, show)
 
@@ -51,11 +57,7 @@ def _settings(settings: Settings) -> Bundle:
     else:
         where = f"SMTP, {settings.account.host}:{server.port}, {server.effective_security.upper()}"
     number = len(settings.problems())
-    state = (
-        ngettext("{number} problem", "{number} problems", number).format(number=number)
-        if number
-        else _("complete")
-    )
+    state = ngettext("{number} problem", "{number} problems", number).format(number=number) if number else _("complete")
     return _bundle(
         f"<Settings {where}, {state}>", f"<b>{escape(_('Email settings'))}</b> {escape(f'{where} · {state}')}"
     )
@@ -82,15 +84,11 @@ def _send_result(result: SendResult) -> Bundle:
     from docmail.widgets import markup
 
     number, refused = len(result.accepted), len(result.refused)
-    sentences = [
-        ngettext("Sent to {number} recipient.", "Sent to {number} recipients.", number).format(number=number)
-    ]
+    sentences = [ngettext("Sent to {number} recipient.", "Sent to {number} recipients.", number).format(number=number)]
     if result.repeated:
         sentences = [_("Sent before; not sent again.")]
     text = f"<SendResult {number} accepted, {refused} refused{', repeated' if result.repeated else ''}>"
-    lines = [
-        ["✗", _("refused"), markup.without_addresses(str(reply)), ""] for reply in result.refused.values()
-    ]
+    lines = [["✗", _("refused"), markup.without_addresses(str(reply)), ""] for reply in result.refused.values()]
     note = f" {markup.without_addresses(result.note)}" if result.note else ""
     return _bundle(text, f"✓ {escape(' '.join(sentences) + note)}{_table(lines) if lines else ''}")
 
@@ -107,6 +105,25 @@ def _outbox(outbox: Outbox) -> Bundle:
     }
     listed = " · ".join(f"{counts[state]} {word}" for state, word in words.items() if counts[state])
     return _bundle(repr(outbox), f"<b>{escape(_('Outbox'))}</b> {escape(listed or _('empty'))}")
+
+
+def _inbox(inbox: Inbox) -> Bundle:
+    newest = list(inbox)[-_NEWEST:]
+    lines = [[mail.subject, *(attachment.name for attachment in mail.attachments)] for mail in newest]
+    title = ngettext("Inbox: {number} mail", "Inbox: {number} mails", len(inbox)).format(number=len(inbox))
+    return _bundle(repr(inbox), f"<b>{escape(title)}</b>{_table(lines)}")
+
+
+def _received(mail: ReceivedMail) -> Bundle:
+    """Show a mail of the sandbox whole, addresses included: nobody displays one without wanting to read it."""
+    from docmail.widgets import markup
+
+    headers = [[name, str(mail[name])] for name in ("From", "To", "Cc", "Reply-To") if mail[name]]
+    attached = [f"{attachment.name} ({markup.size(attachment.size)})" for attachment in mail.attachments]
+    if attached:
+        headers.append([_("Attached"), ", ".join(attached)])
+    text = f'<pre style="white-space: pre-wrap">{escape(mail.text)}</pre>'
+    return _bundle(repr(mail), f"<b>{escape(mail.subject)}</b>{_table(headers)}{text}")
 
 
 def _bundle(text: str, html: str) -> Bundle:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from docmail.errors import DocumentError
 from docmail.translation import _, ngettext
 from docmail.widgets import markup
 from docmail.widgets.mail_form import EmailButton
@@ -41,6 +42,7 @@ def document_mimebundle(document: Document) -> dict[str, Any]:
     """Return what a notebook shows and stores: the live view, and for readers without a kernel picture and name."""
     picture = first_page(document)
     view = DocumentView(document, picture)
+    view.email.expect_front_end()
     bundle: dict[str, Any] = view._repr_mimebundle_()
     bundle["text/plain"] = repr(document)
     bundle["text/html"] = f"<div>{_picture(document, picture)}{_facts(document)}</div>"
@@ -59,10 +61,14 @@ def _picture(document: Document, picture: bytes | None) -> str:
 
 def _facts(document: Document) -> str:
     facts = [markup.size(document.size)]
-    if document.pages is not None:
-        facts.insert(
-            0, ngettext("{number} page", "{number} pages", document.pages).format(number=document.pages)
-        )
-    elif document.is_pdf:
-        facts.append(_("locked by a password"))
-    return f'<div class="dm-name">{escape(document.name)}</div><div class="dm-facts">{escape(" · ".join(facts))}</div>'
+    try:
+        pages = document.pages
+    except DocumentError as exc:
+        facts.append(exc.message)  # the file is gone or changed: it can be shown, but not sent
+    else:
+        if pages is not None:
+            facts.insert(0, ngettext("{number} page", "{number} pages", pages).format(number=pages))
+        elif document.is_pdf:
+            facts.append(_("locked by a password"))
+    name, listed = escape(document.name), escape(" · ".join(facts))
+    return f'<div class="dm-name">{name}</div><div class="dm-facts">{listed}</div>'

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import warnings
 from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -46,9 +48,7 @@ class EmailButton(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
     `source` is anything `Document.of` takes; `to`, `subject` and `body` are what the form begins with.
     """
 
-    def __init__(
-        self, source: Any, to: str = "", subject: str = "", body: str = "", name: str | None = None
-    ) -> None:
+    def __init__(self, source: Any, to: str = "", subject: str = "", body: str = "", name: str | None = None) -> None:
         self.document = Document.of(source, name)
         self._begin = {"to": to, "subject": subject, "body": body}
         self.mail_form: MailForm | None = None
@@ -92,8 +92,29 @@ class EmailButton(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
             self.settings_form = settings_form.SettingsForm()
         self.panel.children = (self.settings_form,)
 
+    def expect_front_end(self) -> None:
+        """Say what to do if no front end shows the button within a few seconds."""
+        note = ipywidgets.HTML(markup.silence())
+
+        def silent() -> None:
+            if not self.panel.children:
+                self.panel.children = (note,)
+
+        def ready() -> None:
+            if self.form is note:
+                self.panel.children = ()
+
+        self.bar.on_ready = ready
+        self.bar.expect(silent)
+
     def __repr__(self) -> str:
         return f"<EmailButton {self.document.name}>"
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        bundle: dict[str, Any] = super()._repr_mimebundle_(**options)
+        self.expect_front_end()
+        text = _("Run this cell to email {name}.").format(name=self.document.name)
+        return {**bundle, "text/html": f"<p>{escape(text)}</p>"}
 
     def _pressed(self, action: str, _values: dict[str, Any], _secret: Secret | None) -> None:
         try:
@@ -110,9 +131,7 @@ class EmailButton(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
 class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
     """To, Subject, Body and Send, for one document. `send_mail()` does what the button does."""
 
-    def __init__(
-        self, document: Document, to: str, subject: str, body: str, open_settings: Callable[[], None]
-    ) -> None:
+    def __init__(self, document: Document, to: str, subject: str, body: str, open_settings: Callable[[], None]) -> None:
         self.document = document
         self._open_settings = open_settings
         self._confirmed: tuple[object, ...] | None = None
@@ -151,7 +170,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         self.report = ipywidgets.HTML()
         self.report.add_class("dm-report")
         super().__init__([*rows, self.actions, self.report])
-        self.add_class("docmail-form")
+        self.add_class("docmail-form").add_class("docmail-mail")
         for name, field in self.fields.items():
             field.observe(lambda _change, name=name: self._edited(name), "value")
 
@@ -169,9 +188,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         except DocmailError:
             self._sender.value = ""
         copy_to = settings.copy_to if settings else None
-        self.rows["documents"].hint = (
-            escape(_("a copy goes to {address}").format(address=copy_to)) if copy_to else ""
-        )
+        self.rows["documents"].hint = escape(_("a copy goes to {address}").format(address=copy_to)) if copy_to else ""
 
     def __repr__(self) -> str:
         return f"<MailForm {self.document.name}>"
@@ -206,7 +223,10 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         from docmail.outbox import deliver
 
         self.actions.progress = 0.0
-        result = deliver(message, settings=settings, progress=self._progress, hold=self._work.hold)
+        with warnings.catch_warnings():
+            # A refused recipient warns; here it is shown, and must not turn a mail that was sent into an error.
+            warnings.simplefilter("ignore", UserWarning)
+            result = deliver(message, settings=settings, progress=self._progress, hold=self._work.hold)
         self._confirmed = None
         self._offer(_("Send"))
         self.actions.primary = ""
@@ -237,6 +257,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
             return False
         self._confirmed = meant
         self._offer(label)
+        self.actions.primary = SEND
         self.report.value = markup.box(
             "mind",
             markup.paragraph(" ".join(questions)),
@@ -325,9 +346,7 @@ def _result(message: Message, result: SendResult) -> str:
     accepted = sum(address in people for address in result.accepted)
     parts = [
         markup.good(
-            ngettext("Sent to {number} recipient.", "Sent to {number} recipients.", accepted).format(
-                number=accepted
-            )
+            ngettext("Sent to {number} recipient.", "Sent to {number} recipients.", accepted).format(number=accepted)
         )
     ]
     turned_away = {address: reply for address, reply in result.refused.items() if address in people}
@@ -347,4 +366,6 @@ def _result(message: Message, result: SendResult) -> str:
 
 def _words(reply: Reply) -> str:
     code = " ".join(part for part in (str(reply.code), reply.enhanced) if part)
-    return f"{reply.text} ({code})" if reply.text else code
+    # Many servers begin with the address, which stands before these words already.
+    words = re.sub(r"^<[^<>]*>:?\s*", "", reply.text)
+    return f"{words} ({code})" if words else code

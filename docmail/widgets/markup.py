@@ -40,7 +40,7 @@ def good(text: str) -> str:
 
 def bad(text: str) -> str:
     """Return a sentence that reports a failure."""
-    return f'<p><span class="dm-problem" aria-hidden="true">✗</span> <b>{escape(text)}</b></p>'
+    return f'<p><span class="dm-problem" aria-hidden="true">✗</span> <b>{text}</b></p>'
 
 
 def folded(summary: str, content: str) -> str:
@@ -72,15 +72,11 @@ def failure(exc: BaseException) -> str:
     if isinstance(exc, DocmailError):
         reply = getattr(exc, "reply", None)
         sentence = without_reply(exc.message, reply)
-        return box(
-            "bad", bad(sentence), paragraph(exc.hint) if exc.hint else "", said(reply), guide(exc.guide)
-        )
+        return box("bad", bad(sentence), paragraph(exc.hint) if exc.hint else "", said(reply), guide(exc.guide))
     return box(
         "bad",
         bad(_("docmail failed in a way that nobody foresaw.")),
-        paragraph(
-            _("Please report it with these words: {error}").format(error=f"{type(exc).__name__}: {exc}")
-        ),
+        paragraph(_("Please report it with these words: {error}").format(error=f"{type(exc).__name__}: {exc}")),
     )
 
 
@@ -90,6 +86,21 @@ def without_reply(sentence: str, reply: Reply | None) -> str:
         return sentence
     found = re.fullmatch(rf"(?s)(.+?[.:!?])\s[^.]*{re.escape(str(reply))}\.?", sentence)
     return found[1] if found else sentence
+
+
+def silence() -> str:
+    """Return what to do where the notebook server lacks the widgets' JavaScript."""
+    return box(
+        "mind",
+        paragraph(_("If you see no buttons above, this notebook server lacks docmail's front end (anywidget).")),
+        paragraph(
+            _(
+                "Ask for anywidget to be installed beside JupyterLab. Until then: save the settings with "
+                "docmail.Settings(...).save(), and give the password with docmail.credentials.ask(settings) "
+                "or in the environment variable DOCMAIL_PASSWORD."
+            )
+        ),
+    )
 
 
 def checks(passed: Iterable[Check]) -> str:
@@ -156,10 +167,6 @@ def _markdown() -> Callable[[str], Any]:
         """A link followed in the same tab would close the notebook."""
 
         def link(self, text: str, url: str, title: str | None = None) -> str:
-            return (
-                super()
-                .link(text, url, title)
-                .replace("<a ", '<a target="_blank" rel="noopener noreferrer" ', 1)
-            )
+            return super().link(text, url, title).replace("<a ", '<a target="_blank" rel="noopener noreferrer" ', 1)
 
     return mistune.create_markdown(renderer=NewTab(escape=True), plugins=["table", "url"])

@@ -6,6 +6,8 @@ import io
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from docmail.errors import DocumentError
+
 if TYPE_CHECKING:
     from docmail.documents import Document
 
@@ -23,7 +25,11 @@ def first_page(document: Document) -> bytes | None:
         return None
     import pypdfium2
 
-    with _one_at_a_time, document.open() as file:
+    try:
+        file = document.open()
+    except DocumentError:
+        return None
+    with _one_at_a_time, file:
         try:
             pdf = pypdfium2.PdfDocument(file)
         except pypdfium2.PdfiumError:

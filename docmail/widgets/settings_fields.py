@@ -72,9 +72,7 @@ def rows(profile: str) -> list[Row]:
             when=smtp,
         ),
         Row("port_number", text(_("Port number"), placeholder="2525"), when=("smtp", "other-port")),
-        Row(
-            "security", choice(_("Security"), securities, Security.STARTTLS), hint=_security_help(), when=smtp
-        ),
+        Row("security", choice(_("Security"), securities, Security.STARTTLS), hint=_security_help(), when=smtp),
         Row(
             "username",
             text(_("Username")),
@@ -139,18 +137,14 @@ def _security_help() -> str:
         "tls": _("encrypted from the first byte"),
         "plain": _("⚠ not encrypted: only for a server on this computer, or without sign-in"),
     }
-    return "".join(
-        f'<span class="dm-if-{state}">{escape(sentence)}</span>' for state, sentence in spans.items()
-    )
+    return "".join(f'<span class="dm-if-{state}">{escape(sentence)}</span>' for state, sentence in spans.items())
 
 
 def self_signed_help(host: str) -> str:
     """Return the sentence beside the box: for an established provider it says why the box stays off."""
     if preset := presets.established(trimmed(host)):
         return escape(
-            _("{provider}'s certificate can always be checked, so this stays off").format(
-                provider=preset.name
-            )
+            _("{provider}'s certificate can always be checked, so this stays off").format(provider=preset.name)
         )
     return escape(_("only for a server of your own"))
 
@@ -337,9 +331,7 @@ FILLABLE = frozenset(FIELD_ORDER) - {"password", "port_number", "http_reply_to",
 def filled(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a program's `fill(host=..., port=...)` changes in the form, boxes and choices included."""
     if "password" in values:
-        raise TypeError(
-            _("fill() takes no password: it would stay in the cell. Type it into the form.")
-        )
+        raise TypeError(_("fill() takes no password: it would stay in the cell. Type it into the form."))
     if unknown := sorted(set(values) - FILLABLE):
         raise TypeError(
             _("fill() does not know {names}; it takes {known}.").format(

@@ -63,9 +63,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self._heading = ipywidgets.HTML()
         self.report = ipywidgets.HTML()
         self.report.add_class("dm-report")
-        self._trust_button = ipywidgets.Button(
-            description=_("Trust this certificate"), layout={"width": "max-content"}
-        )
+        self._trust_button = ipywidgets.Button(description=_("Trust this certificate"), layout={"width": "max-content"})
         self._trust_button.on_click(lambda _button: self.trust())
         self._trust_button.add_class("dm-if-untrusted")
         self._untrusted = ""
@@ -106,9 +104,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         """Fill in the fingerprint of the certificate that the last test met and could not verify."""
         self.fields["fingerprint"].value = self._untrusted
         self._offer_trust("")
-        self.report.value = markup.box(
-            "mind", markup.paragraph(_("Test again: this certificate is now trusted."))
-        )
+        self.report.value = markup.box("mind", markup.paragraph(_("Test again: this certificate is now trusted.")))
 
     def __repr__(self) -> str:
         return f"<SettingsForm profile={self._profile}, {self._state()}>"
@@ -116,9 +112,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         bundle: dict[str, Any] = super()._repr_mimebundle_(**options)
         self.actions.expect(self._front_end_silent)
-        text = _("Email settings, profile “{profile}”. Run this cell to open the form.").format(
-            profile=self._profile
-        )
+        text = _("Email settings, profile “{profile}”. Run this cell to open the form.").format(profile=self._profile)
         return {**bundle, "text/html": f"<p>{escape(text)}</p>"}
 
     # --- the buttons ---
@@ -225,9 +219,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             return
         self.actions.primary = TEST
         if self._work.stopped:
-            self.report.value = lines + markup.box(
-                "mind", markup.paragraph(_("Stopped. No test email was sent."))
-            )
+            self.report.value = lines + markup.box("mind", markup.paragraph(_("Stopped. No test email was sent.")))
             return
         sentence, hint = markup.without_reply(failed.text, failed.reply), failed.hint
         if failed.phase == "credential" and failed.field == "password":
@@ -255,9 +247,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             markup.paragraph(_("This is the SHA-256 fingerprint of the certificate that the server shows:")),
             f'<div class="dm-said">{escape(fingerprint)}</div>',
             markup.paragraph(
-                _(
-                    "Compare it with the one your server's administrator gives you. Trust it only if they are equal."
-                )
+                _("Compare it with the one your server's administrator gives you. Trust it only if they are equal.")
             ),
         )
         self.add_class("dm-untrusted")
@@ -275,9 +265,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             parts += [markup.paragraph(str(missing)), markup.guide(missing.guide)]
         elif settings.account.username and credentials.where(settings) is None:
             self.rows["password"].show_problem(_("no password is stored yet"))
-            parts.append(
-                markup.paragraph(_("No password is stored for this account: type it and press Update again."))
-            )
+            parts.append(markup.paragraph(_("No password is stored for this account: type it and press Update again.")))
         self.report.value = markup.box("good", *parts)
 
     def _show_failure(self, exc: Exception) -> None:
@@ -295,9 +283,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             "not saved yet": _("not saved yet"),
         }
         right = " · ".join(
-            part
-            for part in (rehearsal, _("profile: {name}").format(name=self._profile), states[self._state()])
-            if part
+            part for part in (rehearsal, _("profile: {name}").format(name=self._profile), states[self._state()]) if part
         )
         self._heading.value = (
             f'<div class="dm-heading"><b>{escape(_("Email settings"))}</b><span>{escape(right)}</span></div>'
@@ -363,28 +349,12 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self._refresh()
 
     def _front_end_ready(self) -> None:
-        if self.report.value == _silence():
+        if self.report.value == markup.silence():
             self.report.value = ""
 
     def _front_end_silent(self) -> None:
         if not self.report.value:
-            self.report.value = _silence()
-
-
-def _silence() -> str:
-    return markup.box(
-        "mind",
-        markup.paragraph(
-            _("If you see no buttons above, this notebook server lacks docmail's front end (anywidget).")
-        ),
-        markup.paragraph(
-            _(
-                "Ask for anywidget to be installed beside JupyterLab. Until then: save the settings with "
-                "docmail.Settings(...).save(), and give the password with docmail.credentials.ask(settings) "
-                "or in the environment variable DOCMAIL_PASSWORD."
-            )
-        ),
-    )
+            self.report.value = markup.silence()
 
 
 def _kept(place: Where | None, *, rehearsal: bool) -> str:
@@ -396,9 +366,7 @@ def _kept(place: Where | None, *, rehearsal: bool) -> str:
     if place == "environment":
         return markup.paragraph(_("The password comes from the environment (DOCMAIL_PASSWORD)."))
     if place == "session":
-        sentence = _(
-            "This machine has no keyring that docmail can use: the password lasts until this kernel stops."
-        )
+        sentence = _("This machine has no keyring that docmail can use: the password lasts until this kernel stops.")
         return markup.paragraph(sentence) + markup.guide("JupyterHub", _("What you can do"))
     return ""
 

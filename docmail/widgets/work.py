@@ -53,7 +53,7 @@ class Work:
             self._failed(exc)
         finally:
             self._transport = None
-            actions.busy = False
+            actions.busy, actions.stoppable = False, True
             self._running.release()
             actions.send({"finished": True})
 

@@ -74,6 +74,10 @@ class Certificates:
         """Issue one for another machine."""
         return self._save("wrong-host", self._authority.issue_cert("mail.elsewhere.example"))
 
+    def common_name_only(self) -> ServerCertificate:
+        """Issue one that names this machine only where nobody looks any more (RFC 6125: the SAN counts)."""
+        return self._save("common-name-only", self._authority.issue_cert(common_name="localhost"))
+
     def unknown_authority(self) -> ServerCertificate:
         """Issue a correct one, from an authority that nobody trusts."""
         return self._save("unknown-authority", trustme.CA().issue_cert(*NAMES))

@@ -24,6 +24,8 @@ from urllib.parse import quote
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
+from tests.support.undertaker import Undertaker
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -87,6 +89,7 @@ class LabServer:
         self._settings = {**_QUIET, **(settings or {})}
         self._token = secrets.token_hex(16)
         self._process: subprocess.Popen[bytes] | None = None
+        self._undertaker: Undertaker | None = None
         self.url = ""
 
     def start(self, timeout: float = 60) -> Self:
@@ -112,6 +115,7 @@ class LabServer:
                 cwd=self.root,
                 start_new_session=True,
             )
+        self._undertaker = Undertaker(self.home, [self._process.pid])
         deadline = time.monotonic() + timeout
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -125,6 +129,9 @@ class LabServer:
         """End it and its kernels."""
         if self._process is None:
             return
+        if self._undertaker:
+            self._undertaker.dismiss()
+            self._undertaker = None
         self._process.terminate()  # JupyterLab then shuts its kernels down itself
         try:
             self._process.wait(20)

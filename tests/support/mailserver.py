@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.support.certificates import Certificates
 from tests.support.requires import require_program, require_root
+from tests.support.undertaker import Undertaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +75,7 @@ class RealMailServer:
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
         self._settings = dict(settings or {})
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._undertaker: subprocess.Popen[bytes] | None = None
+        self._undertaker: Undertaker | None = None
         self._folder = Path()
 
     @property
@@ -99,7 +100,7 @@ class RealMailServer:
             postfix = require_program("postfix")
             subprocess.run([postfix, "-c", configuration, "check"], check=True, env=_ENVIRONMENT)
             self._run(str(Path(_postconf("daemon_directory")) / "master"), "-d", "-c", configuration)
-            self._hire_undertaker()
+            self._undertaker = Undertaker(self._folder, [process.pid for process in self._processes])
             self._wait(self._answers, 30, "the mail server did not start")
         except BaseException:
             self.stop()
@@ -109,8 +110,7 @@ class RealMailServer:
     def stop(self) -> None:
         """End every process of this server and remove its folder."""
         if self._undertaker:
-            self._undertaker.kill()
-            self._undertaker.communicate()
+            self._undertaker.dismiss()
             self._undertaker = None
         # Postfix first: it would log complaints about a missing Dovecot. Both end their children when asked
         # to; the second round is for those that did not listen.
@@ -199,19 +199,6 @@ class RealMailServer:
                 env=_ENVIRONMENT,
             )
         self._processes.append(process)
-
-    def _hire_undertaker(self) -> None:
-        # Tests that are killed cannot clean up, but their end of this pipe closes. (prctl's PR_SET_PDEATHSIG
-        # is no help: the kernel forgets it when a process changes its user, as Postfix does.)
-        groups = [f"-{process.pid}" for process in self._processes]
-        script = 'read -r _; folder=$1; shift; kill -s TERM -- "$@"; sleep 1; kill -s KILL -- "$@"; rm -rf "$folder"'
-        self._undertaker = subprocess.Popen(
-            ["sh", "-c", script, "sh", str(self._folder), *groups],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for the tests
-        )
 
     def _group_members(self) -> list[int]:
         """Return the processes that still run in the sessions of this server."""

@@ -1,0 +1,37 @@
+"""Says where pictures of the screens go: a temporary folder, or `DOCMAIL_SCREENSHOTS` for people who want to look."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.support.lab import LabPage
+
+WIDTHS = (1280, 800)
+
+
+class Pictures:
+    """Takes a picture of a state in both themes and in two widths."""
+
+    def __init__(self, lab: LabPage, folder: Path) -> None:
+        self._lab = lab
+        self._folder = folder
+
+    def take(self, name: str, cell: int) -> None:
+        """Picture the window with the end of this cell in view, and leave it light and wide."""
+        for theme in ("dark", "light"):
+            self._lab.theme(theme)
+            for width in reversed(WIDTHS):
+                self._lab.viewport(width, 1000)
+                self._lab.cell(cell).evaluate("cell => cell.scrollIntoView({ block: 'end' })")
+                self._lab.screenshot(self._folder / f"{name}-{theme}-{width}.png")
+
+
+@pytest.fixture
+def pictures(lab: LabPage, tmp_path: Path) -> Pictures:
+    """Return the camera of this test's browser window."""
+    return Pictures(lab, Path(os.environ.get("DOCMAIL_SCREENSHOTS") or tmp_path))

@@ -1,0 +1,225 @@
+"""`python -m docmail` does from a terminal what the notebooks do, and says in a sentence what went wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import docmail
+from docmail import credentials
+from docmail.__main__ import main
+from docmail._demo import invoice
+from docmail.home import user_home
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from docmail.sandbox import Sandbox
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with docmail.Sandbox() as sandbox:
+        sandbox.settings.save()
+        yield sandbox
+
+
+@pytest.fixture
+def pdf(tmp_path: Path) -> str:
+    path = tmp_path / "Invoice.pdf"
+    path.write_bytes(bytes(invoice().output()))
+    return str(path)
+
+
+def run(*arguments: str, **changes: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "docmail", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **changes,
+    )
+
+
+def test_the_demo_shows_what_arrived_and_leaves_nothing_behind(home: Path, tmp_path: Path) -> None:
+    result = run("demo", env=os.environ | {"TMPDIR": str(tmp_path)})
+    assert (result.returncode, result.stderr) == (0, "")
+    for words in (
+        "nothing leaves this computer",
+        "Accounts <accounts@example.com>",
+        "cfo@example.com",
+        "Invoice 2026-118.pdf",
+        "1 page",
+        "make lab",
+    ):
+        assert words in result.stdout
+    assert list(tmp_path.iterdir()) == []
+    assert list(home.iterdir()) == []
+
+
+def test_the_demo_works_in_a_terminal_without_unicode() -> None:
+    environment = os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    assert run("demo", env=environment).returncode == 0
+
+
+def test_the_invoice_is_one_page_and_adds_up() -> None:
+    import pypdfium2
+
+    document = pypdfium2.PdfDocument(bytes(invoice().output()))
+    try:
+        assert len(document) == 1
+        text = document[0].get_textpage().get_text_range()
+    finally:
+        document.close()
+    for words in ("Invoice".upper(), "2026-118", "3,720.00", "744.00", "4,464.00"):
+        assert words in text
+
+
+def test_a_file_is_sent(box: Sandbox, pdf: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["send", pdf, "--to", "cfo@example.com; a@example.com", "--subject", "Q3", "--body", "Hello"]) == 0
+    assert capsys.readouterr().out == "Sent to cfo@example.com, a@example.com.\n"
+    assert box.inbox[0].subject == "Q3"
+    assert box.inbox[0].attachments[0].name == "Invoice.pdf"
+
+
+def test_a_file_with_a_key_is_sent_once(box: Sandbox, pdf: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for _time in range(2):
+        assert main(["send", pdf, "--to", "cfo@example.com", "--subject", "Q3", "--key", "Q3"]) == 0
+    assert "not sent again" in capsys.readouterr().out
+    assert len(box.inbox) == 1
+
+
+def test_a_refused_recipient_is_named_and_fails_the_command(
+    box: Sandbox, pdf: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["send", pdf, "--to", "cfo@example.com, nobody@example.com", "--subject", "Q3"]) == 1
+    assert "nobody@example.com — 550 5.1.1" in capsys.readouterr().err
+    assert len(box.inbox) == 1
+
+
+def test_an_error_is_a_sentence_without_a_traceback(pdf: str) -> None:
+    result = run("send", pdf, "--to", "cfo@example.com", "--subject", "Q3")
+    assert result.returncode == 1
+    assert result.stderr.startswith("No email settings are saved yet.")
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.usefixtures("box")
+def test_a_missing_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["send", "nowhere.pdf", "--to", "cfo@example.com", "--subject", "Q3"]) == 1
+    assert "nowhere.pdf" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("box")
+def test_the_test_email_is_told_phase_by_phase(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("ok ") for line in lines[:-1])
+    assert [line.split()[1] for line in lines[:-1]][-1] == "data"
+    assert lines[-1] == "The test email was sent."
+
+
+def test_a_failed_test_names_the_phase_and_what_to_do(box: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    credentials.set(box.settings, "wrong", remember=False)
+    assert main(["test", "--to", "cfo@example.com"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[-1].startswith("FAILED auth")
+    assert "Username and Password" in shown.err
+    assert "wrong" not in shown.out + shown.err
+
+
+def test_a_profile_can_be_named(box: Sandbox, pdf: str, capsys: pytest.CaptureFixture[str]) -> None:
+    box.tls_settings.save("direct")
+    assert main(["test", "--profile", "direct"]) == 0
+    assert main(["send", pdf, "--to", "a@example.com", "--subject", "Q3", "--profile", "direct"]) == 0
+    assert main(["outbox", "list", "--profile", "direct"]) == 0
+    assert "a@example.com: Q3" in capsys.readouterr().out
+    assert main(["test", "--profile", "other"]) == 1
+    assert "other" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("box")
+def test_the_outbox_lists_what_was_sent(pdf: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["outbox", "list"]) == 0
+    main(["send", pdf, "--to", "a@example.com", "--subject", "Q3"])
+    main(["send", pdf, "--to", "nobody@example.com", "--subject", "Q4"])
+    capsys.readouterr()
+    assert main(["outbox", "list"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split()[:2] == ["1", "sent"]
+    assert first.endswith("a@example.com: Q3")
+    assert second.split()[:2] == ["2", "refused"]
+    assert not (user_home().outbox).exists()
+
+
+def test_the_shared_sandbox_runs_until_interrupted_and_tells_of_each_mail(pdf: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "docmail", "sandbox"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = [process.stdout.readline() for _line in range(4)]
+        assert "Ctrl-C ends it" in said[0]
+        assert "docmail.Sandbox.shared()" in said[2]
+        result = run("send", pdf, "--to", "a@example.com", "--subject", "Grüße", "--profile", "sandbox")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert "a@example.com: Grüße, Invoice.pdf" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert (process.returncode, rest, errors) == (0, "", "")
+
+
+def test_a_second_sandbox_command_looks_on_and_takes_over() -> None:
+    with docmail.Sandbox.shared() as host:
+        port = host.port
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "docmail", "sandbox"], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert process.stdout is not None
+            assert "looks on" in process.stdout.readline()
+            host.close()
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline:
+                time.sleep(0.1)
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+            else:
+                pytest.fail("nobody took over")
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["send"], ["outbox"], ["fly"]])
+def test_a_wrong_command_line_shows_how_to_use_it(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: python -m docmail" in capsys.readouterr().err
+
+
+def test_every_command_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(command in shown for command in ("demo", "sandbox", "test", "send", "outbox"))

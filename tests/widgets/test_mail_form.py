@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import fpdf
+import ipywidgets
+import pytest
+
+import docmail
+from docmail.credentials import SANDBOX_PASSWORD
+from docmail.documents import Document
+from docmail.errors import Kind, OutcomeUnknown
+from docmail.settings import Settings, SmtpServer
+from docmail.transport import SendResult
+from docmail.widgets.mail_form import EmailButton, MailForm
+from docmail.widgets.settings_form import SettingsForm
+from tests.widgets.press import begin, finish, press
+
+
+@pytest.fixture
+def report() -> Document:
+    pdf = fpdf.FPDF()
+    pdf.add_page()
+    pdf.set_font("helvetica")
+    pdf.cell(text="Q3")
+    return Document.of(pdf, name="Q3.pdf")
+
+
+@pytest.fixture
+def form(box: docmail.Sandbox, report: Document) -> MailForm:
+    """Return the open mail form of a document, with settings for the sandbox saved."""
+    box.settings.save()
+    return opened(EmailButton(report, to="cfo@example.com", subject="Q3"))
+
+
+def opened(button: EmailButton) -> MailForm:
+    button.toggle()
+    form = button.mail_form
+    assert isinstance(form, MailForm)
+    assert button.form is form
+    return form
+
+
+def shown(form: MailForm) -> str:
+    return str(form.report.value)
+
+
+def invalid(form: MailForm) -> list[str]:
+    return [name for name, row in form.rows.items() if row.wrong]
+
+
+# --- the button ---
+
+
+def test_the_button_opens_the_form_and_closes_it_without_losing_what_was_typed(
+    form: MailForm, report: Document
+) -> None:
+    button = EmailButton(report, to="a@example.com")
+    form = opened(button)
+    form.fields["to"].value = "b@example.com"
+    button.toggle()
+    assert button.form is None
+    assert opened(button).fields["to"].value == "b@example.com"
+
+
+@pytest.mark.usefixtures("box")
+def test_before_settings_are_saved_the_button_opens_the_settings_form(report: Document) -> None:
+    button, other = EmailButton(report), EmailButton(report)
+    assert button.bar.actions[0] == ["email", "✉ Set up email"]
+    button.bar._handle_custom_msg({"action": "email", "values": {}}, [])
+    settings_form = button.settings_form
+    assert isinstance(settings_form, SettingsForm)
+    assert button.form is settings_form
+    settings_form.fill(host="smtp.example.com", username="a@example.com")
+    press(settings_form, "update", "typed-password")
+    assert button.bar.actions[0] == other.bar.actions[0] == ["email", "✉ Email"]
+    assert button.form is settings_form, "what was saved, and where, is still to be read"
+    button.toggle()
+    assert button.form is button.mail_form
+
+
+def test_something_that_is_no_document_is_refused_at_once() -> None:
+    with pytest.raises(docmail.errors.DocumentError):
+        EmailButton("report.pdf")
+
+
+def test_a_document_that_is_gone_is_reported_below_the_button(tmp_path: Any) -> None:
+    path = tmp_path / "gone.csv"
+    path.write_text("a,b")
+    button = EmailButton(path)
+    path.unlink()
+    button.bar._handle_custom_msg({"action": "download", "values": {}}, [])
+    assert isinstance(button.form, ipywidgets.HTML)
+    assert "gone.csv" in button.form.value
+
+
+def test_a_download_sends_the_content_to_the_browser(report: Document, monkeypatch: pytest.MonkeyPatch) -> None:
+    button = EmailButton(report)
+    sent: list[tuple[Any, Any]] = []
+    monkeypatch.setattr(button.bar, "send", lambda content, buffers=None: sent.append((content, buffers)))
+    button.bar._handle_custom_msg({"action": "download", "values": {}}, [])
+    assert ({"download": "Q3.pdf", "type": "application/pdf"}, [report.read()]) in sent
+
+
+# --- sending ---
+
+
+def test_the_form_shows_who_sends_and_what_is_attached(form: MailForm) -> None:
+    assert form._sender.value == "Accounts &lt;accounts@example.com&gt;"
+    assert "Q3.pdf" in form.rows["documents"].control.value
+
+
+def test_send_delivers_what_stands_on_the_screen(box: docmail.Sandbox, form: MailForm) -> None:
+    press(form, "send", body="**Attached**, the report.", cc="j@example.com", bcc="boss@example.com")
+    assert "Sent to 3 recipients." in shown(form)
+    (mail,) = box.inbox
+    assert mail.subject == "Q3"
+    assert "<strong>Attached</strong>" in mail.html
+    assert [attachment.name for attachment in mail.attachments] == ["Q3.pdf"]
+    assert form.actions.primary == ""
+
+
+def test_recipients_that_were_refused_are_named_with_the_server_s_words(form: MailForm) -> None:
+    press(form, "send", to='cfo@example.com; "Smith, J" <j@example.com>, nobody@example.com')
+    assert "Sent to 2 recipients." in shown(form)
+    assert "1 refused: nobody@example.com — No such mailbox here (550 5.1.1)" in shown(form)
+
+
+def test_the_archive_copy_is_not_counted_as_a_recipient(box: docmail.Sandbox, report: Document) -> None:
+    Settings(box.settings.sender, box.settings.server, copy_to="archive@example.com").save()
+    form = opened(EmailButton(report, to="cfo@example.com", subject="Q3"))
+    assert "archive@example.com" in form.rows["documents"].note
+    press(form, "send")
+    assert "Sent to 1 recipient." in shown(form)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("to", ""), ("to", "nonsense"), ("cc", "a@"), ("bcc", "@b"), ("subject", "a\nb")]
+)
+def test_an_error_stands_beside_its_field_and_nothing_is_sent(
+    box: docmail.Sandbox, form: MailForm, field: str, value: str
+) -> None:
+    press(form, "send", **{field: value})
+    assert invalid(form) == [field]
+    assert len(box.inbox) == 0
+    if field in {"cc", "bcc"}:
+        assert form.actions.fields["more"].value is True, "its row is unfolded"
+
+
+def test_the_same_mail_again_needs_a_second_press(box: docmail.Sandbox, form: MailForm, report: Document) -> None:
+    press(form, "send")
+    press(form, "send")
+    assert "already, today" in shown(form)
+    assert form.actions.actions[0] == ["send", "Send again"]
+    assert len(box.inbox) == 1
+    press(form, "send")
+    assert len(box.inbox) == 2
+    # Another form for the same document (the cell was run again) knows it from the record.
+    again = opened(EmailButton(report, to="cfo@example.com", subject="Q3"))
+    press(again, "send")
+    assert len(box.inbox) == 2
+
+
+def test_a_confirmation_does_not_hold_for_a_mail_that_was_changed_after_it(
+    box: docmail.Sandbox, form: MailForm
+) -> None:
+    press(form, "send", subject="")
+    assert "subject is empty" in shown(form)
+    press(form, "send", subject="", to="other@example.com")
+    assert len(box.inbox) == 0
+    press(form, "send", subject="", to="other@example.com")
+    assert len(box.inbox) == 1
+
+
+def test_a_failure_is_shown_with_a_way_to_the_settings(report: Document) -> None:
+    with docmail.Sandbox() as box:
+        box.settings.save()
+        box.answer("auth", "535 5.7.8 <b>No</b>")
+        form = opened(EmailButton(report, to="cfo@example.com", subject="Q3"))
+        press(form, "send")
+        assert "does not accept" in shown(form)
+        assert "<b>No" not in shown(form)
+        assert ["settings", "Email settings"] in form.actions.actions
+        press(form, "settings")
+
+
+def test_the_settings_of_the_moment_of_sending_count(box: docmail.Sandbox, form: MailForm) -> None:
+    Settings("Somebody else", box.settings.server).save()
+    press(form, "send")
+    assert "Somebody else" in str(box.inbox[0]["From"])
+
+
+class Delivery:
+    """Stands in for `deliver`."""
+
+    def __init__(self) -> None:
+        self.in_doubt = self.aborted = False
+        self.sending, self.go_on = threading.Event(), threading.Event()
+        self.progress: Any = None
+
+    def __call__(self, _message: object, *, progress: Any, hold: Any, **_options: object) -> SendResult:
+        """Send until the test lets it end."""
+        self.progress = progress
+        hold(self)
+        self.sending.set()
+        assert self.go_on.wait(10)
+        if self.aborted:
+            raise ConnectionResetError
+        return SendResult("<1@example.com>", ("cfo@example.com",))
+
+    def abort(self) -> None:
+        """Break off, as a transport does."""
+        self.aborted = True
+        self.go_on.set()
+
+
+@pytest.fixture
+def delivery(monkeypatch: pytest.MonkeyPatch) -> Delivery:
+    found = Delivery()
+    monkeypatch.setattr("docmail.outbox.deliver", found)
+    return found
+
+
+def test_the_bar_follows_the_bytes_and_stop_is_off_after_the_last(form: MailForm, delivery: Delivery) -> None:
+    begin(form, "send")
+    assert delivery.sending.wait(5)
+    for sent, share in ((0, 0), (500, 0.5), (501, 0.5), (1000, 1)):
+        delivery.progress(sent, 1000)
+        assert form.actions.progress == share
+    assert not form.actions.stoppable
+    delivery.go_on.set()
+    finish(form)
+    assert form.actions.stoppable
+    assert not form.actions.busy
+
+
+def test_stop_before_the_last_byte_says_that_nothing_was_sent(form: MailForm, delivery: Delivery) -> None:
+    begin(form, "send")
+    assert delivery.sending.wait(5)
+    begin(form, "stop")
+    finish(form)
+    assert "Nothing was sent" in shown(form)
+
+
+def test_stop_after_the_last_byte_does_nothing(form: MailForm, delivery: Delivery) -> None:
+    begin(form, "send")
+    assert delivery.sending.wait(5)
+    delivery.in_doubt = True
+    begin(form, "stop")
+    assert not delivery.aborted
+    delivery.go_on.set()
+    finish(form)
+    assert "Sent to 1 recipient." in shown(form)
+
+
+def test_an_unknown_outcome_is_never_shown_as_not_sent(form: MailForm, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_args: object, **_options: object) -> SendResult:
+        raise OutcomeUnknown("It may have arrived.", kind=Kind.UNKNOWN, hint="Ask the recipient.")  # noqa: EM101, TRY003
+
+    monkeypatch.setattr("docmail.outbox.deliver", lost)
+    press(form, "send")
+    assert "It may have arrived." in shown(form)
+    assert "Nothing was sent" not in shown(form)
+
+
+def test_a_program_sends_without_a_browser(box: docmail.Sandbox, form: MailForm) -> None:
+    result = form.send_mail()
+    assert result is not None
+    assert result.accepted == ("cfo@example.com",)
+    assert len(box.inbox) == 1
+
+
+def test_the_password_of_the_settings_is_not_in_the_form(form: MailForm) -> None:
+    press(form, "send")
+    assert SANDBOX_PASSWORD not in repr(ipywidgets.Widget.get_manager_state())
+
+
+def test_settings_without_a_server_that_answers_are_reported(report: Document) -> None:
+    Settings("A <a@example.com>", SmtpServer("127.0.0.1", port=9)).save()
+    form = opened(EmailButton(report, to="cfo@example.com", subject="Q3"))
+    press(form, "send")
+    assert "dm-bad" in shown(form)

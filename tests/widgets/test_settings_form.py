@@ -1,0 +1,455 @@
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import pytest
+
+import docmail
+from docmail import credentials
+from docmail.credentials import SANDBOX_PASSWORD, Secret
+from docmail.diagnosis import Check, Diagnosis
+from docmail.errors import DocmailError, Kind
+from docmail.replies import Reply
+from docmail.settings import Settings, SmtpServer, profiles
+from docmail.widgets.settings_form import SettingsForm
+from tests.widgets.press import begin, finish, press
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.memory_keyring import MemoryKeyring
+
+HERE = {"host": "smtp.example.com", "username": "accounts@example.com", "sender": "Accounts"}
+SAVED = Settings("Accounts", SmtpServer("smtp.example.com", username="accounts@example.com"))
+
+
+@pytest.fixture
+def form(box: docmail.Sandbox) -> SettingsForm:
+    """Return a form that is filled in for the sandbox."""
+    found = SettingsForm()
+    found.fill(
+        host=box.host, port=box.port, username="accounts@example.com", sender="Accounts", ca_file=str(box.ca_file)
+    )
+    return found
+
+
+def invalid(form: SettingsForm) -> list[str]:
+    return [name for name, row in form.rows.items() if row.wrong]
+
+
+def shown(form: SettingsForm) -> str:
+    return str(form.report.value)
+
+
+# --- what it begins with ---
+
+
+def test_an_empty_form_says_that_nothing_is_saved() -> None:
+    form = SettingsForm()
+    assert repr(form) == "<SettingsForm profile=default, not saved yet>"
+    assert "not saved yet" in form._heading.value
+    assert {"docmail-form", "dm-smtp", "dm-starttls", "dm-asks-address"} <= set(form._dom_classes)
+
+
+def test_saved_settings_are_in_the_form_and_their_password_is_a_placeholder(memory_keyring: MemoryKeyring) -> None:
+    SAVED.save()
+    credentials.set(SAVED, Secret("stored-password"))
+    form = SettingsForm()
+    assert repr(form) == "<SettingsForm profile=default, saved>"
+    assert form.fields["host"].value == "smtp.example.com"
+    assert "stored" in form.password.placeholder
+    assert "keyring" in form.rows["password"].note
+    assert list(memory_keyring.data.values()) == ["stored-password"]
+    assert "stored-password" not in repr(ipywidgets.Widget.get_manager_state())
+
+
+def test_a_profile_is_opened_by_name_or_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    SAVED.save("work")
+    assert repr(SettingsForm("work")) == "<SettingsForm profile=work, saved>"
+    monkeypatch.setenv("DOCMAIL_PROFILE", "work")
+    assert SettingsForm().fields["profile"].value == "work"
+
+
+def test_a_damaged_settings_file_is_reported_in_the_form_and_left_as_it_is(home: Path) -> None:
+    SAVED.save()
+    path = home / "docmail" / "settings.json"
+    path.write_text("{")
+    form = SettingsForm()
+    assert "damaged" in shown(form)
+    form.fill(**HERE)
+    press(form, "update")
+    assert "damaged" in shown(form)
+    assert path.read_text() == "{"
+
+
+@pytest.mark.parametrize(
+    "change", [{"host": "smtp.example.org"}, {"username": "b@example.com"}, {"port": 465}, {"protocol": "http"}]
+)
+def test_another_account_empties_the_placeholder_and_going_back_restores_it(change: dict[str, Any]) -> None:
+    SAVED.save()
+    credentials.set(SAVED, Secret("stored-password"))
+    form = SettingsForm()
+    before = {name: field.value for name, field in form.fields.items()}
+    form.fill(**change)
+    assert (form.password.placeholder, form.rows["password"].note) == ("", "")
+    for name, value in before.items():
+        form.fields[name].value = value
+    assert form.password.placeholder
+
+
+def test_what_is_stored_of_the_form_without_its_widgets_names_no_address() -> None:
+    SAVED.save()
+    bundle = SettingsForm()._repr_mimebundle_()
+    assert "@" not in bundle["text/plain"] + bundle["text/html"]
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+
+
+# --- problems ---
+
+
+def test_fields_with_problems_say_so_and_nothing_is_tested_or_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("docmail.diagnosis.diagnose", lambda *_args, **_options: pytest.fail("it was tested"))
+    form = SettingsForm()
+    press(form, "test", host="http://x", username="", email_address="nonsense")
+    assert invalid(form) == ["host", "email_address"]
+    assert "✗" in form.rows["host"].note
+    press(form, "update", host="")
+    assert invalid(form) == ["host", "email_address"]
+    assert profiles() == []
+
+
+def test_the_first_field_with_a_problem_gets_the_focus(monkeypatch: pytest.MonkeyPatch) -> None:
+    form = SettingsForm()
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(form.actions, "send", lambda content, **_options: sent.append(content))
+    press(form, "test", host="", email_address="")
+    assert {"invalid": ["host", "email_address"], "focus": "host"} in sent
+    assert sent[-1] == {"finished": True}
+
+
+def test_a_problem_below_advanced_unfolds_it() -> None:
+    form = SettingsForm()
+    form.fill(**HERE, ca_file="/nowhere/ca.pem")
+    assert form._advanced.selected_index is None
+    press(form, "test")
+    assert invalid(form) == ["ca_file"]
+    assert form._advanced.selected_index == 0
+
+
+def test_editing_a_field_takes_its_problem_away() -> None:
+    form = SettingsForm()
+    press(form, "test", host="", email_address="a@example.com")
+    form.fields["host"].value = "smtp.example.com"
+    assert invalid(form) == []
+    assert "as your provider names it" in form.rows["host"].note
+
+
+def test_a_change_that_arrives_after_the_press_it_preceded_takes_nothing_away() -> None:
+    """While a cell runs, messages of different widgets overtake each other."""
+    form = SettingsForm()
+    press(form, "test", host="http://x", email_address="a@example.com")
+    form.fields["host"].value = "http://x"
+    assert invalid(form) == ["host"]
+
+
+# --- the test ---
+
+
+def test_the_test_sends_a_mail_with_the_values_as_they_stand(box: docmail.Sandbox, form: SettingsForm) -> None:
+    form.fields["host"].value = "an.older.value"
+    press(form, "test", SANDBOX_PASSWORD, host=box.host)
+    assert "on its way to accounts@example.com" in shown(form)
+    assert len(box.inbox) == 1
+    assert form.actions.primary == "update"
+    assert profiles() == []
+
+
+def test_a_program_gets_the_diagnosis_and_an_untouched_password_is_the_stored_one(
+    box: docmail.Sandbox, form: SettingsForm
+) -> None:
+    diagnosis = form.test()
+    assert diagnosis is not None
+    assert diagnosis.ok
+    assert len(box.inbox) == 1
+
+
+def test_a_wrong_password_marks_its_field_and_shows_hint_reply_and_guide(form: SettingsForm) -> None:
+    press(form, "test", "wrong-password")
+    assert invalid(form) == ["password"]
+    assert "What the server said" in shown(form)
+    assert "535" in shown(form)
+    assert "Show me how" in shown(form)
+    assert "wrong-password" not in shown(form)
+    assert form.actions.primary == "test"
+
+
+def test_a_password_that_is_neither_typed_nor_stored_is_asked_for(form: SettingsForm) -> None:
+    press(form, "test", username="somebody@example.com")
+    assert invalid(form) == ["password"]
+    assert "Type it into Password" in form.rows["password"].note
+
+
+def test_each_phase_appears_as_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    form = SettingsForm()
+    form.fill(**HERE)
+    seen: list[str] = []
+
+    def diagnose(_settings: Settings, *, on_check: Any, **_options: Any) -> Diagnosis:
+        checks = (Check("dns", True, "found", 0.01), Check("connect", True, "port 587", 2.5))  # noqa: FBT003
+        for check in checks:
+            on_check(check)
+            seen.append(shown(form))
+        return Diagnosis(checks)
+
+    monkeypatch.setattr("docmail.diagnosis.diagnose", diagnose)
+    form.test()
+    assert [text.count("✓") for text in seen] == [1, 2]
+    assert "10 ms" in seen[0]
+    assert "2.5 s" in seen[1]
+
+
+def test_what_a_server_says_is_text_and_never_html(monkeypatch: pytest.MonkeyPatch) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    failed = Check(
+        "auth", ok=False, text=evil, seconds=0, kind=Kind.AUTH, hint=evil, field="password", reply=Reply(535, "", evil)
+    )
+    monkeypatch.setattr("docmail.diagnosis.diagnose", lambda *_args, **_options: Diagnosis((failed,)))
+    form = SettingsForm()
+    form.fill(**HERE)
+    form.test()
+    assert "<img" not in shown(form) + form.rows["password"].note
+    assert "&lt;img" in shown(form)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_trusted_by_its_fingerprint_after_a_question(
+    box: docmail.Sandbox, form: SettingsForm
+) -> None:
+    form.fill(ca_file="")
+    press(form, "test", SANDBOX_PASSWORD)
+    assert "dm-untrusted" not in form._dom_classes, "without the box nobody is asked"
+    press(form, "test", SANDBOX_PASSWORD, self_signed=True)
+    assert "dm-untrusted" in form._dom_classes
+    form.fields["self_signed"].value = True
+    form._trust_button.click()
+    assert form.fields["fingerprint"].value in shown_before_trust(form)
+    press(form, "test", SANDBOX_PASSWORD)
+    assert "on its way" in shown(form)
+    assert len(box.inbox) == 1
+
+
+def shown_before_trust(form: SettingsForm) -> str:
+    press(form, "test", SANDBOX_PASSWORD, self_signed=True, fingerprint="")
+    return shown(form)
+
+
+def test_the_box_for_self_signed_certificates_is_off_for_an_established_provider() -> None:
+    form = SettingsForm()
+    form.fields["self_signed"].value = True
+    form.fill(host="smtp.gmail.com")
+    assert form.fields["self_signed"].disabled
+    assert not form.fields["self_signed"].value
+    assert "Gmail" in form.rows["self_signed"].note
+    form.fill(host="mail.example.org")
+    assert not form.fields["self_signed"].disabled
+
+
+# --- running ---
+
+
+class Server:
+    """Stands in for `diagnose`: runs until it is aborted or told to go on."""
+
+    in_doubt = False
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.started, self.go_on = threading.Event(), threading.Event()
+        self.aborted = False
+
+    def __call__(self, _settings: Settings, *, hold: Any, **_options: Any) -> Diagnosis:
+        """Test until the test lets it end."""
+        self.runs += 1
+        hold(self)
+        self.started.set()
+        assert self.go_on.wait(10)
+        text = "cut" if self.aborted else "taken"
+        return Diagnosis((Check("connect", ok=not self.aborted, text=text, seconds=0, kind=Kind.NETWORK),))
+
+    def abort(self) -> None:
+        """Break off, as a transport does."""
+        self.aborted = True
+        self.go_on.set()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    found = Server()
+    monkeypatch.setattr("docmail.diagnosis.diagnose", found)
+    return found
+
+
+def test_a_second_press_does_nothing_while_the_first_is_at_work(server: Server) -> None:
+    form = SettingsForm()
+    form.fill(**HERE)
+    begin(form, "test")
+    assert server.started.wait(5)
+    assert form.actions.busy
+    begin(form, "test")
+    begin(form, "update")
+    assert form.save() is False
+    server.go_on.set()
+    finish(form)
+    assert server.runs == 1
+    assert not form.actions.busy
+    assert profiles() == []
+
+
+def test_stop_breaks_the_connection_off_and_says_so(server: Server) -> None:
+    form = SettingsForm()
+    form.fill(**HERE)
+    begin(form, "test")
+    assert server.started.wait(5)
+    begin(form, "stop")
+    finish(form)
+    assert server.aborted
+    assert "Stopped" in shown(form)
+    assert invalid(form) == []
+
+
+def test_stop_before_there_is_a_connection_breaks_it_off_as_soon_as_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    form = SettingsForm()
+    form.fill(**HERE)
+    server, may_connect = Server(), threading.Event()
+
+    def diagnose(settings: Settings, **options: Any) -> Diagnosis:
+        assert may_connect.wait(5)
+        return server(settings, **options)
+
+    monkeypatch.setattr("docmail.diagnosis.diagnose", diagnose)
+    begin(form, "test")
+    begin(form, "stop")
+    may_connect.set()
+    finish(form)
+    assert server.aborted
+
+
+@pytest.mark.parametrize("error", [DocmailError("It <b>broke</b>.", hint="Mend it."), RuntimeError("It broke")])
+def test_whatever_goes_wrong_is_shown_and_the_buttons_work_again(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_args: object, **_options: object) -> Diagnosis:
+        raise error
+
+    monkeypatch.setattr("docmail.diagnosis.diagnose", fail)
+    form = SettingsForm()
+    form.fill(**HERE)
+    press(form, "test")
+    assert "broke" in shown(form)
+    assert "<b>broke" not in shown(form)
+    assert not form.actions.busy
+    assert form.test() is None
+
+
+# --- saving ---
+
+
+def test_update_keeps_settings_and_password_and_clears_the_input(
+    memory_keyring: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = SettingsForm()
+    cleared: list[object] = []
+    monkeypatch.setattr(form.password, "send", lambda content, **_options: cleared.append(content))
+    form.fill(**HERE)
+    press(form, "update", "typed-password")
+    assert Settings.load() == SAVED
+    assert list(memory_keyring.data.values()) == ["typed-password"]
+    assert cleared == [{"clear": True}]
+    assert "system&#x27;s keyring" in shown(form)
+    assert repr(form) == "<SettingsForm profile=default, saved>"
+    assert form.actions.primary == ""
+    form.fill(sender="Others")
+    assert repr(form) == "<SettingsForm profile=default, changed>"
+
+
+def test_update_with_an_untouched_password_keeps_the_stored_one(memory_keyring: MemoryKeyring) -> None:
+    SAVED.save()
+    credentials.set(SAVED, Secret("stored-password"))
+    form = SettingsForm()
+    form.fill(sender="Others")
+    assert form.save()
+    assert list(memory_keyring.data.values()) == ["stored-password"]
+    assert Settings.load().sender == "Others"
+
+
+def test_update_for_another_account_does_not_take_the_stored_password_along(memory_keyring: MemoryKeyring) -> None:
+    SAVED.save()
+    credentials.set(SAVED, Secret("stored-password"))
+    form = SettingsForm()
+    form.fill(host="smtp.example.org")
+    assert form.save()
+    assert len(memory_keyring.data) == 1
+    assert invalid(form) == ["password"]
+    assert "No password is stored" in shown(form)
+
+
+@pytest.mark.usefixtures("no_keyring")
+def test_without_a_keyring_the_form_says_how_long_the_password_lasts_and_what_to_do() -> None:
+    form = SettingsForm()
+    form.fill(**HERE)
+    press(form, "update", "typed-password")
+    assert "until this kernel stops" in shown(form)
+    assert "What you can do" in shown(form)
+    assert credentials.get(SAVED) == Secret("typed-password")
+
+
+def test_a_password_that_cannot_be_stored_is_shown_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*_args: object) -> None:
+        raise credentials._locked("it does not answer")  # noqa: EM101, TRY003
+
+    monkeypatch.setattr("docmail.credentials.where", locked)
+    form = SettingsForm()
+    form.fill(**HERE)
+    press(form, "update")
+    assert "Saved" in shown(form)
+    assert "keyring cannot be used" in shown(form)
+
+
+def test_update_saves_under_the_name_in_the_profile_field() -> None:
+    form = SettingsForm()
+    form.fill(**HERE, profile="work")
+    assert form.save()
+    assert profiles() == ["work"]
+    assert repr(form) == "<SettingsForm profile=work, saved>"
+
+
+def test_a_rehearsal_saves_in_the_sandbox_and_leaves_the_user_s_own_settings_alone(
+    box: docmail.Sandbox, form: SettingsForm, memory_keyring: MemoryKeyring
+) -> None:
+    assert "rehearsal" in form._heading.value
+    press(form, "update", SANDBOX_PASSWORD)
+    assert "rehearsal" in shown(form)
+    box.close()
+    assert profiles() == []
+    assert memory_keyring.data == {}
+
+
+def test_the_password_is_nowhere_in_the_form_s_state_while_it_works(form: SettingsForm) -> None:
+    press(form, "test", "very-secret-password")
+    press(form, "update", "very-secret-password")
+    states = repr(ipywidgets.Widget.get_manager_state())
+    assert "very-secret-password" not in states + repr(form) + repr(vars(form))
+
+
+def test_a_silent_front_end_makes_the_form_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("docmail.widgets.controls.SILENCE_SECONDS", 0.01)
+    form = SettingsForm()
+    form._repr_mimebundle_()
+    end = time.monotonic() + 5
+    while not shown(form) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert "DOCMAIL_PASSWORD" in shown(form)
+    form.actions._handle_custom_msg({"ready": True}, [])
+    assert shown(form) == ""
