@@ -167,6 +167,11 @@ def _from_fpdf(pdf: Any, name: str | None) -> Document:
     # output() closes an FPDF for good; the user may want to go on writing in it.
     try:
         snapshot = copy.deepcopy(pdf)
+        if not snapshot.buffer:
+            # fpdf2 shares the fonts between copies, and output() leaves only the letters in them that it needed.
+            for font in snapshot.fonts.values():
+                if hasattr(font, "ttfont"):
+                    font.ttfont = copy.deepcopy(font.ttfont)
     except Exception as exc:
         raise DocumentError(
             _("This {type} cannot be copied: {reason}.").format(type=type(pdf).__name__, reason=str(exc).rstrip(".")),
@@ -180,7 +185,7 @@ def _from_fpdf(pdf: Any, name: str | None) -> Document:
             hint=_("Correct what it names; pdf.output() alone shows where it comes from."),
         ) from exc
     if name is None:
-        title = str(getattr(pdf, "title", None) or "").strip()[:_MAX_TITLE].rstrip() or "document"
+        title = str(getattr(pdf, "title", None) or "").strip()[:_MAX_TITLE].strip(" .") or "document"
         title = "".join(
             "_" if character in '/\\:*?"<>|' or first_control(character) else character for character in title
         )

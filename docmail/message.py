@@ -19,6 +19,7 @@ from numbers import Integral
 from secrets import token_hex
 from struct import Struct
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from urllib.parse import quote
 
 from docmail.addresses import Address, first_control, parse_address, parse_addresses
 from docmail.documents import Document, documents_of
@@ -202,8 +203,12 @@ def _part_header(attachment: Attachment) -> bytes:
     part = EmailMessage(policy=policy.SMTP)
     part["Content-Type"] = attachment.media_type
     part["Content-Transfer-Encoding"] = "base64"
-    part.add_header("Content-Disposition", "attachment", filename=attachment.name)
-    return bytes(part)
+    if "=?" not in attachment.name:
+        part.add_header("Content-Disposition", "attachment", filename=attachment.name)
+        return bytes(part)
+    # The library would write the name as it is, and its reader would take it for an encoded word.
+    name = f"Content-Disposition: attachment;\r\n filename*=utf-8''{quote(attachment.name, safe='')}\r\n\r\n"
+    return bytes(part).removesuffix(b"\r\n") + name.encode()
 
 
 # --- base64 -----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +59,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Kernels would find the desktop's keyring by themselves; inside the tests `memory_keyring` takes its
     # place.
     patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    # Kernels and other processes import the docmail that the tests import (`pythonpath` in pyproject.toml).
+    patch.setenv("PYTHONPATH", str(config.rootpath), prepend=os.pathsep)
     # Jupyter's new folders; without this every start of a kernel warns.
     patch.setenv("JUPYTER_PLATFORM_DIRS", "1")
     config.add_cleanup(patch.undo)

@@ -70,7 +70,7 @@ BAD = {
 def _encrypting(
     certificate: ServerCertificate, security: str, script: dict[str, Action] | None = None
 ) -> ScriptedServer:
-    return ScriptedServer(script, security=security, context=certificate.context())  # type: ignore[arg-type] - one of three
+    return ScriptedServer(script, security=security, context=certificate.context())
 
 
 def _said_under_tls(server: ScriptedServer) -> bytes:
@@ -105,7 +105,7 @@ def test_a_good_certificate_is_accepted_and_described(certificates: Certificates
         details = {"host": "localhost", "ca_file": str(certificates.ca_file)}
         with transport_to(server, settings=details, observe=seen.__setitem__) as transport:
             transport.send(mail_to())
-    assert seen["tls"].startswith("TLS 1.3, certificate of localhost, valid until 2")
+    assert seen["tls"].startswith("TLS 1.3, certificate of localhost, valid until ")
     assert len(server.mails) == 1
     before = [each.data for each in server.heard if not each.encrypted]
     assert [line.split()[0] for line in before] == ([] if security == "tls" else [b"EHLO", b"STARTTLS"])
@@ -256,12 +256,12 @@ def test_words_injected_a_moment_later_are_no_words_of_the_server(certificates: 
     ("end", "words"),
     [
         (cut, "the connection was cut"),
-        (reset, "the connection was cut"),
+        ((wait(0.05), reset), "the connection was cut"),
         (silence, "in time"),
         # A record that announces 16 kB: the client waits for each byte anew.
         (drip(b"\x16\x03\x03\x40\x00" + bytes(50), 0.05), "in time"),
         (b"\x15\x03\x03\x00\x02\x02\x28", "failed"),
-        (endless(b"\x00"), "from the first byte|failed"),
+        (endless(b"\x00"), "from the first byte|failed|put words"),
     ],
     ids=name_of,
 )
@@ -400,23 +400,14 @@ def test_the_next_address_is_tried_when_one_does_not_answer(monkeypatch: pytest.
         made.close()
 
 
-@pytest.mark.parametrize("family", [socket.AF_INET6, 4711])
-def test_an_address_of_a_kind_that_this_computer_lacks_is_passed_over(
-    monkeypatch: pytest.MonkeyPatch, family: int
-) -> None:
-    def lacking(*args: Any, **options: Any) -> socket.socket:
-        if (args or (None,))[0] == family:
-            raise OSError(97, "Address family not supported by protocol")
-        return real(*args, **options)
-
-    real = socket.socket
+def test_an_address_of_a_kind_that_this_computer_lacks_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     with ScriptedServer() as server:
+        # As with IPv6 switched off: already the socket cannot be made.
         found = [
-            (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("::1", server.port, 0, 0)),
+            (4711, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("::1", server.port, 0, 0)),
             (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", server.port)),
         ]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
-        monkeypatch.setattr(connection_module.socket, "socket", lacking)
         _open("mail.example.com", 587).close()
         found.pop()
         with pytest.raises(ConnectError, match="cannot be reached"):

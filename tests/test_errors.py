@@ -52,10 +52,8 @@ def made(cls: type[DocmailError]) -> DocmailError:
 
 
 def test_the_docstring_draws_the_tree() -> None:
-    drawn: list[tuple[int, str]] = []
-    for line in (errors.__doc__ or "").splitlines():
-        if found := re.match(r"([│├└─ ]*)([A-Z]\w+)( {2,}|$)", line):
-            drawn.append((len(found[1]) // 4, found[2]))
+    lines = re.findall(r"^([│├└─ ]*)([A-Z]\w+)(?: {2,}|$)", errors.__doc__ or "", re.MULTILINE)
+    drawn = [(len(branch) // 4, name) for branch, name in lines]
     parents: dict[str, str] = {}
     for index, (depth, name) in enumerate(drawn):
         parents[name] = next((above for level, above in reversed(drawn[:index]) if level < depth), "Exception")

@@ -51,12 +51,8 @@ def rows(box: Sandbox) -> list[Row]:
 
 
 def send(box: Sandbox, **changes: Any) -> SendResult:
-    arguments = {
-        "to": "cfo@example.com",
-        "subject": "Q3",
-        "body": "Attached.",
-        "settings": box.settings,
-    } | changes
+    arguments: dict[str, Any] = {"to": "cfo@example.com", "subject": "Q3", "body": "Attached."}
+    arguments |= {"settings": box.settings, **changes}
     return docmail.send(arguments.pop("documents", PDF), **arguments)
 
 

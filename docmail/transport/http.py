@@ -152,9 +152,7 @@ class HttpTransport:
         finally:
             self.close()
 
-    def _exchange(
-        self, form: _Form, deadline: Deadline, progress: Callable[[int, int], None] | None
-    ) -> Reply:
+    def _exchange(self, form: _Form, deadline: Deadline, progress: Callable[[int, int], None] | None) -> Reply:
         if (connection := self._connection) is None:
             raise stopped("request")  # noqa: EM101 - a phase, no sentence
         on_sent = (lambda sent: progress(sent, form.size)) if progress else (lambda _sent: None)
@@ -281,14 +279,10 @@ class HttpTransport:
         except (OSError, h11.RemoteProtocolError) as exc:
             if self._aborted:
                 raise stopped("connect") from exc  # noqa: EM101 - a phase, no sentence
-            raise _error(
-                Kind.NETWORK, "connect", _("The proxy does not answer as an HTTP proxy does."), ""
-            ) from exc
+            raise _error(Kind.NETWORK, "connect", _("The proxy does not answer as an HTTP proxy does."), "") from exc
         if not 200 <= response.status_code < 300:  # noqa: PLR2004
             reply = Reply(response.status_code, "", clean(response.reason.decode("latin-1")))
-            message = _("The proxy does not connect to {host}. It said: {reply}.").format(
-                host=place, reply=reply
-            )
+            message = _("The proxy does not connect to {host}. It said: {reply}.").format(host=place, reply=reply)
             raise _error(Kind.NETWORK, "connect", message, "", reply=reply)
         connection.host = self._host  # whose certificate is expected from here on
 
@@ -559,9 +553,7 @@ def _fields(head: EmailMessage) -> dict[str, str]:
 
 def _addresses(head: EmailMessage, *names: str) -> list[str]:
     headers = [head[name] for name in names if head[name] is not None]
-    return list(
-        dict.fromkeys(_whole(address.addr_spec) for header in headers for address in header.addresses)
-    )
+    return list(dict.fromkeys(_whole(address.addr_spec) for header in headers for address in header.addresses))
 
 
 def _whole(text: str) -> str:

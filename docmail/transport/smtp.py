@@ -287,7 +287,11 @@ class SmtpTransport:
         if not set(accepted) - mail.archive:
             errors = [self._talk.refusal(reply, "rcpt", {address: reply}) for address, reply in refused.items()]
             raise _gravest(errors, refused)
-        self._observe("rcpt", ", ".join(accepted)[:200])
+        turned_away = [f"{address} ({reply})" for address, reply in refused.items()]
+        listed = ", ".join(accepted)[:200]
+        if turned_away:
+            listed = _("{accepted}; refused: {refused}").format(accepted=listed, refused=", ".join(turned_away)[:400])
+        self._observe("rcpt", listed)
         return accepted, refused
 
     def _data(self, deadline: Deadline) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import ssl
@@ -65,7 +66,8 @@ def tls_failure(
         field = "host"
     else:
         reason = getattr(failure, "reason", None) or getattr(failure, "strerror", None)
-        if not reason or isinstance(failure, (ssl.SSLEOFError, ConnectionError)):
+        cut = isinstance(failure, (ssl.SSLEOFError, ConnectionError)) or getattr(failure, "errno", 0) == errno.ENOTCONN
+        if cut or not reason:
             reason = _("the connection was cut")
         elif reason.isupper():
             reason = reason.replace("_", " ").lower()  # OpenSSL's names

@@ -40,7 +40,7 @@ def good(text: str) -> str:
 
 def bad(text: str) -> str:
     """Return a sentence that reports a failure."""
-    return f'<p><span class="dm-problem" aria-hidden="true">✗</span> <b>{text}</b></p>'
+    return f'<p><span class="dm-problem" aria-hidden="true">✗</span> <b>{escape(text)}</b></p>'
 
 
 def folded(summary: str, content: str) -> str:

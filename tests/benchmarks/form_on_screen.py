@@ -22,13 +22,14 @@ MEASURE = """async (index) => {
   panel.content.activeCellIndex = index;
   const started = performance.now();
   window.jupyterapp.commands.execute('notebook:run-cell');
-  while (true) {
+  while (performance.now() < started + 30000) {
     await new Promise(requestAnimationFrame);
     const cells = panel.node.querySelectorAll('.jp-CodeCell');
     const button = [...cells[index].querySelectorAll('.docmail-form button')].find(
       (each) => each.textContent.includes('Update'));
     if (button && button.getBoundingClientRect().height > 0) return performance.now() - started;
   }
+  throw new Error('the form did not appear within 30 s');
 }"""
 
 

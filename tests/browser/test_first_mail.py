@@ -59,6 +59,12 @@ WHERE = "import json; print(json.dumps({'host': box.host, 'port': str(box.port),
 
 def test_the_first_mail_from_an_empty_form_to_the_inbox(lab: LabPage, pictures: Pictures) -> None:
     """One notebook sets email up, another one, with a kernel of its own, sends a document."""
+    set_email_up(lab, pictures)
+    send_a_document(lab, pictures)
+
+
+def set_email_up(lab: LabPage, pictures: Pictures) -> None:
+    """Go from an empty form over its problems and a wrong password to saved settings."""
     path = lab.write("settings.ipynb", SETTINGS, WHERE)
     lab.open("settings.ipynb").viewport(1280, 1000).run(0)
     form = lab.cell(0).locator(".docmail-form")
@@ -95,6 +101,9 @@ def test_the_first_mail_from_an_empty_form_to_the_inbox(lab: LabPage, pictures: 
     assert SANDBOX_PASSWORD not in path.read_text("utf-8")
     assert "wrong-password" not in path.read_text("utf-8")
 
+
+def send_a_document(lab: LabPage, pictures: Pictures) -> None:
+    """Show a document, email it, and find it in the inbox."""
     lab.write(
         "report.ipynb", DOCUMENT, "mail = box.inbox[-1]; print(mail.subject, [a.pages for a in mail.attachments])"
     )

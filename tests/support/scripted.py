@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from docmail.credentials import Secret
 from docmail.message import Mail, Message
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 Action = str | bytes | Callable[["Session"], None] | tuple["Action", ...]
-Script = Mapping[str, Action | list[Action]]
+Script = Mapping[str, Action | list[Any]]
 
 EXTENSIONS = ("PIPELINING", "SIZE 30000000", "8BITMIME", "SMTPUTF8", "AUTH PLAIN LOGIN")
 
@@ -144,7 +144,7 @@ def slowly(size: int, interval: float) -> Action:
     return act
 
 
-def name_of(action: object) -> str | None:
+def name_of(action: Any) -> str | None:
     """Return a short name for what a test is run with (pytest's `ids`)."""
     if isinstance(action, tuple):
         return "-".join(name_of(each) or "" for each in action)
@@ -152,17 +152,18 @@ def name_of(action: object) -> str | None:
         return ascii(action)[2:-1][:20]
     if isinstance(action, str):
         return action[:20]
-    return getattr(action, "__qualname__", None) and action.__qualname__.split(".")[0]  # type: ignore[attr-defined]
+    name: str | None = getattr(action, "__qualname__", None)
+    return name and name.split(".")[0]
 
 
 class ScriptedServer:
-    """Listens on a free port of 127.0.0.1; `security` is what it offers, `context` its certificate."""
+    """Listens on a free port of 127.0.0.1; `security` is none, starttls or tls, `context` has its certificate."""
 
     def __init__(
         self,
         script: Script | None = None,
         *,
-        security: Literal["none", "starttls", "tls"] = "none",
+        security: str = "none",
         context: ssl.SSLContext | None = None,
         extensions: tuple[str, ...] = EXTENSIONS,
         receive_buffer: int | None = None,
@@ -207,10 +208,11 @@ class ScriptedServer:
     def action(self, step: str, default: Action) -> Action:
         """Return what the script says for this step, or the default."""
         with self._lock:
-            found = self._script.get(step, default)
+            found: Any = self._script.get(step, default)
             if isinstance(found, list):
-                return found.pop(0) if len(found) > 1 else found[0]
-            return found
+                found = found.pop(0) if len(found) > 1 else found[0]
+        act: Action = found
+        return act
 
     @property
     def heard(self) -> list[Heard]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -65,6 +66,8 @@ def test_a_verbose_traceback_through_the_handler_does_not_show_the_password() ->
         actions._received(actions, {"action": "go", "values": {}}, buffers)
     except ValueError as exc:
         shown = VerboseTB(theme_name="nocolor", include_vars=True).text(type(exc), exc, exc.__traceback__)
+        frames = [frame.f_locals for frame, _line in walk_tb(exc.__traceback__)][1:]
+    assert PASSWORD not in repr(frames), "no variable holds it, shown or not"
     assert "deliberate" in shown
     assert "secret = •••" in shown
     assert PASSWORD not in shown

@@ -100,6 +100,14 @@ def test_another_account_empties_the_placeholder_and_going_back_restores_it(chan
     assert form.password.placeholder
 
 
+def test_typing_another_server_does_not_ask_the_keyring_at_every_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    SAVED.save()
+    form = SettingsForm()
+    monkeypatch.setattr("docmail.credentials.where", lambda _settings: pytest.fail("the keyring was asked"))
+    for end in range(1, 10):
+        form.fill(host="smtp.other"[:end])
+
+
 def test_what_is_stored_of_the_form_without_its_widgets_names_no_address() -> None:
     SAVED.save()
     bundle = SettingsForm()._repr_mimebundle_()
