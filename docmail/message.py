@@ -97,7 +97,6 @@ class Message:
         content = _content(self.body, utf8=smtputf8)
         boundary = f"=_{token_hex(16)}" if self.documents else ""
         headers = EmailMessage(policy=content.policy)
-        headers["Subject"] = self.subject
         headers["Date"] = format_datetime(localtime())
         message_id = make_msgid(domain=sender.domain)
         headers["Message-ID"] = message_id
@@ -106,7 +105,7 @@ class Message:
             for name, addresses in (("From", [sender]), ("To", self.to), ("Cc", self.cc), ("Reply-To", reply_to))
             if addresses
         )
-        head += bytes(headers).removesuffix(b"\r\n")
+        head += _subject(self.subject) + bytes(headers).removesuffix(b"\r\n")
         if boundary:
             # By hand: the library would write an empty multipart, end and all.
             head += (
@@ -273,9 +272,20 @@ def _mailbox(address: Address) -> str:
     shown = str(address)
     if address.name.isascii() and "=?" not in address.name and len(shown) <= _MAX_LINE:
         return shown
-    # Header cuts a name into encoded words (RFC 2047), and never inside a character.
-    name = Header(address.name, "utf-8", maxlinelen=_MAX_LINE, header_name="Reply-To").encode(linesep="\r\n")
-    return f"{name}\r\n <{address.addr_spec}>"
+    return f"{_encoded(address.name, 'Reply-To')}\r\n <{address.addr_spec}>"
+
+
+def _subject(text: str) -> bytes:
+    if not text.isascii() or "=?" in text:
+        return f"Subject: {_encoded(text, 'Subject')}\r\n".encode()
+    header = EmailMessage(policy=policy.SMTP)
+    header["Subject"] = text
+    return bytes(header).removesuffix(b"\r\n")
+
+
+def _encoded(text: str, header_name: str) -> str:
+    """Return a text as encoded words (RFC 2047) of the right length, none of which ends inside a character."""
+    return Header(text, "utf-8", maxlinelen=_MAX_LINE, header_name=header_name).encode(linesep="\r\n")
 
 
 def _content(body: str, *, utf8: bool) -> EmailMessage:

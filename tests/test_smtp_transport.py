@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 
     from docmail.message import Mail
     from docmail.transport import SendResult
+    from docmail.transport.base import Deadline
     from tests.support.certificates import Certificates
     from tests.support.mailserver import RealMailServer
 
@@ -453,7 +454,7 @@ def test_what_the_server_says_when_all_is_well_is_redacted_too() -> None:
     script = {"greeting": f"220 {PASSWORD}", "EHLO": f"250-x\n250-{PASSWORD}\n250 AUTH PLAIN", "dot": f"250 {PASSWORD}"}
     with ScriptedServer(script) as server:
         result = send_through(server, observe=lambda _phase, text: seen.append(text))
-    assert PASSWORD not in repr((seen, result))
+    assert PASSWORD.split()[0].upper() not in repr((seen, result)).upper()
 
 
 def test_control_characters_and_tags_of_the_server_are_not_shown() -> None:
@@ -496,6 +497,22 @@ def test_a_failure_while_the_password_is_written_does_not_show_it(
     assert not any(each in shown(caught.value) for each in echoes())
     if isinstance(caught.value, ConnectError):
         assert caught.value.phase == "auth"
+
+
+def test_an_interrupt_in_the_middle_of_a_reply_does_not_show_what_it_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_line = Connection.read_line
+
+    def interrupted(self: Connection, deadline: Deadline, limit: int) -> bytes:
+        line = read_line(self, deadline, limit)
+        if line == b"535-5.7.8 really":
+            raise KeyboardInterrupt
+        return line
+
+    monkeypatch.setattr(Connection, "read_line", interrupted)
+    with ScriptedServer({"AUTH": f"535-5.7.8 {PASSWORD}\n535-5.7.8 really\n535 5.7.8 no"}) as server:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            transport_to(server).open()
+        assert _leaks(shown(caught.value)) == []
 
 
 def test_a_password_is_never_sent_without_encryption_to_another_computer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,8 +68,8 @@ class Conversation:
             raise (self.broken(exc, "auth") if isinstance(exc, OSError) else exc) from None
         return self.read("auth", deadline)
 
-    def hello(self, deadline: Deadline) -> None:
-        """Say EHLO, and learn the extensions that the server offers."""
+    def hello(self, deadline: Deadline) -> str:
+        """Say EHLO, learn the extensions that the server offers, and return their names."""
         # An address literal is always true (RFC 5321 4.1.4); a notebook's host name means nothing to a server, and
         # looking for a better one can take a name server's time-out.
         try:
@@ -81,6 +81,7 @@ class Conversation:
             raise self.refusal(reply, "ehlo")
         offers = [line.partition(" ") for line in self._lines[1:]]
         self.extensions = {keyword.upper(): parameters.upper() for keyword, _blank, parameters in offers}
+        return ", ".join(clean(line, self._secret).partition(" ")[0] for line in self._lines[1:])
 
     def sign_in(self, username: str, secret: Secret, deadline: Deadline) -> None:
         """Say AUTH with a password, under encryption or to this computer itself."""

@@ -24,7 +24,7 @@ from docmail.errors import (
     SendError,
     TLSError,
 )
-from docmail.replies import Reply, clean
+from docmail.replies import Reply
 from docmail.settings import Security, SmtpServer, fingerprint_bytes
 from docmail.translation import _
 from docmail.transport.base import REPLY_SECONDS, Deadline, SendResult
@@ -179,8 +179,7 @@ class SmtpTransport:
         return reply
 
     def _hello(self, deadline: Deadline) -> None:
-        self._talk.hello(deadline)
-        offered = clean(", ".join(self._talk.extensions), self._secret)
+        offered = self._talk.hello(deadline)
         self._observe("ehlo", _("offers {extensions}").format(extensions=offered[:200] or "-"))
 
     def _ask_for_tls(self, deadline: Deadline) -> None:

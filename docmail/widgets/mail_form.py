@@ -278,7 +278,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         if isinstance(exc, MessageError) and exc.field in self.rows:
             self._show_problem(exc.field, str(exc))
             return
-        if self._work.stopped :
+        if self._work.stopped and not isinstance(exc, OutcomeUnknown):
             self.report.value = markup.box("mind", markup.paragraph(_("Stopped. Nothing was sent.")))
             return
         wants_settings = isinstance(exc, (SettingsError, CredentialError, AuthenticationError))

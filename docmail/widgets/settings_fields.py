@@ -231,7 +231,7 @@ def _for_the_form(problems: list[Problem], values: Mapping[str, Any]) -> list[Pr
     first: dict[str, Problem] = {}
     for problem in problems:
         name = shown_field(problem.field, values)
-        first.__setitem__(name, Problem(name, problem.message))
+        first.setdefault(name, Problem(name, problem.message))
     order = [row for row in FIELD_ORDER if row in first]
     return [first[name] for name in [*order, *(name for name in first if name not in order)]]
 
