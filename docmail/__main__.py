@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 import time
 import warnings
@@ -34,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options))
     except DocmailError as exc:
         print(exc, file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Somebody reads no further (`| head`); the interpreter must not stumble over the same pipe at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return 130

@@ -53,7 +53,7 @@ def clean(text: str, secret: Secret | None = None) -> str:
     text = html.unescape(
         re.sub(r"(?s)<!(--.*?(-->|$)|[^<>]{0,200}>)|</?[a-zA-Z][a-zA-Z0-9]*(\s[^<>]{0,500}|/)?>", " ", text)
     )
-    text = re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)", "", text)
+    text = re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[ -/]*.)", "", text)
     text = "".join(character if character.isprintable() else " " for character in text)
     text = re.sub(r"\s+", " ", redact(text, secret)).strip()
     return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
@@ -76,12 +76,14 @@ def redact(text: str, secret: Secret | None) -> str:
 
 def _holds(word: str, secret: Secret) -> bool:
     """Say whether a word is the base64 of the password, alone or in the response of AUTH PLAIN or HTTP Basic."""
-    try:
-        decoded = base64.b64decode(word.rstrip("=") + "===", altchars=b"-_" if "-" in word or "_" in word else None)
-    except ValueError:
-        return False
+    word = word.rstrip("=").replace("-", "+").replace("_", "/")
+    decoded = base64.b64decode(word[: len(word) - (len(word) % 4 == 1)] + "==")
     raw = secret.octets()
-    return decoded == raw or decoded.endswith((b"\0" + raw, b":" + raw)) or (len(raw) >= _SHORT and raw in decoded)
+    if decoded.endswith(b":" + raw) or (len(raw) >= _SHORT and raw in decoded):
+        return True
+    # Perhaps cut off: a beginning of the password counts after the NUL of AUTH PLAIN, or when it cannot be chance.
+    _user, nul, beginning = decoded.rpartition(b"\0")
+    return raw.startswith(beginning) and len(beginning) >= (1 if nul else 3)
 
 
 def _echoes(secret: Secret) -> list[str]:

@@ -67,9 +67,25 @@ def test_the_demo_shows_what_arrived_and_leaves_nothing_behind(home: Path, tmp_p
     assert list(home.iterdir()) == []
 
 
-def test_the_demo_works_in_a_terminal_without_unicode() -> None:
+def test_a_terminal_without_unicode_shows_what_it_can(pdf: str) -> None:
     environment = os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    assert run("demo", env=environment).returncode == 0
+    with docmail.Sandbox.shared():
+        assert main(["send", pdf, "--to", "a@example.com", "--subject", "Grüße", "--profile", "sandbox"]) == 0
+        result = run("outbox", "list", "--profile", "sandbox", env=environment)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.endswith("a@example.com: Gr??e\n")
+
+
+def test_a_reader_that_stops_early_causes_no_traceback() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "docmail", "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == ""
+    assert process.wait(60) == 1
 
 
 def test_the_invoice_is_one_page_and_adds_up() -> None:

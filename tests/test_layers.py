@@ -106,7 +106,7 @@ HEAVY = [
     "IPython",
     "keyring",
     "fpdf",
-    "httpx2",
+    "h11",
     "ssl",
     "smtplib",
     "sqlite3",

@@ -24,7 +24,6 @@ from docmail.errors import (
     SendError,
     TLSError,
 )
-from docmail.replies import Reply
 from docmail.settings import Security, SmtpServer, fingerprint_bytes
 from docmail.translation import _
 from docmail.transport.base import REPLY_SECONDS, Deadline, SendResult
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
     from docmail.credentials import Secret
     from docmail.message import Mail
+    from docmail.replies import Reply
     from docmail.settings import Settings
 
 _QUIT_SECONDS = 2.0

@@ -27,7 +27,7 @@ from docmail.settings import Settings
 from docmail.translation import _, ngettext
 from docmail.widgets import markup, settings_form
 from docmail.widgets.controls import Actions, Rule
-from docmail.widgets.rows import Row, text
+from docmail.widgets.rows import Row, light, text
 from docmail.widgets.work import Work
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class EmailButton(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
         self.mail_form: MailForm | None = None
         self.settings_form: settings_form.SettingsForm | None = None
         self.bar = Actions([], self._pressed)
-        self.panel = ipywidgets.VBox()
+        self.panel = light(ipywidgets.VBox)
         super().__init__([self.bar, self.panel])
         self.add_class("docmail")
         settings_form.watchers.add(self)
@@ -136,11 +136,11 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         self._open_settings = open_settings
         self._confirmed: tuple[object, ...] | None = None
         self._submitted: dict[str, Any] = {}
-        body_field = ipywidgets.Textarea(value=body, description=_("Body"), rows=6)
+        body_field = light(ipywidgets.Textarea, value=body, description=_("Body"), rows=6)
         more = ipywidgets.ToggleButton(value=False, description=_("Cc, Bcc"))
         more.add_class("dm-more-button")
         copies = ("cc-bcc",)
-        self._sender = ipywidgets.HTML(description=_("From"))
+        self._sender = light(ipywidgets.HTML, description=_("From"))
         attached = f"{escape(document.name)} · {escape(markup.size(document.size))}"
         rows = [
             Row("from", self._sender),
@@ -153,7 +153,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
             Row("bcc", text(_("Bcc")), hint=escape(_("nobody sees these recipients")), when=copies),
             Row("subject", text(_("Subject"), subject)),
             Row("body", body_field, hint=escape(_("Markdown: **bold**, lists, [links](https://…)"))),
-            Row("documents", ipywidgets.HTML(attached, description=_("Attached"))),
+            Row("documents", light(ipywidgets.HTML, value=attached, description=_("Attached"))),
         ]
         self.rows = {row.name: row for row in rows}
         to_row = self.rows["to"]
@@ -167,7 +167,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
             primary=SEND,
         )
         self._work = Work(self.actions, self._show_failure)
-        self.report = ipywidgets.HTML()
+        self.report = light(ipywidgets.HTML)
         self.report.add_class("dm-report")
         super().__init__([*rows, self.actions, self.report])
         self.add_class("docmail-form").add_class("docmail-mail")

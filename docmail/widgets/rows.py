@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
@@ -10,6 +10,28 @@ from docmail.widgets import markup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+_shared: dict[type, ipywidgets.Widget] = {}
+
+
+def shared(kind: type[ipywidgets.Widget]) -> Any:
+    """Return the one layout or style of this kind that our widgets share.
+
+    ipywidgets makes two of them for each widget, every one a message to the browser: two thirds of what a form sends.
+    Looks are a matter of our style sheet.
+    """
+    found = _shared.get(kind)
+    if found is None or found.comm is None:  # never made, or closed with `Widget.close_all()`
+        found = _shared[kind] = kind()
+    return found
+
+
+def light(kind: type[ipywidgets.Widget], *children: Any, **values: Any) -> Any:
+    """Return a widget with the layout and the style that all of its kind share."""
+    if "style" in kind.class_trait_names():
+        values["style"] = shared(kind.class_traits()["style"].klass)
+    return kind(*children, layout=shared(ipywidgets.Layout), **values)
 
 
 class Row(ipywidgets.HBox):  # type: ignore[misc]  # ipywidgets is not typed
@@ -30,9 +52,9 @@ class Row(ipywidgets.HBox):  # type: ignore[misc]  # ipywidgets is not typed
         control.add_class("dm-control")
         if hasattr(control, "description"):
             control.tooltip = ""  # without one, ipywidgets lets the label say "null" under the mouse
-        self._note = ipywidgets.HTML(hint)
+        self._note = light(ipywidgets.HTML, value=hint)
         self._note.add_class("dm-note")
-        super().__init__([control, self._note])
+        super().__init__([control, self._note], layout=shared(ipywidgets.Layout))
         for css_class in (
             "dm-row",
             f"dm-field-{name}",
@@ -75,14 +97,14 @@ class Row(ipywidgets.HBox):  # type: ignore[misc]  # ipywidgets is not typed
 
 def text(label: str, value: str = "", *, placeholder: str = "") -> ipywidgets.Text:
     """Return a text field."""
-    return ipywidgets.Text(value=value, description=label, placeholder=placeholder)
+    return light(ipywidgets.Text, value=value, description=label, placeholder=placeholder)
 
 
 def choice(label: str, options: Sequence[tuple[str, object]], value: object) -> ipywidgets.ToggleButtons:
     """Return buttons of which one is chosen."""
-    return ipywidgets.ToggleButtons(options=options, value=value, description=label)
+    return light(ipywidgets.ToggleButtons, options=options, value=value, description=label)
 
 
 def box(label: str) -> ipywidgets.Checkbox:
     """Return a check box with its sentence."""
-    return ipywidgets.Checkbox(value=False, description=label, indent=False)
+    return light(ipywidgets.Checkbox, value=False, description=label, indent=False)

@@ -17,6 +17,7 @@ from docmail.settings import Settings, profiles
 from docmail.translation import _, ngettext
 from docmail.widgets import markup, settings_fields
 from docmail.widgets.controls import Actions, Password
+from docmail.widgets.rows import light
 from docmail.widgets.work import Work
 
 if TYPE_CHECKING:
@@ -60,15 +61,15 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             primary=TEST,
         )
         self._work = Work(self.actions, self._show_failure)
-        self._heading = ipywidgets.HTML()
-        self.report = ipywidgets.HTML()
+        self._heading = light(ipywidgets.HTML)
+        self.report = light(ipywidgets.HTML)
         self.report.add_class("dm-report")
         self._trust_button = ipywidgets.Button(description=_("Trust this certificate"), layout={"width": "max-content"})
         self._trust_button.on_click(lambda _button: self.trust())
         self._trust_button.add_class("dm-if-untrusted")
         self._untrusted = ""
         advanced = ipywidgets.Accordion(
-            [ipywidgets.VBox([self.rows[name] for name in settings_fields.ADVANCED])], titles=[_("Advanced")]
+            [light(ipywidgets.VBox, [self.rows[name] for name in settings_fields.ADVANCED])], titles=[_("Advanced")]
         )
         advanced.add_class("dm-advanced")
         self._advanced = advanced

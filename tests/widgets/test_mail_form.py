@@ -38,7 +38,7 @@ def opened(button: EmailButton) -> MailForm:
     button.toggle()
     form = button.mail_form
     assert isinstance(form, MailForm)
-    assert button.form is form
+    assert button.panel.children == (form,)
     return form
 
 
@@ -71,7 +71,7 @@ def test_before_settings_are_saved_the_button_opens_the_settings_form(report: Do
     button.bar._handle_custom_msg({"action": "email", "values": {}}, [])
     settings_form = button.settings_form
     assert isinstance(settings_form, SettingsForm)
-    assert button.form is settings_form
+    assert button.panel.children == (settings_form,)
     settings_form.fill(host="smtp.example.com", username="a@example.com")
     press(settings_form, "update", "typed-password")
     assert button.bar.actions[0] == other.bar.actions[0] == ["email", "✉ Email"]
@@ -255,7 +255,10 @@ def test_stop_after_the_last_byte_does_nothing(form: MailForm, delivery: Deliver
 
 
 def test_an_unknown_outcome_is_never_shown_as_not_sent(form: MailForm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when somebody pressed Stop just before the last byte."""
+
     def lost(*_args: object, **_options: object) -> SendResult:
+        form._work.stopped = True
         raise OutcomeUnknown("It may have arrived.", kind=Kind.UNKNOWN, hint="Ask the recipient.")  # noqa: EM101, TRY003
 
     monkeypatch.setattr("docmail.outbox.deliver", lost)
