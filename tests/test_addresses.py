@@ -39,6 +39,7 @@ def read(text: str) -> list[tuple[str, str]]:
         ("mail", "mail"),
         ("relay_1.corp.local", "relay_1.corp.local"),
         ("müller.example", "xn--mller-kva.example"),
+        ("MÜLLER.Example", "xn--mller-kva.example"),
         ("почта.рф", "xn--80a1acny.xn--p1ai"),
         ("メール。例。jp", "xn--4dkua4c.xn--fsq.jp"),  # the full stop of Japanese keyboards
         ("192.0.2.7", "192.0.2.7"),

@@ -1068,6 +1068,22 @@ def test_a_socks_proxy_without_its_package_names_the_extra(monkeypatch: pytest.M
         transport_for(settings_for(443, scheme="https", host="mail.example.com")).open()
 
 
+def test_a_socks_proxy_goes_before_an_http_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    greeted: list[bytes] = []
+
+    def socks(_server: Server, sock: socket.socket) -> None:
+        greeted.append(sock.recv(100))
+
+    with Server(socks) as proxy, Server(answering(OK)) as other:
+        monkeypatch.setenv("SOCKS5_PROXY", f"127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{other.port}")
+        with pytest.raises(ConnectError) as caught:
+            transport_for(settings_for(443, scheme="https", host="mail.example.com")).open()
+    assert caught.value.phase == "connect"
+    assert greeted[0][:1] == b"\x05"  # RFC 1928
+    assert other.connections == 0
+
+
 @pytest.mark.parametrize("exempt", ["mail.example.com", ".example.com", "*"])
 def test_a_server_that_needs_no_proxy_is_reached_directly(exempt: str, monkeypatch: pytest.MonkeyPatch) -> None:
     resolve = socket.getaddrinfo
@@ -1144,10 +1160,8 @@ def test_no_frame_of_a_failed_request_holds_the_password(monkeypatch: pytest.Mon
         seen.append(error)
         trace = error.__traceback__
         while trace:
-            if "docmail" in trace.tb_frame.f_code.co_filename:
-                values = repr(trace.tb_frame.f_locals)
-                assert "aHVudGVy" not in values
-                assert "bWU6aHVudGVyMmh1bnRlcjI=" not in values
+            values = repr(trace.tb_frame.f_locals)
+            assert "bWU6aHVudGVyMmh1bnRlcjI=" not in values
             trace = trace.tb_next
         error = error.__cause__ or error.__context__
     assert len(seen) > 1
@@ -1190,6 +1204,7 @@ def test_stop_ends_every_wait_at_once(moment: str, error: type[SendError], phase
     assert type(caught.value) is error
     assert caught.value.phase == phase
     assert transport.in_doubt is (error is OutcomeUnknown)
+    assert caught.value.message.startswith("Stopped") is (error is ConnectError)
 
 
 def test_stop_ends_a_look_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -243,8 +243,6 @@ class HttpTransport:
             connection.close()
             if isinstance(exc, SendError):
                 raise _for_url(exc, proxied=proxy is not None) from exc.__cause__
-            if self._aborted:
-                raise stopped("tls") from exc  # noqa: EM101 - a phase, no sentence
             raise _for_url(tls_failure(exc, self._host, self._port, None)) from exc
         except BaseException:
             connection.close()

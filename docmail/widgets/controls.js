@@ -17,8 +17,10 @@ function create(tag, className, properties = {}) {
 }
 
 // JupyterLab's shortcuts ("dd" deletes a cell) must not see what is typed or pressed here.
+const SUPPRESS = ["data-lm-suppress-shortcuts", "true"];
+
 function keepKeys(element) {
-  element.setAttribute("data-lm-suppress-shortcuts", "true");
+  element.setAttribute(...SUPPRESS);
   for (const type of ["keydown", "keypress", "keyup"]) {
     element.addEventListener(type, (event) => event.stopPropagation());
   }
@@ -238,6 +240,7 @@ function renderActions({ model, el }) {
       await new Promise((resolve) => setTimeout(resolve, 30));
     }
     arrange();
+    form()?.setAttribute(...SUPPRESS); // a focused choice or box would hand its keys on
     form()?.querySelector(".dm-report")?.setAttribute("aria-live", "polite");
     model.send({ ready: true });
   };
