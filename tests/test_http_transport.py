@@ -410,7 +410,7 @@ def test_a_file_that_changed_its_size_is_never_finished(change: int) -> None:
         file = replace(zeros(100_000), source=Zeros(100_000 + change))
         with pytest.raises(MessageError, match="changed while it was being sent"), transport_for(settings) as transport:
             transport.send(with_files(mail_for(settings), file))
-        assert not transport.in_doubt
+        assert transport.in_doubt  # until the next mail: whoever is interrupted now must not take it for unsent
     assert server.requests == []
 
 
@@ -459,7 +459,7 @@ def test_a_blind_copy_that_is_refused_or_lost_does_not_undo_the_mail() -> None:
     assert lost.code == 0
     assert "may have arrived" in lost.text
     assert str(result.reply) == "200 queued"
-    assert not transport.in_doubt
+    assert transport.in_doubt  # until the next mail: whoever is interrupted now must not take it for unsent
 
 
 def test_nothing_goes_to_blind_recipients_when_the_mail_is_refused() -> None:
@@ -732,7 +732,7 @@ def test_a_gateway_that_fails_before_the_body_was_complete_may_be_asked_again() 
     assert type(failure) is Deferred
 
 
-def test_doubt_begins_just_before_the_last_byte_and_ends_with_the_status() -> None:
+def test_doubt_begins_just_before_the_last_byte_and_lasts_until_the_next_mail() -> None:
     doubts: list[bool] = []
     settings = settings_for(1)
     transport = transport_for(settings)
@@ -751,7 +751,7 @@ def test_doubt_begins_just_before_the_last_byte_and_ends_with_the_status() -> No
             transport.send(with_files(mail_for(settings), file))
     assert doubts[-1] is True
     assert set(doubts[:-1]) == {False}
-    assert not transport.in_doubt
+    assert transport.in_doubt  # until the next mail: whoever is interrupted now must not take it for unsent
 
 
 # --- time -----------------------------------------------------------------------------------------------------

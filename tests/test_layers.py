@@ -32,6 +32,8 @@ ORDER = [
     "transport.conversation",
     "transport.conversation",
     "transport.smtp",
+    "transport.form",
+    "transport.status",
     "transport.http",
     "transport",
     "spool",

@@ -12,37 +12,34 @@ and then nobody knows whether the mail was sent.
 from __future__ import annotations
 
 import base64
-import html
 import os
 import re
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import h11
 
 from docmail.addresses import is_loopback
-from docmail.errors import TREATMENT, Deferred, DocmailError, Kind, MessageError, SendError, TLSError
-from docmail.replies import Cause, Reply, clean
+from docmail.errors import TREATMENT, Deferred, DocmailError, Kind, SendError, TLSError
+from docmail.replies import Reply, clean
 from docmail.settings import HttpServer
 from docmail.translation import _
 from docmail.transport.base import REPLY_SECONDS, Deadline, SendResult
 from docmail.transport.connection import Connection, ServerClosed, stopped
+from docmail.transport.form import Form, addresses_of, fields_of, form_of
+from docmail.transport.status import DOUBTFUL, cause, look_first, seconds_of
 from docmail.transport.tls import tls_context, tls_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from email.message import EmailMessage
     from types import TracebackType
     from typing import Self
     from urllib.parse import SplitResult
 
     from docmail.credentials import Secret
-    from docmail.message import Attachment, Mail
+    from docmail.message import Mail
     from docmail.settings import Settings
 
 _PIECE = 65536
@@ -114,16 +111,16 @@ class HttpTransport:
         """Post the mail, and once more to each blind recipient alone, so that nobody sees them."""
         self.in_doubt = False
         head = mail.parsed()
-        fields = _fields(head)
+        fields = fields_of(head)
         # In a repetition only those are left who did not get it the first time.
-        visible = [address for address in _addresses(head, "To", "Cc") if address in mail.recipients]
+        visible = [address for address in addresses_of(head, "To", "Cc") if address in mail.recipients]
         groups = [visible] if visible else []
         groups += [[address] for address in mail.recipients if address not in visible]
         accepted: list[str] = []
         refused: dict[str, Reply] = {}
         first: Reply | None = None
         for group in groups:
-            form = _form({**fields, "to": ", ".join(group)}, mail.attachments)
+            form = form_of({**fields, "to": ", ".join(group)}, mail.attachments)
             try:
                 reply = self._post(form, None if accepted else progress)
             except DocmailError as exc:
@@ -134,12 +131,11 @@ class HttpTransport:
             else:
                 accepted += group
                 first = first or reply
-            # Whoever is interrupted in a blind copy must not believe that nothing was sent.
+            # Whoever is interrupted from here on must not believe that nothing was sent.
             self.in_doubt = True
-        self.in_doubt = False
         return SendResult(mail.message_id, tuple(accepted), refused, first)
 
-    def _post(self, form: _Form, progress: Callable[[int, int], None] | None) -> Reply:
+    def _post(self, form: Form, progress: Callable[[int, int], None] | None) -> Reply:
         opened, self._opened = self._opened, None
         if opened is not None and time.monotonic() - opened[1] < _FRESH_SECONDS:
             deadline = opened[0]
@@ -152,7 +148,7 @@ class HttpTransport:
         finally:
             self.close()
 
-    def _exchange(self, form: _Form, deadline: Deadline, progress: Callable[[int, int], None] | None) -> Reply:
+    def _exchange(self, form: Form, deadline: Deadline, progress: Callable[[int, int], None] | None) -> Reply:
         if (connection := self._connection) is None:
             raise stopped("request")  # noqa: EM101 - a phase, no sentence
         on_sent = (lambda sent: progress(sent, form.size)) if progress else (lambda _sent: None)
@@ -173,7 +169,7 @@ class HttpTransport:
             response = connection.response(wait)
         except (OSError, h11.RemoteProtocolError) as exc:
             raise self._broken(failure) if failure else self._lost(exc) from failure or exc
-        if failure or response.status_code not in _DOUBTFUL:
+        if failure or (response.status_code >= 300 and response.status_code not in DOUBTFUL):  # noqa: PLR2004
             self.in_doubt = doubt_before
         words = connection.words(response, wait)
         reply = Reply(response.status_code, "", clean(words, self._secret))
@@ -182,7 +178,7 @@ class HttpTransport:
         self._observe("reply", str(reply)[:200])
         return reply
 
-    def _with_doubt(self, form: _Form) -> Iterator[bytes]:
+    def _with_doubt(self, form: Form) -> Iterator[bytes]:
         pieces = form.pieces()
         held = next(pieces)
         for piece in pieces:
@@ -191,7 +187,7 @@ class HttpTransport:
         self.in_doubt = True
         yield held
 
-    def _request(self, connection: _HttpConnection, form: _Form) -> h11.Request:
+    def _request(self, connection: _HttpConnection, form: Form) -> h11.Request:
         host = _bracketed(self._host)
         if self._port != (80 if self._plain else 443):
             host = f"{host}:{self._port}"
@@ -303,33 +299,29 @@ class HttpTransport:
             message = _("The mail may have arrived: the connection to {host} broke after the last byte.")
         else:
             message = _("The mail may have arrived: what {host} answered to the last byte is no HTTP reply.")
-        return _error(Kind.UNKNOWN, "reply", message.format(host=self._host), _look_first(), guide="Sending")
+        return _error(Kind.UNKNOWN, "reply", message.format(host=self._host), look_first(), guide="Sending")
 
     def _refusal(self, reply: Reply, headers: dict[str, str], *, whole: bool) -> SendError:
-        cause = _cause(reply.code, whole=whole, signed_in=bool(self._server.username and self._secret))
+        meaning = cause(reply.code, whole=whole, signed_in=bool(self._server.username and self._secret))
         place = clean(urljoin(self._server.full_url, headers.get("location", "")), self._secret)[:300]
-        what = cause.message.format(host=self._host, place=place)
+        what = meaning.message.format(host=self._host, place=place)
         details: dict[str, Any] = {}
-        if TREATMENT[cause.kind].error is Deferred:
-            details["retry_after"] = _seconds(headers.get("retry-after", ""))
+        if TREATMENT[meaning.kind].error is Deferred:
+            details["retry_after"] = seconds_of(headers.get("retry-after", ""))
         return _error(
-            cause.kind,
+            meaning.kind,
             "reply",
             _("{what} It said: {reply}.").format(what=what, reply=reply),
-            cause.hint,
+            meaning.hint,
             reply=reply,
-            field=cause.field,
-            guide=cause.guide,
+            field=meaning.field,
+            guide=meaning.guide,
             **details,
         )
 
 
 def _error(kind: Kind, phase: str, message: str, hint: str, **details: Any) -> SendError:
     return TREATMENT[kind].error(message, kind=kind, phase=phase, hint=hint, **details)
-
-
-def _look_first() -> str:
-    return _("Ask the recipient, or look for the copy, before you send it again.")
 
 
 def _for_url(error: SendError, *, proxied: bool = False) -> SendError:
@@ -344,56 +336,6 @@ def _for_url(error: SendError, *, proxied: bool = False) -> SendError:
         error.hint = _("Have the issuer's CA added to this computer's, or name its file in SSL_CERT_FILE.")
     error.field = error.field and "url"
     return error
-
-
-_DOUBTFUL = {502, 504, 520, 524}
-"""A gateway lost the server behind it, which may have sent the mail by then (52x: Cloudflare)."""
-
-
-def _cause(code: int, *, whole: bool, signed_in: bool) -> Cause:  # noqa: C901, PLR0911 - one table, read downwards
-    """Say what a status means; `whole` says whether the server had the whole form."""
-    if whole and code in _DOUBTFUL:
-        message = _("The mail may have arrived: the server behind {host} did not answer in time.")
-        return Cause(Kind.UNKNOWN, message, _look_first(), None, "Sending")
-    if code in _DOUBTFUL | {408, 425, 503, 507, 521, 522, 523}:
-        message = _("{host} does not take mail at the moment.")
-        return Cause(Kind.TEMPORARY, message, _("Try again in a few minutes."), None, "Sending")
-    if code < 300:  # noqa: PLR2004 - success, but of what?
-        message = _("The mail may have arrived: {host} was content before it had the whole message.")
-        return Cause(Kind.UNKNOWN, message, _look_first(), None, "Sending")
-    if code < 400:  # noqa: PLR2004
-        message = _("{host} points to {place}; docmail sends nothing to an address that you did not enter.")
-        return Cause(Kind.CONFIG, message, _("Enter that address, if you trust it."), "url", "Sending")
-    if code in {401, 403} and signed_in:
-        message = _("{host} does not accept this username and password.")
-        return Cause(Kind.AUTH, message, _("Check Username and Password."), "password", "Passwords")
-    if code in {401, 403}:
-        hint = _("Check the address, and ask the server's administrator who may send through it.")
-        return Cause(Kind.AUTH, _("{host} takes no mail from you."), hint, "url", "Sending")
-    if code == 407:  # noqa: PLR2004
-        hint = _("Put a name and a password into the variable HTTP_PROXY.")
-        return Cause(Kind.NETWORK, _("The proxy wants a sign-in; nothing was sent."), hint)
-    if code == 413:  # noqa: PLR2004
-        message = _("{host} finds this message too large.")
-        return Cause(Kind.MESSAGE, message, _("Send a smaller document."), None, "Sending")
-    if code == 429:  # noqa: PLR2004
-        message = _("The limit of {host} on how much you may send is reached.")
-        return Cause(Kind.LIMIT, message, _("Send the rest later."), None, "Sending")
-    if code in {400, 422} or (code >= 500 and code != 501):  # noqa: PLR2004
-        hint = _("Read what the server said; recipients, size and kinds of attachment are common reasons.")
-        return Cause(Kind.MESSAGE, _("{host} does not take this message."), hint, None, "Sending")
-    hint = _("Check the address: it is the one that your mail service names for its HTTP form.")
-    return Cause(Kind.CONFIG, _("{host} takes no mail at this address."), hint, "url", "Sending")
-
-
-def _seconds(value: str) -> float | None:
-    """Read Retry-After: seconds, or a date (RFC 9110 10.2.3)."""
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    try:
-        return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 # --- the wire -----------------------------------------------------------------------------------------------
@@ -465,95 +407,3 @@ def _proxy_sign_in(proxy: SplitResult) -> list[tuple[str, str]]:
     if proxy.username is None:
         return []
     return [("Proxy-Authorization", _basic(unquote(proxy.username), unquote(proxy.password or "")))]
-
-
-# --- the form -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Form:
-    """The body of a request; its attachments are read while they are sent."""
-
-    media_type: str
-    parts: tuple[bytes | Attachment, ...]
-
-    @property
-    def size(self) -> int:
-        return sum(len(part) if isinstance(part, bytes) else part.size for part in self.parts)
-
-    def pieces(self) -> Iterator[bytes]:
-        for part in self.parts:
-            if isinstance(part, bytes):
-                yield part
-            else:
-                yield from _pieces_of(part)
-
-
-def _pieces_of(attachment: Attachment) -> Iterator[bytes]:
-    left = attachment.size
-    cause: OSError | None = None
-    # An error of the file must not be taken for one of the network, which is an OSError as well.
-    try:
-        with attachment.open() as file:
-            while left >= 0 and (piece := file.read(_PIECE)):
-                left -= len(piece)
-                if left >= 0:
-                    yield piece
-    except OSError as exc:
-        left, cause = -1, exc
-    if left:
-        raise MessageError(
-            _("{name} is gone or was changed while it was being sent; the mail was not finished.").format(
-                name=attachment.name
-            ),
-            hint=_("Make the document again and send it."),
-        ) from cause
-
-
-def _form(fields: dict[str, str], attachments: tuple[Attachment, ...]) -> _Form:
-    if not attachments:
-        return _Form("application/x-www-form-urlencoded", (urlencode(fields).encode(),))
-    boundary = f"docmail-{token_hex(16)}"
-    text = "".join(
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-        for name, value in fields.items()
-    )
-    parts: list[bytes | Attachment] = []
-    for number, attachment in enumerate(attachments, 1):
-        # As browsers write it (WHATWG, multipart/form-data): names in UTF-8, only these three escaped.
-        name = attachment.name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
-        text += (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="file{number}"; filename="{name}"\r\n'
-            f"Content-Type: {attachment.media_type}\r\n\r\n"
-        )
-        parts += [text.encode(), attachment]
-        text = "\r\n"
-    parts.append(f"\r\n--{boundary}--\r\n".encode())
-    return _Form(f"multipart/form-data; boundary={boundary}", tuple(parts))
-
-
-def _fields(head: EmailMessage) -> dict[str, str]:
-    """Return what all recipients share: the sender's name, the address for replies, subject and HTML."""
-    sender = head["From"].addresses[0]
-    rich, plain = head.get_body(("html",)), head.get_body(("plain",))
-    if rich is not None:
-        body = rich.get_content()
-    else:
-        text = plain.get_content().strip() if plain is not None else ""
-        body = "<br>\n".join(html.escape(line, quote=False) for line in text.splitlines())
-    return {
-        "from": _whole(sender.display_name or sender.addr_spec),
-        "reply_to": ", ".join(_addresses(head, "Reply-To")),
-        "subject": _whole(str(head["Subject"])),
-        "body": body,
-    }
-
-
-def _addresses(head: EmailMessage, *names: str) -> list[str]:
-    headers = [head[name] for name in names if head[name] is not None]
-    return list(dict.fromkeys(_whole(address.addr_spec) for header in headers for address in header.addresses))
-
-
-def _whole(text: str) -> str:
-    """Join what the library leaves of raw UTF-8 in a header (RFC 6532) when it reads it back."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
