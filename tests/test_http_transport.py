@@ -410,7 +410,7 @@ def test_a_file_that_changed_its_size_is_never_finished(change: int) -> None:
         file = replace(zeros(100_000), source=Zeros(100_000 + change))
         with pytest.raises(MessageError, match="changed while it was being sent"), transport_for(settings) as transport:
             transport.send(with_files(mail_for(settings), file))
-        assert transport.in_doubt  # until the next mail: whoever is interrupted now must not take it for unsent
+        assert not transport.in_doubt
     assert server.requests == []
 
 
@@ -459,7 +459,7 @@ def test_a_blind_copy_that_is_refused_or_lost_does_not_undo_the_mail() -> None:
     assert lost.code == 0
     assert "may have arrived" in lost.text
     assert str(result.reply) == "200 queued"
-    assert transport.in_doubt  # until the next mail: whoever is interrupted now must not take it for unsent
+    assert transport.in_doubt  # until the next mail, or until it is recorded
 
 
 def test_nothing_goes_to_blind_recipients_when_the_mail_is_refused() -> None:
@@ -531,7 +531,7 @@ def test_success_is_understood_in_every_dress(answer: bytes, text: str) -> None:
             result = transport.send(mail_for(settings))
     assert result.reply is not None
     assert (result.reply.code, result.reply.text) == (200, text)
-    assert not transport.in_doubt
+    assert transport.in_doubt  # until the next mail, or until it is recorded
 
 
 @pytest.mark.parametrize(
@@ -751,7 +751,7 @@ def test_doubt_begins_just_before_the_last_byte_and_lasts_until_the_next_mail() 
             transport.send(with_files(mail_for(settings), file))
     assert doubts[-1] is True
     assert set(doubts[:-1]) == {False}
-    assert transport.in_doubt  # until the next mail: whoever is interrupted now must not take it for unsent
+    assert transport.in_doubt  # until the next mail, or until it is recorded
 
 
 # --- time -----------------------------------------------------------------------------------------------------

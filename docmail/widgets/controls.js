@@ -16,14 +16,16 @@ function create(tag, className, properties = {}) {
   return element;
 }
 
-// JupyterLab's shortcuts ("dd" deletes a cell) must not see what is typed or pressed here.
-const SUPPRESS = ["data-lm-suppress-shortcuts", "true"];
-
+// JupyterLab's shortcuts must not see what is pressed here: with a focused button, "dd" would delete the cell, and
+// Shift+Enter run it again. Control+S and the like still save the notebook.
 function keepKeys(element) {
-  element.setAttribute(...SUPPRESS);
-  for (const type of ["keydown", "keypress", "keyup"]) {
-    element.addEventListener(type, (event) => event.stopPropagation());
-  }
+  const keep = (event) => {
+    if (event.key === "Enter" || !(event.ctrlKey || event.metaKey)) event.stopPropagation();
+  };
+  for (const type of ["keydown", "keypress", "keyup"]) element.addEventListener(type, keep);
+  return () => {
+    for (const type of ["keydown", "keypress", "keyup"]) element.removeEventListener(type, keep);
+  };
 }
 
 function renderPassword({ model, el }) {
@@ -107,6 +109,7 @@ function renderActions({ model, el }) {
   const timers = { answer: 0, clock: 0 };
   let fields = {};
   let implied;
+  let releaseKeys = () => {};
 
   const form = () => el.closest(".docmail-form");
   const values = () => Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, valueOf(field)]));
@@ -240,7 +243,7 @@ function renderActions({ model, el }) {
       await new Promise((resolve) => setTimeout(resolve, 30));
     }
     arrange();
-    form()?.setAttribute(...SUPPRESS); // a focused choice or box would hand its keys on
+    if (form()) releaseKeys = keepKeys(form());
     form()?.querySelector(".dm-report")?.setAttribute("aria-live", "polite");
     model.send({ ready: true });
   };
@@ -256,6 +259,7 @@ function renderActions({ model, el }) {
   begin();
   return () => {
     state.closed = true;
+    releaseKeys();
     clearTimeout(timers.answer);
     clearInterval(timers.clock);
     for (const field of Object.values(fields)) field.off("change:value change:index", changed);
