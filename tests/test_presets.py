@@ -222,9 +222,7 @@ def test_a_host_with_a_word_to_fill_in_says_so() -> None:
         ("mail.example.com", " secret ", " secret "),
     ],
 )
-def test_a_password_loses_only_the_blanks_that_its_provider_displays(
-    host: str, pasted: str, kept: str
-) -> None:
+def test_a_password_loses_only_the_blanks_that_its_provider_displays(host: str, pasted: str, kept: str) -> None:
     assert presets.tidy_password(host, pasted) == kept
 
 
