@@ -384,6 +384,38 @@ def test_stop_ends_a_connect_at_once() -> None:
     assert not made.is_open
 
 
+def test_stop_between_two_steps_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = Connection._connect
+
+    def stopped_too_early(self: Connection, *args: Any) -> Any:
+        found = connect(self, *args)
+        self.abort()  # the connection is made, but not yet known to this object
+        return found
+
+    with ScriptedServer({"greeting": silence}) as server:
+        made = Connection("127.0.0.1", server.port)
+        with monkeypatch.context() as patch:
+            patch.setattr(Connection, "_connect", stopped_too_early)
+            with pytest.raises(ConnectError, match="Stopped"):
+                made.open(Deadline(30), _quiet)
+        made.close()
+
+
+def test_stop_while_tls_takes_the_connection_over_is_not_lost() -> None:
+    class Context(ssl.SSLContext):
+        def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
+            wrapped = super().wrap_socket(*args, **options)
+            made._aborted.set()  # abort() meets the socket that is being replaced, and shuts nothing
+            return wrapped
+
+    with ScriptedServer({"greeting": silence}) as server, within(4):
+        made = _open("127.0.0.1", server.port)
+        with pytest.raises(ConnectError, match="Stopped") as caught:
+            made.encrypt(Context(ssl.PROTOCOL_TLS_CLIENT), Deadline(30))
+        made.close()
+    assert caught.value.phase == "tls"
+
+
 def test_a_port_where_nobody_listens_points_at_the_port() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

@@ -82,10 +82,13 @@ def failure(exc: BaseException) -> str:
 
 def without_reply(sentence: str, reply: Reply | None) -> str:
     """Return an error's sentence without the server's words at its end, which stand folded below it."""
-    if reply is None:
-        return sentence
-    found = re.fullmatch(rf"(?s)(.+?[.:!?])\s[^.]*{re.escape(str(reply))}\.?", sentence)
-    return found[1] if found else sentence
+    return sentence if reply is None else without_end(sentence, str(reply))
+
+
+def without_end(text: str, words: str) -> str:
+    """Return a text without its last sentence if that one ends with these words."""
+    found = re.fullmatch(rf"(?s)(.+?[.:!?])\s[^.]*{re.escape(words)}\.?", text)
+    return found[1] if found else text
 
 
 def silence() -> str:

@@ -194,8 +194,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         for problem in problems:
             if row := self.rows.get(problem.field):
                 row.show_problem(problem.message)
-                if problem.field in settings_fields.ADVANCED:
-                    self._advanced.selected_index = 0
+                self._unfold(problem.field)
         self.actions.mark([problem.field for problem in problems])
         number = len(problems)
         self.report.value = markup.box("bad", markup.bad(_problems_sentence(number)))
@@ -225,6 +224,9 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         sentence, hint = markup.without_reply(failed.text, failed.reply), failed.hint
         if failed.phase == "credential" and failed.field == "password":
             hint = _("Type it into Password.")  # the core's hint is for people who are not in this form
+        asks = failed.fingerprint and values["self_signed"] and not presets.established(trimmed(values["host"]))
+        if failed.fingerprint and asks:
+            sentence = markup.without_end(sentence, failed.fingerprint)  # it stands in the question
         self.report.value = lines + markup.box(
             "bad",
             markup.bad(sentence),
@@ -232,11 +234,16 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             markup.said(failed.reply),
             markup.guide(failed.guide),
         )
-        if failed.field and (row := self.rows.get(settings_fields.shown_field(failed.field, values))):
-            row.show_problem(hint or sentence)
-            self.actions.mark([row.name], focus=False)
-        if failed.fingerprint and values["self_signed"] and not presets.established(trimmed(values["host"])):
+        if failed.fingerprint and asks:
             self._offer_trust(failed.fingerprint)
+        elif failed.field and (row := self.rows.get(settings_fields.shown_field(failed.field, values))):
+            row.show_problem(hint or sentence)
+            self._unfold(row.name)
+            self.actions.mark([row.name], focus=False)
+
+    def _unfold(self, name: str) -> None:
+        if name in settings_fields.ADVANCED:
+            self._advanced.selected_index = 0
 
     def _offer_trust(self, fingerprint: str) -> None:
         self._untrusted = fingerprint

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -238,8 +239,12 @@ def test_a_certificate_that_nobody_vouches_for_is_trusted_by_its_fingerprint_aft
     form.fill(ca_file="")
     press(form, "test", SANDBOX_PASSWORD)
     assert "dm-untrusted" not in form._dom_classes, "without the box nobody is asked"
+    assert invalid(form) == ["ca_file"]
+    assert form._advanced.selected_index == 0
     press(form, "test", SANDBOX_PASSWORD, self_signed=True)
     assert "dm-untrusted" in form._dom_classes
+    assert len(re.findall(r"(?:[0-9A-F]{2}:){31}[0-9A-F]{2}", shown(form))) == 1
+    assert invalid(form) == []
     form.fields["self_signed"].value = True
     form._trust_button.click()
     assert form.fields["fingerprint"].value in shown_before_trust(form)
