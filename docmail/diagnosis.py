@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import platform
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -127,9 +126,9 @@ class _Examination:
             message = _test_message(settings, to)
             mail = message.render(settings)
             self._passed("settings", _("complete"))
-            if secret is None:
-                secret = credentials.get(settings)
-            self._passed("credential", _where(settings, secret))
+            typed = secret is not None and settings.account.username
+            secret = credentials.tidied(settings, secret) if secret and typed else credentials.get(settings)
+            self._passed("credential", _("password as typed") if typed else _where(settings))
             transport = open_transport(
                 settings, secret=secret, timeout=timeout, reply_timeout=TEST_REPLY_SECONDS, observe=self._passed
             )
@@ -190,18 +189,13 @@ def _place(error: DocmailError) -> tuple[Kind, str, Reply | None]:
     return Kind.CONFIG, "settings", None
 
 
-def _where(settings: Settings, secret: Secret | None) -> str:
-    if secret is None:
-        return _("no sign-in")
-    stored = None
-    with suppress(CredentialError):  # a locked keyring does not matter to a password just typed
-        stored = credentials.where(settings)
+def _where(settings: Settings) -> str:
     return {
+        None: _("no sign-in"),
         "session": _("password of this session"),
         "environment": _("password from the environment"),
         "keyring": _("password from the system's keyring"),
-        None: _("password as typed"),
-    }[stored]
+    }[credentials.where(settings)]
 
 
 def _test_message(settings: Settings, to: str | None) -> Message:

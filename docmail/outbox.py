@@ -68,7 +68,11 @@ def send(  # noqa: PLR0913 - the header fields of a mail
     nobody knows.
     """
     message = Message(to, subject, body, documents, cc, bcc, reply_to, key)
-    return deliver(message, settings=settings, resend=resend, timeout=timeout)
+    result = deliver(message, settings=settings, resend=resend, timeout=timeout)
+    if result.refused and not result.repeated:
+        listed = "; ".join(f"{address}: {reply}" for address, reply in result.refused.items())
+        warnings.warn(_("Sent, but not to everybody. Refused: {listed}").format(listed=listed), stacklevel=2)
+    return result
 
 
 def deliver(  # noqa: PLR0913
@@ -90,17 +94,9 @@ def deliver(  # noqa: PLR0913
             return found
         if hold is not None:
             hold(transport)
-        result = outbox._attempt(found, transport, progress)  # noqa: SLF001
+        return outbox._attempt(found, transport, progress)  # noqa: SLF001
     finally:
         outbox.close()
-    if result.refused:
-        listed = "; ".join(f"{address}: {reply}" for address, reply in result.refused.items())
-        warnings.warn(
-            _("Sent, but not to everybody. Refused: {listed}").format(listed=listed),
-            UserWarning,
-            stacklevel=3,
-        )
-    return result
 
 
 class Outbox:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import warnings
 from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -223,10 +222,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         from docmail.outbox import deliver
 
         self.actions.progress = 0.0
-        with warnings.catch_warnings():
-            # A refused recipient warns; here it is shown, and must not turn a mail that was sent into an error.
-            warnings.simplefilter("ignore", UserWarning)
-            result = deliver(message, settings=settings, progress=self._progress, hold=self._work.hold)
+        result = deliver(message, settings=settings, progress=self._progress, hold=self._work.hold)
         self._confirmed = None
         self._offer(_("Send"))
         self.actions.primary = ""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Locator
+
     from tests.support.lab import LabPage
 
 WIDTHS = (1280, 800)
@@ -29,6 +31,12 @@ class Pictures:
                 self._lab.viewport(width, 1000)
                 self._lab.cell(cell).evaluate("cell => cell.scrollIntoView({ block: 'end' })")
                 self._lab.screenshot(self._folder / f"{name}-{theme}-{width}.png")
+
+    def of(self, place: Locator, name: str) -> None:
+        """Picture one place of the window in both themes."""
+        for theme in ("dark", "light"):
+            self._lab.theme(theme)
+            self._lab.screenshot(self._folder / f"{name}-{theme}.png", of=place)
 
 
 @pytest.fixture

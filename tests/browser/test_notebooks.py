@@ -1,0 +1,51 @@
+"""The tutorials, as a reader goes through them in JupyterLab: run all cells, press the buttons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Pictures
+    from tests.support.lab import LabPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+
+def run(lab: LabPage, name: str) -> None:
+    """Open a tutorial, run all its cells, and see that none of them failed."""
+    lab.open(f"notebooks/{name}.ipynb").viewport(1280, 1000).run_all()
+    expect(lab.page.locator(".jp-OutputArea-output[data-mime-type*=error]")).to_have_count(0)
+
+
+def test_the_first_tutorial_ends_with_tested_and_saved_settings(lab: LabPage, pictures: Pictures) -> None:
+    run(lab, "1_provider_setup")
+    form = lab.page.locator(".docmail-form").first
+    form.get_by_role("button", name="Test email settings").click()
+    expect(form.get_by_text("The test email is on its way to accounts@example.com")).to_be_visible(timeout=20_000)
+    pictures.of(form, "settings")
+    form.get_by_role("button", name="Update").click()
+    expect(form.get_by_text("Saved.")).to_be_visible(timeout=20_000)
+
+
+def test_the_second_tutorial_meets_the_failures_it_tells_of(lab: LabPage, pictures: Pictures) -> None:
+    run(lab, "2_test_email")
+    expect(lab.page.get_by_text("Gmail wants an app password here").first).to_be_visible()
+    pictures.of(lab.page.locator(".jp-NotebookPanel"), "test-email")
+
+
+def test_the_third_tutorial_emails_its_invoice_by_button(lab: LabPage, pictures: Pictures) -> None:
+    run(lab, "3_email_a_pdf")
+    view = lab.page.locator(".docmail").first
+    view.get_by_role("button", name="Email").click()
+    mail = lab.page.locator(".docmail-mail").first
+    mail.get_by_label("To", exact=True).fill("cfo@example.com")
+    mail.get_by_label("Subject").fill("Invoice 2026-118")
+    mail.get_by_label("Body").fill("Dear Chris,\n\nplease find **invoice 2026-118** attached.")
+    pictures.of(view, "document")
+    mail.get_by_role("button", name="Send").click()
+    # The cell with `send` has sent the same to the same; the form has noticed.
+    mail.get_by_role("button", name="Send again").click()
+    expect(mail.get_by_text("Sent to 1 recipient.")).to_be_visible(timeout=20_000)
