@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from docmail import home as homes
-from docmail.errors import TREATMENT, Action, Kind, MessageError, OutcomeUnknown, SendError
+from docmail.errors import TREATMENT, Action, DocmailError, Kind, MessageError, OutcomeUnknown, SendError
 from docmail.message import Message
 from docmail.settings import Settings
 from docmail.spool import sha256_of
-from docmail.store import Row, Store, body_digest
+from docmail.store import KeyTakenError, Row, Store, body_digest
 from docmail.translation import _
 from docmail.transport import SendResult, Transport, open_transport
 
@@ -223,7 +223,10 @@ class Outbox:
                 return row.id
             replaces = row.id
         mail = message.render(settings)
-        return self._store.add(message, mail, account=account, batch=None, single=True, replaces=replaces)
+        try:
+            return self._store.add(message, mail, account=account, batch=None, single=True, replaces=replaces)
+        except KeyTakenError:
+            return self._claim_or_repeat(message, settings, resend=False)
 
     def _attempt(
         self, number: int, transport: Transport, progress: Progress | None, *, repeatable: bool = False
@@ -234,7 +237,6 @@ class Outbox:
             transport.open()
             self._begin(number)
             result = transport.send(mail, progress)
-            self._settle_success(number, mail, result)
         except _TakenByAnotherError:
             raise
         except SendError as exc:
@@ -250,9 +252,11 @@ class Outbox:
                 state, reason = "failed", _("Interrupted; nothing was sent.")
             self._store.settle(number, state, dict.fromkeys(mail.recipients, (state, None)), reason=reason)
             raise
+        else:
+            self._settle_success(number, mail, result)
+            return result
         finally:
             transport.close()
-        return result
 
     def _begin(self, number: int) -> None:
         if not self._store.begin(number):
@@ -265,7 +269,19 @@ class Outbox:
         recipients: dict[str, tuple[str, Reply | None]] = dict.fromkeys(mail.recipients, ("sent", result.reply))
         for address, reply in result.refused.items():
             recipients[address] = (_turned_away(reply), reply)
-        self._store.settle(number, "sent", recipients, reply=result.reply)
+        try:
+            self._store.settle(number, "sent", recipients, reply=result.reply)
+        except DocmailError as exc:
+            # The row stays “sending” and becomes unknown when this process ends: nothing sends it again by itself.
+            raise DocmailError(
+                _("The mail was sent, but this could not be written down. {reason}").format(reason=exc.message),
+                hint=_("Do not send it again; free the disk or the folder first."),
+                guide="Sending",
+            ) from exc
+        except BaseException:
+            reason = _("Interrupted while it was being recorded: the mail has most likely arrived.")
+            self._store.settle(number, "unknown", dict.fromkeys(mail.recipients, ("unknown", None)), reason=reason)
+            raise
 
     def _settle_failure(self, number: int, mail: Mail, error: SendError, *, repeatable: bool) -> None:
         action = TREATMENT[error.kind].action

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from docmail.errors import DocmailError
+from docmail.errors import DocmailError, MessageError
 from docmail.message import Attachment, Mail
 from docmail.owners import Owner
 from docmail.replies import Reply
@@ -111,6 +111,10 @@ class Row:
     """The SHA-256 of each document."""
 
 
+class KeyTakenError(MessageError):
+    """Another program has just written down a mail with this key."""
+
+
 class Store:
     """The journal in one folder."""
 
@@ -152,6 +156,12 @@ class Store:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except sqlite3.IntegrityError as exc:
+            raise KeyTakenError(
+                _("Another program has just used this key."),
+                field="key",
+                hint=_("Look at docmail.Outbox() for what became of it."),
+            ) from exc
         except (sqlite3.Error, OSError) as exc:
             raise DocmailError(
                 _("The outbox in {folder} cannot be used: {reason}.").format(
@@ -184,7 +194,10 @@ class Store:
         single: bool,
         replaces: int | None,
     ) -> int:
-        """Write a mail and its attachments down and return its number; with `replaces`, that row gives up its key."""
+        """Write a mail and its attachments down and return its number; with `replaces`, that row gives up its key.
+
+        Raises `KeyTakenError` if another program was faster with the same key.
+        """
         owner = Owner.of_this_process(self.folder) if single else None
         bcc = {address.addr_spec for address in message.bcc}
         cc = {address.addr_spec for address in message.cc}

@@ -74,7 +74,18 @@ def test_an_fpdf_that_was_output_already_still_serves() -> None:
     assert Document.of(pdf).read() == content
 
 
-@pytest.mark.skipif(not FONT.exists(), reason="needs the fonts-dejavu package")
+@pytest.mark.skipif(not FONT.exists(), reason="needs the fonts-dejavu-core package")
+def test_so_does_one_with_a_truetype_font_which_output_has_closed() -> None:
+    pdf = FPDF()
+    pdf.add_font("DejaVu", fname=str(FONT))
+    pdf.set_font("DejaVu")
+    pdf.add_page()
+    pdf.cell(text="Żółć")
+    content = bytes(pdf.output())
+    assert Document.of(pdf).read() == content
+
+
+@pytest.mark.skipif(not FONT.exists(), reason="needs the fonts-dejavu-core package")
 def test_a_snapshot_with_a_truetype_font_is_quick_and_whole() -> None:
     pdf = FPDF()
     pdf.add_font("DejaVu", fname=str(FONT))

@@ -27,6 +27,7 @@ from docmail.message import Mail, Message, base64_pieces, markdown_to_html
 from docmail.settings import HttpServer, Settings, SmtpServer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from email.message import EmailMessage
     from pathlib import Path
 
@@ -186,6 +187,7 @@ def test_two_thousand_recipients_are_rendered_quickly() -> None:
 # --- what is refused ---
 
 INJECTIONS = [
+    "x\n",
     "x\r\nBcc: evil@example.com",
     "x\nBcc: evil@example.com",
     "x\rBcc:",
@@ -265,6 +267,23 @@ def test_what_cannot_be_sent_is_refused_in_a_sentence(values: dict[str, Any], fi
     assert sentence in str(caught.value)
 
 
+class Column:
+    """Stands in for a column of a data set, which is neither true nor false."""
+
+    def __bool__(self) -> bool:
+        raise ValueError
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["a@example.com", "b@example.com"])
+
+
+def test_addresses_may_come_from_a_data_set() -> None:
+    column: Any = Column()
+    assert len(Message(column, "x", reply_to=column).reply_to) == 2
+    with pytest.raises(AddressError, match="reply_to: An address must be text, not int"):
+        Message("a@example.com", "x", reply_to=0)  # type: ignore[arg-type]
+
+
 def test_an_address_error_keeps_its_address() -> None:
     with pytest.raises(AddressError) as caught:
         Message("a@example.com, boss", "x")
@@ -304,6 +323,7 @@ def test_a_repr_is_short_and_names_no_blind_recipient() -> None:
 def test_the_plain_text_is_the_source(body: str) -> None:
     mail = Message("a@example.com", "x", body).render(ME)
     assert_fit_for_smtp(wire(mail))
+    assert wire(mail).isascii()  # servers on the way need not offer 8BITMIME
     parsed = email.message_from_bytes(wire(mail), policy=policy.default)
     assert text_of(parsed, "plain").removesuffix("\n") == body.removesuffix("\n")
     assert (parsed.get_body(("html",)) is not None) == bool(body.strip())

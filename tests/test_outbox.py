@@ -28,6 +28,7 @@ from docmail.errors import (
 from docmail.home import user_home
 from docmail.outbox import Outbox, Row, deliver
 from docmail.owners import Owner
+from docmail.store import Store
 from docmail.transport.smtp import SmtpTransport
 
 if TYPE_CHECKING:
@@ -249,6 +250,61 @@ def test_a_key_belongs_to_the_sending_account_not_to_its_server(box: Sandbox) ->
     assert send(box, key="q3", settings=box.tls_settings).repeated
     other = replace(box.settings, sender="Other <other@example.com>")
     assert not send(box, key="q3", settings=other).repeated
+
+
+def test_two_sends_of_one_key_at_the_same_moment_are_one_mail(box: Sandbox) -> None:
+    """The slower one waits for nothing: it is told, or gets the recorded result."""
+    barrier, told = threading.Barrier(4), []
+
+    def work() -> None:
+        barrier.wait()
+        try:
+            told.append(send(box, key="q3").message_id)
+        except MessageError as exc:
+            told.append(str(exc))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(box.inbox) == 1
+    assert len(told) == 4
+    assert [row.state for row in rows(box)] == ["sent"]
+
+
+def test_a_sent_mail_that_cannot_be_recorded_says_that_it_was_sent(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk_full = DocmailError("No space left on device.")
+
+    def full(*_arguments: object, **_keywords: object) -> None:
+        raise disk_full
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "settle", full)
+        with pytest.raises(DocmailError, match=r"was sent.*No space left.*Do not send it again"):
+            send(box, key="q3")
+    assert len(box.inbox) == 1
+    with pytest.raises(MessageError, match="being sent"):
+        send(box, key="q3")
+    assert len(box.inbox) == 1
+
+
+def test_an_interrupt_while_the_result_is_recorded_leaves_it_unknown(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Store.settle
+
+    def interrupted(self: Store, number: int, state: str, *rest: Any, **keywords: Any) -> None:
+        if state == "sent":
+            raise KeyboardInterrupt
+        original(self, number, state, *rest, **keywords)
+
+    monkeypatch.setattr(Store, "settle", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        send(box)
+    assert [row.state for row in rows(box)] == ["unknown"]
 
 
 # --- interrupts and kills ---------------------------------------------------------------------------------------------

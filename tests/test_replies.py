@@ -155,6 +155,8 @@ def decoded_pieces(text: str) -> bytes:
 
 def test_base64_that_is_cut_or_glued_shows_no_password() -> None:
     secret = Secret("correct horse battery")
+    for around in (b"password=%s;", b"%s\r\n", b"<%s>"):
+        assert redact(base64.b64encode(around % secret.octets()).decode(), secret) == MASK
     for length in range(9):
         response = base64.b64encode(b"\0" + b"username"[:length] + b"\0" + secret.octets()).decode()
         for end in range(length + 12, len(response)):
