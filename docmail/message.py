@@ -94,18 +94,16 @@ class Message:
         recipients += archive
         reply_to = self.reply_to or tuple(parse_address(text, "reply_to") for text in settings.reply_to)
         smtputf8 = any(address.needs_smtputf8 for address in (sender, *recipients, *reply_to))
-        content = _content(self.body, utf8=smtputf8)
+        content = _content(self.body)
         boundary = f"=_{token_hex(16)}" if self.documents else ""
-        headers = EmailMessage(policy=content.policy)
-        headers["Date"] = format_datetime(localtime())
         message_id = make_msgid(domain=sender.domain)
-        headers["Message-ID"] = message_id
         head = b"".join(
             _header(name, addresses)
             for name, addresses in (("From", [sender]), ("To", self.to), ("Cc", self.cc), ("Reply-To", reply_to))
             if addresses
         )
-        head += _subject(self.subject) + bytes(headers).removesuffix(b"\r\n")
+        head += _subject(self.subject)
+        head += f"Date: {format_datetime(localtime())}\r\nMessage-ID: {message_id}\r\n".encode()
         if boundary:
             # By hand: the library would write an empty multipart, end and all.
             head += (
@@ -288,10 +286,10 @@ def _encoded(text: str, header_name: str) -> str:
     return Header(text, "utf-8", maxlinelen=_MAX_LINE, header_name=header_name).encode(linesep="\r\n")
 
 
-def _content(body: str, *, utf8: bool) -> EmailMessage:
+def _content(body: str) -> EmailMessage:
     """Return the text as plain (the Markdown itself) and, if there is any, as HTML."""
-    # 7bit content needs no 8BITMIME from any server on the way; utf8 lets headers hold non-ASCII addresses (RFC 6532).
-    content = EmailMessage(policy=policy.SMTP.clone(cte_type="7bit", utf8=utf8))
+    # 7bit content needs no 8BITMIME from any server on the way.
+    content = EmailMessage(policy=policy.SMTP.clone(cte_type="7bit"))
     content.set_content(body)
     if body.strip():
         content.add_alternative(markdown_to_html(body), subtype="html")

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from docmail import home as homes
 from docmail.errors import TREATMENT, Action, DocmailError, Kind, MessageError, OutcomeUnknown, SendError
 from docmail.message import Message
+from docmail.rows import Row
 from docmail.settings import Settings
 from docmail.spool import sha256_of
-from docmail.store import KeyTakenError, Row, Store, body_digest
+from docmail.store import KeyTakenError, Store, body_digest
 from docmail.translation import _
 from docmail.transport import SendResult, Transport, open_transport
 

@@ -12,14 +12,12 @@ import sqlite3
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from docmail.errors import DocmailError, MessageError
 from docmail.message import Attachment, Mail
 from docmail.owners import Owner
-from docmail.replies import Reply
+from docmail.rows import Row, reply_to_json, row_of
 from docmail.spool import Spool
 from docmail.translation import _
 
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from docmail.message import Message
+    from docmail.replies import Reply
 
 _SCHEMA = 1
 
@@ -76,39 +75,6 @@ CREATE TABLE attachment (
     PRIMARY KEY (mail, position)
 ) WITHOUT ROWID;
 """
-
-
-@dataclass(frozen=True)
-class Recipient:
-    """What became of a mail for one recipient."""
-
-    state: str
-    reply: Reply | None
-    role: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """One mail in the outbox. `reason` says in a sentence why it was not sent; times are in UTC."""
-
-    id: int
-    key: str | None
-    batch: str | None
-    state: str
-    to: tuple[str, ...]
-    subject: str
-    message_id: str
-    created: datetime
-    sent_at: datetime | None
-    reply: Reply | None
-    user: str
-    sender: str
-    reason: str
-    recipients: dict[str, Recipient]
-    documents: tuple[str, ...]
-    body_sha256: str = field(repr=False)
-    contents: tuple[str, ...] = field(repr=False)
-    """The SHA-256 of each document."""
 
 
 class KeyTakenError(MessageError):
@@ -270,7 +236,7 @@ class Store:
                     parameters,
                 )
             )
-        return [_row(row, recipients.get(row["id"], []), attachments.get(row["id"], [])) for row in found]
+        return [row_of(row, recipients.get(row["id"], []), attachments.get(row["id"], [])) for row in found]
 
     def with_key(self, account: str, batch: str | None, key: str) -> Row | None:
         """Return the row that has this key now."""
@@ -343,11 +309,11 @@ class Store:
             database.execute(
                 "UPDATE mail SET state = ?, owner = NULL, reply = ?, reason = ?,"
                 " sent_at = CASE ? WHEN 'sent' THEN ? ELSE sent_at END WHERE id = ?",
-                (state, _to_json(reply), reason, state, time.time(), number),
+                (state, reply_to_json(reply), reason, state, time.time(), number),
             )
             database.executemany(
                 "UPDATE recipient SET state = ?, reply = coalesce(?, reply) WHERE mail = ? AND address = ?",
-                [(state, _to_json(reply), number, address) for address, (state, reply) in recipients.items()],
+                [(state, reply_to_json(reply), number, address) for address, (state, reply) in recipients.items()],
             )
 
     def change(self, old: str, new: str, where: str, parameters: Sequence[Any]) -> int:
@@ -422,38 +388,6 @@ def _grouped(rows: sqlite3.Cursor) -> dict[int, list[sqlite3.Row]]:
     for row in rows:
         grouped.setdefault(row["mail"], []).append(row)
     return grouped
-
-
-def _row(row: sqlite3.Row, recipients: list[sqlite3.Row], attachments: list[sqlite3.Row]) -> Row:
-    return Row(
-        id=row["id"],
-        key=row["key"],
-        batch=row["batch"] or None,
-        state=row["state"],
-        to=tuple(json.loads(row["addressed"])),
-        subject=row["subject"],
-        message_id=row["message_id"],
-        created=datetime.fromtimestamp(row["created"], UTC),
-        sent_at=None if row["sent_at"] is None else datetime.fromtimestamp(row["sent_at"], UTC),
-        reply=_from_json(row["reply"]),
-        user=row["user"],
-        sender=row["sender"],
-        reason=row["reason"],
-        recipients={
-            each["address"]: Recipient(each["state"], _from_json(each["reply"]), each["role"]) for each in recipients
-        },
-        documents=tuple(each["name"] for each in attachments),
-        body_sha256=row["body_sha256"],
-        contents=tuple(each["sha256"] for each in attachments),
-    )
-
-
-def _to_json(reply: Reply | None) -> str | None:
-    return None if reply is None else json.dumps([reply.code, reply.enhanced, reply.text])
-
-
-def _from_json(text: str | None) -> Reply | None:
-    return None if text is None else Reply(*json.loads(text))
 
 
 def _user() -> str:

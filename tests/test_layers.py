@@ -36,6 +36,7 @@ ORDER = [
     "transport.status",
     "transport.http",
     "transport",
+    "rows",
     "spool",
     "owners",
     "store",

@@ -123,6 +123,7 @@ def test_all_fields_are_checked_at_once_in_the_order_of_the_form() -> None:
         ({"copy_to": "a@example.com, b@example.com"}, "copy_to", "not one email address"),
         ({"reply_to": "nobody"}, "reply_to", "not an email address"),
         ({"reply_to": 5}, "reply_to", "address that replies go to"),
+        ({"reply_to": "a@example.com, " * 100}, "reply_to", "longer than 1000"),
         ({"server": None}, "protocol", "SMTP or HTTP"),
     ],
 )
