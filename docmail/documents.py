@@ -167,11 +167,10 @@ def _from_fpdf(pdf: Any, name: str | None) -> Document:
     # output() closes an FPDF for good; the user may want to go on writing in it.
     try:
         snapshot = copy.deepcopy(pdf)
-        if not snapshot.buffer:
-            # fpdf2 shares the fonts between copies, and output() leaves only the letters in them that it needed.
-            for font in snapshot.fonts.values():
-                if hasattr(font, "ttfont"):
-                    font.ttfont = copy.deepcopy(font.ttfont)
+        # fpdf2 shares the fonts between copies, and output() leaves only the letters in them that it needed.
+        for font in snapshot.fonts.values():
+            if hasattr(font, "ttfont"):
+                font.ttfont = copy.deepcopy(font.ttfont)
     except Exception as exc:
         raise DocumentError(
             _("This {type} cannot be copied: {reason}.").format(type=type(pdf).__name__, reason=str(exc).rstrip(".")),

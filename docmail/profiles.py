@@ -64,10 +64,7 @@ def damaged(path: Path) -> SettingsError:
 
 def write_profiles(path: Path, stored: dict[str, Any]) -> None:
     """Write the file whole or not at all, readable by its owner only."""
-    try:
-        text = json.dumps({"version": _FORMAT, "profiles": stored}, indent=2, ensure_ascii=False)
-    except RecursionError as exc:  # another profile, nested as deep as could just be read
-        raise damaged(path) from exc
+    text = json.dumps({"version": _FORMAT, "profiles": stored}, indent=2, ensure_ascii=False)
     # mkstemp makes the file with mode 0600; the replace is atomic within one folder.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")
     try:
