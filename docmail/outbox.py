@@ -13,11 +13,23 @@ nothing twice.
 from __future__ import annotations
 
 import warnings
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from docmail import home as homes
-from docmail.errors import TREATMENT, Action, DocmailError, Kind, MessageError, OutcomeUnknown, SendError
+from docmail import owners
+from docmail.errors import (
+    TREATMENT,
+    Action,
+    DocmailError,
+    Kind,
+    MessageError,
+    OutcomeUnknown,
+    SendError,
+    SettingsError,
+)
 from docmail.message import Message
 from docmail.rows import Row
 from docmail.settings import Settings
@@ -30,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from docmail.addresses import Address
-    from docmail.message import Mail
     from docmail.replies import Reply
 
     Progress = Callable[[int, int], None]
@@ -38,6 +49,8 @@ if TYPE_CHECKING:
     Addresses = str | Address | Iterable[str | Address]
 
 __all__ = ["Outbox", "Row", "deliver", "send"]
+
+_NOBODY_GOT_IT = {"failed", "refused"}
 
 CONTENT_DAYS = 30
 """How long the text and the attachments of settled mails are kept; the record stays."""
@@ -86,18 +99,14 @@ def deliver(  # noqa: PLR0913
     hold: Hold | None = None,
 ) -> SendResult:
     """Send one message as `send` does; `progress` hears of bytes sent and in all, `hold` gets the means to abort."""
-    settings = settings or Settings.load()
-    transport = open_transport(settings, timeout=timeout)
-    outbox = Outbox((settings.home or homes.user_home()).outbox)
-    try:
-        found = outbox._claim_or_repeat(message, settings, resend=resend)  # noqa: SLF001 - one module
-        if isinstance(found, SendResult):
-            return found
+    settings = _usable(settings)
+    with closing(Outbox((settings.home or homes.user_home()).outbox)) as outbox:
+        if (recorded := outbox._recorded(message, settings, resend=resend)) is not None:  # noqa: SLF001 - one module
+            return recorded
+        transport = open_transport(settings, timeout=timeout)
         if hold is not None:
             hold(transport)
-        return outbox._attempt(found, transport, progress)  # noqa: SLF001
-    finally:
-        outbox.close()
+        return outbox._deliver(message, settings, transport, progress, resend=resend)  # noqa: SLF001
 
 
 class Outbox:
@@ -107,7 +116,8 @@ class Outbox:
     """
 
     def __init__(self, path: Path | str | None = None) -> None:
-        self._store = Store(Path(path) if path is not None else homes.current().outbox)
+        # Absolute: the working folder may change while this is open.
+        self._store = Store(Path(path).expanduser().absolute() if path is not None else homes.current().outbox)
         self._store.recover()
         self._store.expire(CONTENT_DAYS)
 
@@ -131,29 +141,18 @@ class Outbox:
         A key that the sending account has used before is an error, unless that attempt failed.
         """
         if key is not None:
-            message = Message(
-                message.to,
-                message.subject,
-                message.body,
-                message.documents,
-                message.cc,
-                message.bcc,
-                message.reply_to,
-                key,
-            )
-        settings = settings or Settings.load()
-        settings.check()
+            message = replace(message, key=key)
+        settings = _usable(settings)
         replaces = None
         if message.key is not None and (row := self._store.with_key(_account(settings), None, message.key)):
-            if row.state not in {"failed", "refused"}:
+            if row.state not in _NOBODY_GOT_IT:
                 raise MessageError(
                     _("The key {key} is in the outbox already ({state}).").format(key=message.key, state=row.state),
                     field="key",
                     hint=_("Give each message a key of its own."),
                 )
-            replaces = row.id
-        mail = message.render(settings)
-        return self._store.add(message, mail, account=_account(settings), batch=None, single=False, replaces=replaces)
+            replaces = row
+        return self._add(message, settings, None, replaces)
 
     def run(
         self, *, settings: Settings | None = None, batch: str | None = None, limit: int | None = None
@@ -163,23 +162,32 @@ class Outbox:
         It may be called again at any time: what was sent stays sent. A failure that every mail would meet (sign-in,
         connection, the account's limit) stops it and is raised; the rest stays queued.
         """
-        settings = settings or Settings.load()
+        settings = _usable(settings)
         self._store.recover()
-        waiting = [
-            row.id
-            for row in self._store.rows("state = 'queued' AND NOT single AND (? IS NULL OR batch = ?)", (batch, batch))
-        ]
-        for number in waiting[:limit]:
-            try:
-                self._attempt(number, open_transport(settings), None, repeatable=True)
-            except SendError as exc:
-                if TREATMENT[exc.kind].action is Action.STOP:
-                    raise
+        waiting = self._store.rows(
+            "state = 'queued' AND owner IS NULL AND account = ? AND (? IS NULL OR batch = ?)",
+            (_account(settings), batch, batch),
+        )
+        for row in waiting[:limit]:
+            with self._claimed(row.id) as attempt:
+                if attempt is None:
+                    continue  # another program was faster
+                try:
+                    self._attempt(row.id, attempt, open_transport(settings), None, repeatable=True)
+                except MessageError:
+                    continue  # about this mail only, and written down
+                except SendError as exc:
+                    if TREATMENT[exc.kind].action is Action.STOP:
+                        raise
         return self._store.count()
 
     def retry(self, batch: str | None = None) -> int:
-        """Put the mails that failed (nothing was sent) back into the queue; return how many."""
-        return self._store.change("failed", "queued", "current AND (? IS NULL OR batch = ?)", (batch, batch))
+        """Put the mails of the queue that failed (nothing was sent) back into it; return how many.
+
+        Mails of `send()` are not among them: it has raised, and whoever called it has decided since.
+        """
+        waiting = "current AND NOT single AND head IS NOT NULL AND (? IS NULL OR batch = ?)"
+        return self._store.change("failed", "queued", waiting, (batch, batch))
 
     def resolve(self, id: int, outcome: Literal["sent", "resend"]) -> None:  # noqa: A002 - the row's name for it
         """Decide about a mail whose outcome is unknown: it arrived ("sent"), or it is to be sent again ("resend")."""
@@ -188,60 +196,96 @@ class Outbox:
             raise MessageError(
                 _("“{outcome}” is no outcome.").format(outcome=outcome), hint=_('Say "sent" or "resend".')
             )
-        if not self._store.change("unknown", states[outcome], "id = ?", (id,)):
+        # A mail whose key a later one has was sent again already.
+        which = "id = ?" if outcome == "sent" else "id = ? AND current AND head IS NOT NULL"
+        if not self._store.change("unknown", states[outcome], which, (id,)):
             raise MessageError(
-                _("Mail {id} is not one whose outcome is unknown.").format(id=id),
+                _("Mail {id} is not one whose outcome is unknown, or it was sent again since.").format(id=id),
                 hint=_("Look at the rows of docmail.Outbox() whose state is “unknown”."),
             )
 
     # --- one attempt ---
 
-    def _claim_or_repeat(self, message: Message, settings: Settings, *, resend: bool) -> int | SendResult:
-        """Return the number of the row to send, or the recorded result of a key that was sent before."""
-        account = _account(settings)
-        replaces = None
-        if message.key is not None and (row := self._store.with_key(account, None, message.key)):
-            _compare(message, row)
-            if row.state == "sent" and not resend:
-                return _recorded(message, row)
-            if row.state == "unknown" and not resend:
-                raise OutcomeUnknown(
-                    _("The mail with the key {key} may have arrived already.").format(key=message.key),
-                    kind=Kind.UNKNOWN,
-                    reply=row.reply,
-                    hint=_('Ask the recipient; then call docmail.Outbox().resolve({id}, "sent") or "resend".').format(
-                        id=row.id
-                    ),
-                    guide="Sending",
-                )
-            if row.state == "sending":
-                raise MessageError(
-                    _("The mail with the key {key} is being sent right now.").format(key=message.key),
-                    field="key",
-                    hint=_("Wait until that is done, and look at docmail.Outbox()."),
-                )
-            if row.state == "queued":
-                return row.id
-            replaces = row.id
-        mail = message.render(settings)
+    def _recorded(self, message: Message, settings: Settings, *, resend: bool) -> SendResult | None:
+        """Return what is recorded of a key that was sent before; None if it is to be sent now."""
+        row = None if message.key is None else self._store.with_key(_account(settings), None, message.key)
+        if row is None or resend or row.state in _NOBODY_GOT_IT:
+            return None
+        _compare(message, row)
+        if row.state == "sent":
+            return _result(message, row)
+        if row.state == "unknown":
+            raise OutcomeUnknown(
+                _("The mail with the key {key} may have arrived already.").format(key=message.key),
+                kind=Kind.UNKNOWN,
+                reply=row.reply,
+                hint=_('Ask the recipient; then call docmail.Outbox().resolve({id}, "sent") or "resend".').format(
+                    id=row.id
+                ),
+                guide="Sending",
+            )
+        if row.state == "sending":
+            raise _being_sent(message)
+        return None
+
+    def _deliver(
+        self, message: Message, settings: Settings, transport: Transport, progress: Progress | None, *, resend: bool
+    ) -> SendResult:
+        """Send a message that is not recorded as sent: as a new row, or the one that waits with its key."""
+        row = None if message.key is None else self._store.with_key(_account(settings), None, message.key)
+        if row is not None and row.state == "queued":
+            with self._claimed(row.id) as attempt:
+                if attempt is None:
+                    raise _being_sent(message)
+                result = self._attempt(row.id, attempt, transport, progress)
+            # What was written down is what was promised; a PDF made again differs in its date of creation.
+            return replace(result, note=_difference(message, row))
+        if row is not None and row.state not in _NOBODY_GOT_IT and not resend:
+            raise _being_sent(message)  # since it was looked at
+        attempt = self._store.begin_attempt()
         try:
-            return self._store.add(message, mail, account=account, batch=None, single=True, replaces=replaces)
-        except KeyTakenError:
-            return self._claim_or_repeat(message, settings, resend=False)
+            try:
+                number = self._add(message, settings, attempt, row)
+            except KeyTakenError:
+                raise _being_sent(message) from None
+            return self._attempt(number, attempt, transport, progress)
+        finally:
+            owners.end_attempt(attempt)
+
+    def _add(self, message: Message, settings: Settings, attempt: str | None, replaces: Row | None) -> int:
+        mail = message.render(settings)
+        return self._store.add(
+            message, mail, account=_account(settings), batch=None, attempt=attempt, replaces=replaces
+        )
+
+    @contextmanager
+    def _claimed(self, number: int) -> Iterator[str | None]:
+        """Hold a waiting mail for one attempt; None if somebody else has it."""
+        attempt = self._store.begin_attempt()
+        try:
+            yield attempt if self._store.claim(number, attempt) else None
+        finally:
+            owners.end_attempt(attempt)
 
     def _attempt(
-        self, number: int, transport: Transport, progress: Progress | None, *, repeatable: bool = False
+        self,
+        number: int,
+        attempt: str,
+        transport: Transport,
+        progress: Progress | None,
+        *,
+        repeatable: bool = False,
     ) -> SendResult:
-        """Send one row and write down what became of it, whatever happens."""
-        mail = self._store.mail(number)
+        """Send a mail that the attempt has claimed, and write down what became of it, whatever happens."""
+        everybody: tuple[str, ...] = ()
         try:
+            mail = self._store.mail(number)
+            everybody = mail.recipients
             transport.open()
-            self._begin(number)
+            self._store.begin(number, attempt)
             result = transport.send(mail, progress)
-        except _TakenByAnotherError:
-            raise
         except SendError as exc:
-            self._settle_failure(number, mail, exc, repeatable=repeatable)
+            self._settle_failure(number, attempt, everybody, exc, repeatable=repeatable)
             raise
         except BaseException as exc:
             # An interrupt, or a fault of ours: all that is known is whether the last byte had gone.
@@ -251,29 +295,26 @@ class Outbox:
                 state, reason = "failed", str(exc)
             else:
                 state, reason = "failed", _("Interrupted; nothing was sent.")
-            self._store.settle(number, state, dict.fromkeys(mail.recipients, (state, None)), reason=reason)
+            self._store.settle(number, attempt, state, dict.fromkeys(everybody, (state, None)), reason=reason)
             raise
         else:
-            self._settle_success(number, mail, result)
+            self._settle_success(number, attempt, everybody, result, repeatable=repeatable)
             return result
         finally:
             transport.close()
 
-    def _begin(self, number: int) -> None:
-        if not self._store.begin(number):
-            raise _TakenByAnotherError(
-                _("Another program has taken this mail out of the queue."),
-                hint=_("Look at docmail.Outbox() for what became of it."),
-            )
-
-    def _settle_success(self, number: int, mail: Mail, result: SendResult) -> None:
-        recipients: dict[str, tuple[str, Reply | None]] = dict.fromkeys(mail.recipients, ("sent", result.reply))
+    def _settle_success(
+        self, number: int, attempt: str, everybody: tuple[str, ...], result: SendResult, *, repeatable: bool
+    ) -> None:
+        outcomes: dict[str, tuple[str, Reply | None]] = dict.fromkeys(everybody, ("sent", result.reply))
         for address, reply in result.refused.items():
-            recipients[address] = (_turned_away(reply), reply)
+            outcomes[address] = (_turned_away(reply, repeatable=repeatable), reply)
+        # Whoever was only put off gets it in another run, and nobody else does.
+        state = "queued" if any(each == "queued" for each, _reply in outcomes.values()) else "sent"
         try:
-            self._store.settle(number, "sent", recipients, reply=result.reply)
+            self._store.settle(number, attempt, state, outcomes, reply=result.reply)
         except DocmailError as exc:
-            # The row stays “sending” and becomes unknown when this process ends: nothing sends it again by itself.
+            # The row stays “sending”, and becomes unknown when the outbox is next opened: nothing sends it by itself.
             raise DocmailError(
                 _("The mail was sent, but this could not be written down. {reason}").format(reason=exc.message),
                 hint=_("Do not send it again; free the disk or the folder first."),
@@ -281,10 +322,13 @@ class Outbox:
             ) from exc
         except BaseException:
             reason = _("Interrupted while it was being recorded: the mail has most likely arrived.")
-            self._store.settle(number, "unknown", dict.fromkeys(mail.recipients, ("unknown", None)), reason=reason)
+            unknown = dict.fromkeys(everybody, ("unknown", None))
+            self._store.settle(number, attempt, "unknown", unknown, reason=reason)
             raise
 
-    def _settle_failure(self, number: int, mail: Mail, error: SendError, *, repeatable: bool) -> None:
+    def _settle_failure(
+        self, number: int, attempt: str, everybody: tuple[str, ...], error: SendError, *, repeatable: bool
+    ) -> None:
         action = TREATMENT[error.kind].action
         if action is Action.ASK:
             state = "unknown"
@@ -292,15 +336,32 @@ class Outbox:
             state = "refused"
         else:
             state = "queued" if repeatable else "failed"
-        recipients: dict[str, tuple[str, Reply | None]] = dict.fromkeys(mail.recipients, (state, error.reply))
+        outcomes: dict[str, tuple[str, Reply | None]] = dict.fromkeys(everybody, (state, error.reply))
         if action is Action.DROP:
             for address, reply in error.refused.items():
-                recipients[address] = (_turned_away(reply), reply)
-        self._store.settle(number, state, recipients, reply=error.reply, reason=str(error))
+                outcomes[address] = (_turned_away(reply, repeatable=False), reply)
+        self._store.settle(number, attempt, state, outcomes, reply=error.reply, reason=str(error))
 
 
-class _TakenByAnotherError(MessageError):
-    """Two processes met at one row; the other one sends it."""
+def _usable(settings: Settings | None) -> Settings:
+    """Return the settings to send with, checked; None stands for the saved ones, and nothing else does."""
+    if settings is None:
+        settings = Settings.load()
+    if not isinstance(settings, Settings):
+        raise SettingsError(
+            _("These are no email settings, but {type}.").format(type=type(settings).__name__),
+            hint=_("Give docmail.Settings(...), or docmail.Settings.load(name) for saved ones."),
+        )
+    settings.check()
+    return settings
+
+
+def _being_sent(message: Message) -> MessageError:
+    return MessageError(
+        _("The mail with the key {key} is being sent right now.").format(key=message.key),
+        field="key",
+        hint=_("Wait until that is done, and look at docmail.Outbox()."),
+    )
 
 
 def _account(settings: Settings) -> str:
@@ -308,14 +369,19 @@ def _account(settings: Settings) -> str:
     return settings.address.addr_spec.casefold()
 
 
-def _turned_away(reply: Reply) -> str:
-    return "refused" if reply.code >= 500 else "failed"  # noqa: PLR2004 - RFC 5321 4.2.1: 5yz is for good
+def _turned_away(reply: Reply, *, repeatable: bool) -> str:
+    """Return the state of a recipient who got nothing, beside others who may have."""
+    if reply.code == 0:
+        return "unknown"  # no reply at all: a blind copy by HTTP that was lost
+    if reply.code >= 500:  # noqa: PLR2004 - RFC 5321 4.2.1: 5yz is for good
+        return "refused"
+    return "queued" if repeatable else "failed"
 
 
 def _compare(message: Message, row: Row) -> None:
     """Raise `MessageError` if a key is used for something else than it was used for before."""
-    addressed = {address.addr_spec for address in (*message.to, *message.cc, *message.bcc)}
-    recorded = {address for address, recipient in row.recipients.items() if recipient.role != "archive"}
+    addressed = {address.mailbox for address in (*message.to, *message.cc, *message.bcc)}
+    recorded = {address.lower() for address, recipient in row.recipients.items() if recipient.role != "archive"}
     for field, differs in (
         ("to", addressed != recorded),
         ("subject", message.subject != row.subject),
@@ -332,9 +398,16 @@ def _compare(message: Message, row: Row) -> None:
             )
 
 
-def _recorded(message: Message, row: Row) -> SendResult:
-    now = [(document.name, sha256_of(document)) for document in message.documents]
-    same = now == list(zip(row.documents, row.contents, strict=True))
+def _difference(message: Message, row: Row) -> str:
+    """Say that the documents are not those of the row; nothing if they are."""
+    given = [(document.name, sha256_of(document)) for document in message.documents]
+    if given == list(zip(row.documents, row.contents, strict=True)):
+        return ""
+    return _("The documents differ from those that were sent, as a PDF does that is made again.")
+
+
+def _result(message: Message, row: Row) -> SendResult:
+    """Return the result that is recorded of a mail."""
     return SendResult(
         row.message_id,
         tuple(address for address, recipient in row.recipients.items() if recipient.state == "sent"),
@@ -345,6 +418,5 @@ def _recorded(message: Message, row: Row) -> SendResult:
         },
         row.reply,
         repeated=True,
-        # Not an error: a PDF made again differs in its date of creation.
-        note="" if same else _("The documents differ from those that were sent, as a PDF does that is made again."),
+        note=_difference(message, row),
     )

@@ -67,10 +67,20 @@ class Spool:
                 target.flush()
                 os.fsync(target.fileno())
             Path(temporary).replace(self._folder / digest.hexdigest())
+            self._sync()
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
         return digest.hexdigest()
+
+    def _sync(self) -> None:
+        """Make the new name durable, where folders can be synchronised (not on Windows)."""
+        if os.name == "posix":
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
     def clear(self, needed: AbstractSet[str]) -> None:
         """Remove the contents that nobody needs, but none younger than a day: its row may not be written yet."""

@@ -11,12 +11,15 @@ import json
 import sqlite3
 import threading
 import time
+import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
+from docmail import owners
 from docmail.errors import DocmailError, MessageError
 from docmail.message import Attachment, Mail
-from docmail.owners import Owner
 from docmail.rows import Row, reply_to_json, row_of
 from docmail.spool import Spool
 from docmail.translation import _
@@ -39,7 +42,7 @@ CREATE TABLE mail (
     current     INTEGER NOT NULL DEFAULT 1, -- 0: sent again on purpose, a later row has the key
     state       TEXT NOT NULL CHECK (state IN ('queued', 'sending', 'sent', 'refused', 'failed', 'unknown')),
     single      INTEGER NOT NULL,           -- 1: one attempt, by the process that added it
-    owner       TEXT,                       -- whose lock file tells whether that process lives
+    owner       TEXT,                       -- the attempt that has taken it; see owners.py
     message_id  TEXT NOT NULL,
     sender      TEXT NOT NULL,
     addressed   TEXT NOT NULL,              -- JSON: the addresses in To
@@ -78,7 +81,13 @@ CREATE TABLE attachment (
 
 
 class KeyTakenError(MessageError):
-    """Another program has just written down a mail with this key."""
+    """Somebody else has just written down a mail with this key."""
+
+
+def _key_taken() -> KeyTakenError:
+    return KeyTakenError(
+        _("This key has just been used."), field="key", hint=_("Look at docmail.Outbox() for what became of it.")
+    )
 
 
 class Store:
@@ -93,12 +102,16 @@ class Store:
             self._spool.make()
             self._path.touch(mode=0o600)
             self._database = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+            # Also for an outbox that is only looked at in a cell, and never closed.
+            self.close = weakref.finalize(self, self._database.close)
             self._database.row_factory = sqlite3.Row
-            self._prepare()
-
-    def close(self) -> None:
-        """Close the files; another Store may be open on them."""
-        self._database.close()
+            try:
+                # One after the other: SQLite does not wait for a lock while it changes to WAL.
+                with FileLock(folder / "opening.lock", timeout=30, mode=0o600):
+                    self._prepare()
+            except BaseException:
+                self.close()
+                raise
 
     def _prepare(self) -> None:
         self._database.execute("PRAGMA journal_mode = WAL")
@@ -122,12 +135,6 @@ class Store:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.IntegrityError as exc:
-            raise KeyTakenError(
-                _("Another program has just used this key."),
-                field="key",
-                hint=_("Look at docmail.Outbox() for what became of it."),
-            ) from exc
         except (sqlite3.Error, OSError) as exc:
             raise DocmailError(
                 _("The outbox in {folder} cannot be used: {reason}.").format(
@@ -139,14 +146,16 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._translated():
-            # IMMEDIATE: two processes must not both read “queued” and both write “sending”.
-            self._database.execute("BEGIN IMMEDIATE")
+            # All in one `try`: an interrupt is raised as soon as BEGIN or COMMIT returns, or instead of either.
             try:
+                # IMMEDIATE: two processes must not both read “queued” and both write “sending”.
+                self._database.execute("BEGIN IMMEDIATE")
                 yield self._database
+                self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
 
     # --- adding ---
 
@@ -157,22 +166,24 @@ class Store:
         *,
         account: str,
         batch: str | None,
-        single: bool,
-        replaces: int | None,
+        attempt: str | None,
+        replaces: Row | None,
     ) -> int:
         """Write a mail and its attachments down and return its number; with `replaces`, that row gives up its key.
 
-        Raises `KeyTakenError` if another program was faster with the same key.
+        With an `attempt`, it belongs to that one attempt from the beginning. Raises `KeyTakenError` if another program
+        was faster with the same key.
         """
-        owner = Owner.of_this_process(self.folder) if single else None
         bcc = {address.addr_spec for address in message.bcc}
         cc = {address.addr_spec for address in message.cc}
         to = {address.addr_spec for address in message.to}
         with self._transaction() as database:
-            if replaces is not None:
-                database.execute("UPDATE mail SET current = 0 WHERE id = ?", (replaces,))
+            if replaces is not None and not self._supersede(replaces):
+                raise _key_taken()
             # Inside the transaction, so that no other process clears the spool between the file and its row.
             contents = [self._spool.take(document) for document in message.documents]
+            if message.key is not None and self.with_key(account, batch, message.key):
+                raise _key_taken()
             cursor = database.execute(
                 "INSERT INTO mail (account, batch, key, state, single, owner, message_id, sender, addressed, subject,"
                 " body_sha256, head, boundary, smtputf8, created, user)"
@@ -181,8 +192,8 @@ class Store:
                     account,
                     batch or "",
                     message.key,
-                    single,
-                    owner,
+                    attempt is not None,
+                    attempt,
                     mail.message_id,
                     mail.sender,
                     json.dumps([address.addr_spec for address in message.to]),
@@ -216,6 +227,13 @@ class Store:
                 ],
             )
             return number
+
+    def _supersede(self, row: Row) -> bool:
+        """Take the key from a row; False if it is not as it was read."""
+        changed = self._database.execute(
+            "UPDATE mail SET current = 0 WHERE id = ? AND current AND state = ? AND owner IS NULL", (row.id, row.state)
+        )
+        return bool(changed.rowcount)
 
     # --- reading ---
 
@@ -261,7 +279,7 @@ class Store:
                 "SELECT * FROM attachment WHERE mail = ? ORDER BY position", (number,)
             ).fetchall()
         if row["head"] is None:
-            raise DocmailError(
+            raise MessageError(
                 _("The content of this mail is no longer kept."),
                 hint=_("Make the document again and send it anew."),
             )
@@ -281,40 +299,64 @@ class Store:
 
     # --- states ---
 
-    def begin(self, number: int) -> bool:
-        """Commit, durably, that this process is about to send a mail; False if it is no longer waiting."""
-        owner = Owner.of_this_process(self.folder)
+    def begin_attempt(self) -> str:
+        """Return a new attempt, which may claim mails of this journal until `owners.end_attempt`."""
+        with self._translated():
+            return owners.begin_attempt(self.folder)
+
+    def claim(self, number: int, attempt: str) -> bool:
+        """Take a waiting mail for one attempt; False if it no longer waits, or another attempt has it."""
         with self._transaction() as database:
             changed = database.execute(
-                "UPDATE mail SET state = 'sending', owner = ? WHERE id = ? AND state = 'queued'",
-                (owner, number),
-            ).rowcount
-            database.execute(
-                "UPDATE recipient SET state = 'sending' WHERE mail = ? AND state = 'queued' AND ?",
-                (number, changed),
+                "UPDATE mail SET owner = ? WHERE id = ? AND state = 'queued' AND owner IS NULL", (attempt, number)
             )
-        return bool(changed)
+            return bool(changed.rowcount)
 
-    def settle(
+    def begin(self, number: int, attempt: str) -> None:
+        """Commit, durably, that the attempt is about to send the mail that it has claimed."""
+        with self._transaction() as database:
+            changed = database.execute(
+                "UPDATE mail SET state = 'sending' WHERE id = ? AND owner = ? AND state = 'queued'", (number, attempt)
+            )
+            if not changed.rowcount:
+                raise DocmailError(
+                    _("The outbox was changed by hand while a mail was about to be sent; it was not sent."),
+                    hint=_("Look at docmail.Outbox(), and send it again."),
+                )
+            database.execute("UPDATE recipient SET state = 'sending' WHERE mail = ? AND state = 'queued'", (number,))
+
+    def settle(  # noqa: PLR0913 - what a row says in the end
         self,
         number: int,
+        attempt: str,
         state: str,
         recipients: Mapping[str, tuple[str, Reply | None]],
         *,
         reply: Reply | None = None,
         reason: str = "",
     ) -> None:
-        """Write down what became of a mail, altogether and for each of these recipients."""
+        """Write down what became of the mail of an attempt, altogether and for each of these recipients.
+
+        A mail that is not this attempt's any more is left alone.
+        """
+        taken = any(each == "sent" for each, _reply in recipients.values())
         with self._transaction() as database:
-            database.execute(
+            changed = database.execute(
                 "UPDATE mail SET state = ?, owner = NULL, reply = ?, reason = ?,"
-                " sent_at = CASE ? WHEN 'sent' THEN ? ELSE sent_at END WHERE id = ?",
-                (state, reply_to_json(reply), reason, state, time.time(), number),
+                " sent_at = CASE WHEN ? THEN ? ELSE sent_at END WHERE id = ? AND owner = ?",
+                (state, reply_to_json(reply), reason, taken, time.time(), number, attempt),
             )
-            database.executemany(
-                "UPDATE recipient SET state = ?, reply = coalesce(?, reply) WHERE mail = ? AND address = ?",
-                [(state, reply_to_json(reply), number, address) for address, (state, reply) in recipients.items()],
-            )
+            if changed.rowcount:
+                database.executemany(
+                    "UPDATE recipient SET state = ?, reply = coalesce(?, reply) WHERE mail = ? AND address = ?",
+                    [(state, reply_to_json(reply), number, address) for address, (state, reply) in recipients.items()],
+                )
+                # What is said of the whole is true of the best part: somebody has got it in an earlier attempt.
+                database.execute(
+                    "UPDATE mail SET state = 'sent' WHERE id = ? AND state IN ('refused', 'failed')"
+                    " AND EXISTS (SELECT 1 FROM recipient WHERE mail = id AND recipient.state = 'sent')",
+                    (number,),
+                )
 
     def change(self, old: str, new: str, where: str, parameters: Sequence[Any]) -> int:
         """Move the mails in a state that fit a condition, and their recipients in it, to another; return how many."""
@@ -333,32 +375,33 @@ class Store:
         return len(numbers)
 
     def recover(self) -> None:
-        """Settle the mails of processes that are gone: begun ones are unknown, single ones not begun have failed."""
+        """Settle the mails of attempts that are over: begun ones are unknown, single ones not begun have failed.
+
+        Mails that were only claimed from the queue wait in it again.
+        """
+        outcomes = (
+            ("sending", "1", "unknown", _("The program ended while this mail was being sent; it may have arrived.")),
+            ("queued", "single", "failed", _("The program ended before this mail was sent.")),
+            ("queued", "NOT single", "queued", ""),
+        )
         with self._lock, self._translated():
             found = self._database.execute("SELECT DISTINCT owner FROM mail WHERE owner IS NOT NULL").fetchall()
-        mine = Owner.token(self.folder)
-        for (owner,) in found:
-            if owner == mine or not Owner.is_gone(self.folder, owner):
-                continue
-            with self._transaction() as database:
-                for old, new, reason in (
-                    (
-                        "sending",
-                        "unknown",
-                        _("The program ended while this mail was being sent; it may have arrived."),
-                    ),
-                    ("queued", "failed", _("The program ended before this mail was sent.")),
-                ):
-                    database.execute(
-                        "UPDATE recipient SET state = ? WHERE state = ? AND mail IN"
-                        " (SELECT id FROM mail WHERE owner = ? AND state = ?)",
-                        (new, old, owner, old),
-                    )
-                    database.execute(
-                        "UPDATE mail SET state = ?, reason = ?, owner = NULL WHERE owner = ? AND state = ?",
-                        (new, reason, owner, old),
-                    )
-            Owner.forget(self.folder, owner)
+            for (attempt,) in found:
+                if not owners.is_over(self.folder, attempt):
+                    continue
+                with self._transaction() as database:
+                    for old, which, new, reason in outcomes:
+                        mails = f"owner = ? AND state = ? AND {which}"
+                        database.execute(
+                            "UPDATE recipient SET state = ? WHERE state = ? AND mail IN"  # noqa: S608 - conditions are ours
+                            f" (SELECT id FROM mail WHERE {mails})",
+                            (new, old, attempt, old),
+                        )
+                        database.execute(
+                            f"UPDATE mail SET state = ?, reason = ?, owner = NULL WHERE {mails}",  # noqa: S608
+                            (new, reason, attempt, old),
+                        )
+                owners.forget(self.folder, attempt)
 
     def expire(self, days: float) -> None:
         """Drop the contents of settled mails older than this; the record itself stays."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import subprocess
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import docmail
+from docmail import owners
 from docmail.errors import (
     AuthenticationError,
     ConnectError,
@@ -24,10 +24,11 @@ from docmail.errors import (
     MessageError,
     OutcomeUnknown,
     Refused,
+    SettingsError,
 )
 from docmail.home import user_home
 from docmail.outbox import Outbox, Row, deliver
-from docmail.owners import Owner
+from docmail.spool import SpoolFile
 from docmail.store import Store
 from docmail.transport.smtp import SmtpTransport
 
@@ -49,6 +50,10 @@ def box() -> Iterator[Sandbox]:
 
 def rows(box: Sandbox) -> list[Row]:
     return list(Outbox(box.settings.home.outbox))  # type: ignore[union-attr]
+
+
+def folder_of(box: Sandbox) -> Path:
+    return box.settings.home.outbox  # type: ignore[union-attr]
 
 
 def send(box: Sandbox, **changes: Any) -> SendResult:
@@ -285,8 +290,7 @@ def test_a_sent_mail_that_cannot_be_recorded_says_that_it_was_sent(
         patch.setattr(Store, "settle", full)
         with pytest.raises(DocmailError, match=r"was sent.*No space left.*Do not send it again"):
             send(box, key="q3")
-    assert len(box.inbox) == 1
-    with pytest.raises(MessageError, match="being sent"):
+    with pytest.raises(OutcomeUnknown):
         send(box, key="q3")
     assert len(box.inbox) == 1
 
@@ -296,10 +300,10 @@ def test_an_interrupt_while_the_result_is_recorded_leaves_it_unknown(
 ) -> None:
     original = Store.settle
 
-    def interrupted(self: Store, number: int, state: str, *rest: Any, **keywords: Any) -> None:
+    def interrupted(self: Store, number: int, attempt: str, state: str, *rest: Any, **keywords: Any) -> None:
         if state == "sent":
             raise KeyboardInterrupt
-        original(self, number, state, *rest, **keywords)
+        original(self, number, attempt, state, *rest, **keywords)
 
     monkeypatch.setattr(Store, "settle", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -397,7 +401,7 @@ def test_a_single_send_that_died_before_it_began_has_failed(box: Sandbox) -> Non
         "from docmail.settings import *;"
         "settings = Settings('A', SmtpServer('127.0.0.1', username='accounts@example.com'));"
         "box = Outbox(sys.argv[1]);"
-        "box._claim_or_repeat(docmail.Message('cfo@example.com', 'Q3'), settings, resend=False);"
+        "box._add(docmail.Message('cfo@example.com', 'Q3'), settings, box._store.begin_attempt(), None);"
         "os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, str(home.outbox)], check=False)
@@ -461,15 +465,140 @@ def test_a_person_resolves_what_is_unknown(box: Sandbox) -> None:
         outbox.resolve(first.id, "sent")
 
 
-def test_what_failed_can_be_retried(box: Sandbox) -> None:
+def test_what_failed_in_the_queue_can_be_retried(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox = Outbox()
+    outbox.add(docmail.Message("cfo@example.com", "Q3", documents=PDF), settings=box.settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(SpoolFile, "open", lambda _self: (_ for _ in ()).throw(MessageError("unreadable")))
+        assert outbox.run(settings=box.settings) == {"failed": 1}
+    assert outbox.retry() == 1
+    assert outbox.run(settings=box.settings) == {"sent": 1}
+    assert len(box.inbox) == 1
+
+
+def test_retry_leaves_alone_what_somebody_has_tried_to_send_himself(box: Sandbox) -> None:
     box.answer("end", "451 4.3.0 Busy")
     with pytest.raises(Deferred):
         send(box)
     box.reset()
+    send(box)
     outbox = Outbox()
-    assert outbox.retry() == 1
+    assert outbox.retry() == 0
+    outbox.run(settings=box.settings)
+    assert len(box.inbox) == 1
+
+
+def test_one_mail_that_cannot_be_sent_does_not_block_the_queue(box: Sandbox) -> None:
+    outbox = Outbox()
+    for content in (PDF, PDF + b"%%EOF"):
+        outbox.add(docmail.Message("cfo@example.com", "Q3", documents=content), settings=box.settings)
+    first, _second = outbox
+    (folder_of(box) / "spool" / first.contents[0]).unlink()
+    assert outbox.run(settings=box.settings) == {"failed": 1, "sent": 1}
+
+
+def test_a_run_repeats_only_for_the_recipient_who_was_put_off(box: Sandbox) -> None:
+    box.answer("rcpt", "451 4.7.1 Greylisted", recipient="grey@example.com", times=1)
+    outbox = Outbox()
+    outbox.add(docmail.Message("cfo@example.com; grey@example.com", "Q3"), settings=box.settings)
+    assert outbox.run(settings=box.settings) == {"queued": 1}
+    assert outbox.run(settings=box.settings) == {"sent": 1}
+    assert [mail.recipients for mail in box.inbox] == [("cfo@example.com",), ("grey@example.com",)]
+    (row,) = outbox
+    assert {each.state for each in row.recipients.values()} == {"sent"}
+
+
+def test_a_run_sends_only_what_was_added_for_its_account(box: Sandbox) -> None:
+    outbox = Outbox()
+    boss = replace(box.settings, sender="Boss <boss@other.example>")
+    outbox.add(docmail.Message("cfo@example.com", "Q3"), settings=boss)
+    assert outbox.run(settings=box.settings) == {"queued": 1}
+    assert len(box.inbox) == 0
+
+
+def test_what_was_sent_again_on_purpose_cannot_be_resolved_to_be_sent_once_more(box: Sandbox) -> None:
+    box.drop("end", keep=False)
+    with pytest.raises(OutcomeUnknown):
+        send(box, key="q3")
+    box.reset()
+    send(box, key="q3", resend=True)
+    outbox = Outbox()
+    with pytest.raises(MessageError, match="sent again since"):
+        outbox.resolve(next(iter(outbox)).id, "resend")
+
+
+def test_who_fails_to_connect_does_not_touch_the_mail_that_another_is_sending(box: Sandbox) -> None:
+    """The slower one gets no connection while the faster one waits for the reply after the last byte."""
+    outbox = Outbox()
+    outbox.add(docmail.Message("cfo@example.com", "Q3"), settings=box.settings)
+    box.delay("end", 2)
+    first = threading.Thread(target=Outbox().run, kwargs={"settings": box.settings})
+    first.start()
+    _wait_for(lambda: [row.state for row in outbox] == ["sending"])
+    box.answer("connect", "421 4.3.2 Too many connections")
+    outbox.run(settings=box.settings)
+    assert [row.state for row in outbox] == ["sending"]
+    first.join()
+    box.reset()
     assert outbox.run(settings=box.settings) == {"sent": 1}
     assert len(box.inbox) == 1
+
+
+def test_the_same_key_while_it_is_being_sent_is_refused_and_harmless(box: Sandbox) -> None:
+    box.delay("connect", 1.5)
+    first = threading.Thread(target=send, args=(box,), kwargs={"key": "q3"})
+    first.start()
+    _wait_for(lambda: len(rows(box)) == 1)
+    with pytest.raises(MessageError, match="being sent right now"):
+        send(box, key="q3", timeout=0.5)
+    first.join()
+    assert [row.state for row in rows(box)] == ["sent"]
+    assert len(box.inbox) == 1
+
+
+@pytest.mark.parametrize("wrong", [{}, "", "work", 0, object()])
+def test_what_is_no_settings_sends_nothing(box: Sandbox, wrong: Any) -> None:
+    box.settings.save()
+    with pytest.raises(SettingsError, match="no email settings"):
+        send(box, settings=wrong)
+    assert len(box.inbox) == 0
+
+
+def test_a_key_whose_mail_nobody_got_may_be_corrected(box: Sandbox) -> None:
+    with pytest.raises(Refused):
+        send(box, to="nobody@example.com", key="q3")
+    assert send(box, key="q3").accepted == ("cfo@example.com",)
+
+
+def test_a_key_does_not_mind_capital_letters_in_an_address(box: Sandbox) -> None:
+    send(box, to="Cfo@Example.com", key="q3")
+    assert send(box, key="q3").repeated
+
+
+def test_a_recorded_mail_needs_no_password(box: Sandbox) -> None:
+    send(box, key="q3")
+    docmail.credentials.withdraw(box.settings.account)
+    assert send(box, key="q3").repeated
+
+
+def test_a_mail_that_waits_is_sent_as_it_was_written_down(box: Sandbox) -> None:
+    outbox = Outbox()
+    outbox.add(docmail.Message("cfo@example.com", "Q3", "Attached.", PDF), key="q3", settings=box.settings)
+    result = send(box, key="q3", documents=PDF + b"%%EOF")
+    assert "differ" in result.note
+    assert box.inbox[0].attachments[0].content == PDF
+    assert outbox.run(settings=box.settings) == {"sent": 1}
+
+
+def test_an_interrupt_inside_a_transaction_leaves_the_journal_usable(box: Sandbox) -> None:
+    outbox = Outbox()
+    transaction = outbox._store._transaction()
+    database = transaction.__enter__()
+    assert database.in_transaction
+    assert not transaction.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)  # not swallowed
+    assert not database.in_transaction
+    send(box)
+    assert len(outbox) == 1
 
 
 def test_two_processes_never_send_the_same_row(box: Sandbox) -> None:
@@ -481,8 +610,6 @@ def test_two_processes_never_send_the_same_row(box: Sandbox) -> None:
     def run(outbox: Outbox) -> None:
         try:
             outbox.run(settings=box.settings)
-        except MessageError:
-            run(outbox)  # the other one took a row; go on with the rest
         except BaseException as exc:  # noqa: BLE001 - reported below
             failures.append(exc)
 
@@ -551,16 +678,17 @@ def test_a_damaged_journal_is_reported_with_its_path(tmp_path: Path) -> None:
     assert (tmp_path / "outbox.sqlite3").read_bytes().startswith(b"this is no database")
 
 
-def test_the_lock_of_a_living_process_is_seen_from_another(tmp_path: Path) -> None:
-    token = Owner.of_this_process(tmp_path)
+def test_an_attempt_goes_on_until_it_ends_as_seen_from_here_and_from_another_process(tmp_path: Path) -> None:
+    attempt = owners.begin_attempt(tmp_path)
     code = (
-        "import sys; from pathlib import Path; from docmail.owners import Owner;"
-        "print(Owner.is_gone(Path(sys.argv[1]), sys.argv[2]))"
+        "import sys; from pathlib import Path; from docmail import owners;"
+        "print(owners.is_over(Path(sys.argv[1]), sys.argv[2]))"
     )
-    seen = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path), token], capture_output=True, text=True, check=True
-    )
-    assert json.loads(seen.stdout.lower()) is False
+    command = [sys.executable, "-c", code, str(tmp_path), attempt]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
+    assert not owners.is_over(tmp_path, attempt)
+    owners.end_attempt(attempt)
+    assert owners.is_over(tmp_path, attempt)
 
 
 def test_its_repr_counts_and_names_no_address(box: Sandbox) -> None:
