@@ -207,7 +207,9 @@ def _send(options: argparse.Namespace) -> int:
 def _outbox(options: argparse.Namespace) -> int:
     from docmail import Outbox, Settings
 
-    home = Settings.load(options.profile).home if options.profile else None
+    # A named profile, also one named by the environment, may have an outbox of its own: the sandbox has.
+    named = options.profile or os.environ.get("DOCMAIL_PROFILE")
+    home = Settings.load(named).home if named else None
     outbox = Outbox(home.outbox if home else None)
     try:
         for row in outbox:

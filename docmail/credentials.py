@@ -188,7 +188,12 @@ def get(settings: Settings) -> Secret | None:
         _("No password is stored for {username} at {host}.").format(
             username=settings.account.username, host=settings.account.host
         ),
-        hint=_("Type it into docmail.SettingsForm(), or call docmail.credentials.ask(settings)."),
+        hint=_(
+            "DOCMAIL_PASSWORD serves only the saved settings that are selected: save these, or call "
+            "docmail.credentials.ask(settings)."
+        )
+        if {"DOCMAIL_PASSWORD", "DOCMAIL_PASSWORD_FILE"} & os.environ.keys()
+        else _("Type it into docmail.SettingsForm(), or call docmail.credentials.ask(settings)."),
         guide="Passwords",
         field="password",
     )

@@ -20,7 +20,7 @@ from docmail.errors import (
     TLSError,
 )
 from docmail.message import Message
-from docmail.settings import HttpServer, Settings
+from docmail.settings import HttpServer, Settings, usable
 from docmail.translation import _
 from docmail.transport import Transport, open_transport
 
@@ -121,8 +121,7 @@ class _Examination:
     ) -> Diagnosis:
         transport = None
         try:
-            settings = settings or Settings.load()
-            settings.check()
+            settings = usable(settings)
             message = _test_message(settings, to)
             mail = message.render(settings)
             self._passed("settings", _("complete"))
@@ -201,7 +200,7 @@ def _where(settings: Settings) -> str:
 def _test_message(settings: Settings, to: str | None) -> Message:
     address = settings.reply_to[0] if isinstance(settings.server, HttpServer) else settings.address.addr_spec
     return Message(
-        to=to or address,
+        to=address if to is None else to,
         subject=_("docmail: your email settings work"),
         body=_(
             "This is the test email of docmail, sent from the computer {computer} at {time}.\n\n"

@@ -28,11 +28,10 @@ from docmail.errors import (
     MessageError,
     OutcomeUnknown,
     SendError,
-    SettingsError,
 )
 from docmail.message import Message
 from docmail.rows import Row
-from docmail.settings import Settings
+from docmail.settings import Settings, usable
 from docmail.spool import sha256_of
 from docmail.store import KeyTakenError, Store, body_digest
 from docmail.translation import _
@@ -99,7 +98,7 @@ def deliver(  # noqa: PLR0913
     hold: Hold | None = None,
 ) -> SendResult:
     """Send one message as `send` does; `progress` hears of bytes sent and in all, `hold` gets the means to abort."""
-    settings = _usable(settings)
+    settings = usable(settings)
     with closing(Outbox((settings.home or homes.user_home()).outbox)) as outbox:
         if (recorded := outbox._recorded(message, settings, resend=resend)) is not None:  # noqa: SLF001 - one module
             return recorded
@@ -142,7 +141,7 @@ class Outbox:
         """
         if key is not None:
             message = replace(message, key=key)
-        settings = _usable(settings)
+        settings = usable(settings)
         replaces = None
         if message.key is not None and (row := self._store.with_key(_account(settings), None, message.key)):
             if row.state not in _NOBODY_GOT_IT:
@@ -162,7 +161,7 @@ class Outbox:
         It may be called again at any time: what was sent stays sent. A failure that every mail would meet (sign-in,
         connection, the account's limit) stops it and is raised; the rest stays queued.
         """
-        settings = _usable(settings)
+        settings = usable(settings)
         self._store.recover()
         waiting = self._store.rows(
             "state = 'queued' AND owner IS NULL AND account = ? AND (? IS NULL OR batch = ?)",
@@ -341,19 +340,6 @@ class Outbox:
             for address, reply in error.refused.items():
                 outcomes[address] = (_turned_away(reply, repeatable=False), reply)
         self._store.settle(number, attempt, state, outcomes, reply=error.reply, reason=str(error))
-
-
-def _usable(settings: Settings | None) -> Settings:
-    """Return the settings to send with, checked; None stands for the saved ones, and nothing else does."""
-    if settings is None:
-        settings = Settings.load()
-    if not isinstance(settings, Settings):
-        raise SettingsError(
-            _("These are no email settings, but {type}.").format(type=type(settings).__name__),
-            hint=_("Give docmail.Settings(...), or docmail.Settings.load(name) for saved ones."),
-        )
-    settings.check()
-    return settings
 
 
 def _being_sent(message: Message) -> MessageError:

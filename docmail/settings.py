@@ -69,6 +69,9 @@ class SmtpServer:
 
     def __post_init__(self) -> None:
         _trim(self, "host", "username", "fingerprint", "ca_file")
+        for name in ("fingerprint", "ca_file"):
+            if getattr(self, name) == "":
+                object.__setattr__(self, name, None)
         if isinstance(self.security, str) and self.security in list(Security):
             object.__setattr__(self, "security", Security(self.security))
 
@@ -218,6 +221,19 @@ class Settings:
 def profiles() -> list[str]:
     """Return the names under which settings are saved."""
     return sorted(read_profiles(homes.current().settings_file))
+
+
+def usable(settings: Settings | None) -> Settings:
+    """Return the settings to send with, checked; None stands for the saved ones, and nothing else does."""
+    if settings is None:
+        settings = Settings.load()
+    if not isinstance(settings, Settings):
+        raise SettingsError(
+            _("These are no email settings, but {type}.").format(type=type(settings).__name__),
+            hint=_("Give docmail.Settings(...), or docmail.Settings.load(name) for saved ones."),
+        )
+    settings.check()
+    return settings
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------

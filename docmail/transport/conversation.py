@@ -160,7 +160,7 @@ class Conversation:
             if not found or len(lines) == _MAX_LINES:
                 raise NoReply
             codes.add(found[1])
-            lines.append(found[3].decode("utf-8", "replace"))
+            lines.append(_text(found[3]))
             more = found[2] == b"-"
         if len(codes) != 1:
             raise NoReply  # RFC 5321 4.2.1: every line of a reply has the same code
@@ -215,3 +215,11 @@ class Conversation:
 
 def _base64(text: str) -> bytes:
     return base64.b64encode(text.encode())
+
+
+def _text(octets: bytes) -> str:
+    """Return a server's words: UTF-8 (RFC 6531 3.7.4), or what older servers of western Europe write."""
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")
