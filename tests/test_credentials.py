@@ -502,3 +502,11 @@ def test_the_most_verbose_traceback_of_a_failure_shows_no_password(
     assert "hunter2" not in "".join(
         traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
     )
+
+
+def test_a_password_in_the_environment_that_serves_other_settings_is_mentioned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCMAIL_PASSWORD", "hidden-from-others")
+    unsaved = Settings("Accounts", SmtpServer("smtp.example.com", username="accounts@example.com"))
+    with pytest.raises(CredentialError, match="DOCMAIL_PASSWORD serves only the saved settings") as caught:
+        credentials.get(unsaved)
+    assert "hidden" not in str(caught.value)

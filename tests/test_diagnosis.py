@@ -401,3 +401,11 @@ def test_a_real_servers_certificate_is_asked_about_and_then_trusted(mailserver: 
 def _office(server: RealMailServer, how: str, **changes: Any) -> Settings:
     details = {"security": Security(how), "username": USER, "ca_file": str(server.ca_file), **changes}
     return Settings("Accounts", SmtpServer("localhost", getattr(server.ports, how), **details))
+
+
+@pytest.mark.parametrize("wrong", [{}, "work", 0])
+def test_what_is_no_settings_is_a_failed_check_and_tests_nothing_else(wrong: Any) -> None:
+    diagnosis = send_test(wrong)
+    assert diagnosis.failed is not None
+    assert diagnosis.failed.phase == "settings"
+    assert "no email settings" in diagnosis.failed.text

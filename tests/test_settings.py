@@ -625,3 +625,9 @@ def test_an_unknown_language_speaks_english() -> None:
 def test_any_language_code_still_speaks(code: str) -> None:
     with language(code):
         assert problem(changed(SMTP, port=0), "port").endswith(".")
+
+
+def test_an_empty_ca_file_or_fingerprint_is_none() -> None:
+    server = SmtpServer("smtp.example.com", username="a@example.com", fingerprint=" ", ca_file="")
+    assert (server.fingerprint, server.ca_file) == (None, None)
+    assert Settings("Accounts", server).problems() == []
