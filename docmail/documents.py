@@ -16,6 +16,7 @@ import sys
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from docmail.addresses import first_control
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Document", "documents_of"]
 
 PDF = "application/pdf"
+
+one_at_a_time = Lock()
+"""For whoever calls pdfium, which is not thread-safe."""
 
 _MAX_NAME = 255  # octets: the limit of common file systems
 _MAX_TITLE = 60  # characters of a PDF's title that become its file name
@@ -102,7 +106,7 @@ class Document:
             return None
         import pypdfium2
 
-        with self.open() as file:
+        with one_at_a_time, self.open() as file:
             try:
                 pdf = pypdfium2.PdfDocument(file)
             except pypdfium2.PdfiumError:

@@ -172,6 +172,21 @@ def test_a_ca_file_that_is_none_is_named(certificates: Certificates, tmp_path: P
         assert (caught.value.phase, caught.value.field) == ("tls", "ca_file")
 
 
+def test_an_authority_of_ones_own_need_not_be_as_formal_as_python_3_13_wants(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lax = ssl.create_default_context
+
+    def strict() -> ssl.SSLContext:
+        context = lax()
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    assert tls_context(None).verify_flags & ssl.VERIFY_X509_STRICT
+    assert not tls_context(certificates.ca_file).verify_flags & ssl.VERIFY_X509_STRICT
+
+
 def test_a_server_with_an_old_tls_only_is_refused(certificates: Certificates) -> None:
     context = certificates.good().context()
     context.set_ciphers("ALL:@SECLEVEL=0")
@@ -718,6 +733,17 @@ def test_a_proxy_can_ask_for_a_sign_in_that_is_shown_nowhere(monkeypatch: pytest
         monkeypatch.setenv("SOCKS5_PROXY", f"socks5://analyst:proxy-secret-9@127.0.0.1:{proxy.port}")
         with pytest.raises(ConnectError, match="proxy does not connect") as caught:
             made.open(Deadline(2), _quiet)
+    assert "proxy-secret" not in shown(caught.value)
+
+
+def test_an_interrupt_on_the_way_through_a_proxy_does_not_show_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("SOCKS5_PROXY", "socks5://analyst:proxy-secret@127.0.0.1:1080")
+    monkeypatch.setattr("python_socks.sync.Proxy.from_url", interrupt)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        _open("mail.example.com", 25)
     assert "proxy-secret" not in shown(caught.value)
 
 

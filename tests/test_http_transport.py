@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -13,12 +14,13 @@ import sys
 import threading
 import time
 import tracemalloc
+import urllib.request
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import multipart  # type: ignore[import-untyped]  # it ships no types
 import pytest
@@ -41,8 +43,10 @@ from docmail.settings import HttpServer, Settings
 from docmail.transport import connection as connections
 from docmail.transport import http as http_module
 from docmail.transport import open_transport
+from docmail.transport.base import LOST, UNSENT
 from docmail.transport.http import HttpTransport
 from tests.support.requires import require_program
+from tests.support.scripted import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
 
 PDF = b"%PDF-1.7\n" + bytes(range(256)) * 40 + b"\r\n--\r\n%%EOF\n"
 ODD_NAMES = ("Q3.pdf", 'Büro "Süd" 😀; größer.pdf', "a%22b\\c.pdf", "Q3.pdf")
+PROXY_PASSWORD = "hush/hush"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nqueued"
 
 
@@ -456,10 +461,35 @@ def test_a_blind_copy_that_is_refused_or_lost_does_not_undo_the_mail() -> None:
     assert result.accepted == ("cfo@example.com", "archive@example.com")
     assert str(result.refused["b1@example.com"]) == "422 no such box"
     lost = result.refused["b2@example.com"]
-    assert lost.code == 0
+    assert lost.code == LOST
     assert "may have arrived" in lost.text
     assert str(result.reply) == "200 queued"
     assert transport.in_doubt  # until the next mail, or until it is recorded
+
+
+@pytest.mark.parametrize("status", ["502 Bad Gateway", "504 Gateway Time-out"])
+def test_a_blind_copy_that_a_gateway_lost_is_lost_although_it_has_a_reply(status: str) -> None:
+    with Server(answering(OK, reply(status))) as server:
+        settings = settings_for(server.port)
+        with transport_for(settings) as transport:
+            result = transport.send(mail_for(settings, bcc="b1@example.com"))
+    assert result.refused["b1@example.com"].code == LOST
+    assert status in result.refused["b1@example.com"].text
+
+
+def test_a_blind_copy_that_certainly_was_not_sent_is_not_in_doubt() -> None:
+    with Server(answering(OK)) as server:
+
+        def stop_listening(phase: str, _text: str) -> None:
+            if phase == "reply":
+                server.__exit__()
+
+        settings = settings_for(server.port)
+        with transport_for(settings, observe=stop_listening) as transport:
+            result = transport.send(mail_for(settings, bcc="b1@example.com"))
+    assert result.accepted == ("cfo@example.com",)
+    assert result.refused["b1@example.com"].code == UNSENT
+    assert "takes no connections" in result.refused["b1@example.com"].text
 
 
 def test_nothing_goes_to_blind_recipients_when_the_mail_is_refused() -> None:
@@ -1059,6 +1089,37 @@ def test_a_proxy_of_another_kind_is_not_gone_round(proxy: str, monkeypatch: pyte
     with pytest.raises(ConnectError, match="cannot use") as caught:
         transport_for(settings_for(443, scheme="https", host="mail.example.com")).open()
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["hush/hush", "hush#hush", "12/hush@", "hush?", "[hush", "hush\u2100"])
+def test_a_proxy_whose_password_is_not_escaped_ends_in_a_sentence_without_it(
+    password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:{password}@127.0.0.1:3128")
+    with pytest.raises(ConnectError, match="cannot use") as caught:
+        transport_for(settings_for(443, scheme="https", host="mail.example.com")).open()
+    assert "%2F" in caught.value.hint
+    assert "hush" not in shown(caught.value)
+
+
+@pytest.mark.parametrize("failure", [BrokenPipeError, KeyboardInterrupt])
+@pytest.mark.parametrize(
+    ("place", "step"),
+    [(urllib.request, "proxy_bypass"), (connections.Connection, "_connect"), (connections.Connection, "send")],
+)
+def test_no_frame_of_a_failure_on_the_way_to_a_proxy_holds_its_password(
+    place: Any, step: str, failure: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object) -> None:
+        raise failure
+
+    with Server(lambda _server, _sock: None) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:{quote(PROXY_PASSWORD, safe='')}@127.0.0.1:{proxy.port}")
+        monkeypatch.setattr(place, step, fail)
+        with pytest.raises((SendError, KeyboardInterrupt, BrokenPipeError)) as caught:
+            transport_for(settings_for(443, scheme="https", host="mail.example.com")).open()
+    forms = (PROXY_PASSWORD, quote(PROXY_PASSWORD, safe=""), base64.b64encode(f"me:{PROXY_PASSWORD}".encode()).decode())
+    assert [form for form in forms if form in shown(caught.value)] == []
 
 
 def test_a_socks_proxy_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

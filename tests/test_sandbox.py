@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import logging
 import os
 import smtplib
 import socket
 import ssl
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from contextlib import contextmanager
@@ -21,6 +25,7 @@ from docmail import Sandbox, Settings, credentials
 from docmail import home as homes
 from docmail.credentials import SANDBOX_PASSWORD, Secret
 from docmail.errors import MessageError, SettingsError
+from docmail.sandbox import server as server_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -656,6 +661,44 @@ def test_closing_leaves_no_thread_no_port_and_no_file() -> None:
             socket.create_connection(("127.0.0.1", port))
     with pytest.raises(SettingsError, match="not open"):
         _ = box.inbox
+
+
+def test_a_port_that_fails_leaves_no_other_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    listen = server_module._listen
+    opened: list[socket.socket] = []
+
+    def only_two(port: int) -> socket.socket:
+        if len(opened) == 2:
+            raise OSError(errno.EMFILE, "Too many open files")
+        opened.append(listen(port))
+        return opened[-1]
+
+    monkeypatch.setattr(server_module, "_listen", only_two)
+    with pytest.raises(OSError, match="Too many"):
+        Sandbox(tmp_path).start()
+    assert [sock.fileno() for sock in opened] == [-1, -1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes fork on POSIX only")
+def test_a_forked_child_that_ends_leaves_its_parents_sandbox_alone() -> None:
+    code = """
+        import os, sys
+        import docmail
+        from docmail.sandbox.place import take
+
+        box = docmail.Sandbox().start()
+        folder = box.folder
+        if not (child := os.fork()):
+            sys.exit()
+        assert os.waitpid(child, 0)[1] == 0
+        assert folder.exists()
+        assert take(folder) is None, "somebody else could run it now"
+        docmail.send(b"%PDF-1.4\\n%%EOF", to="cfo@example.com", subject="Q3", settings=box.settings)
+        assert len(box.inbox) == 1
+        box.close()
+        assert not folder.exists()
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=60)
 
 
 def test_it_starts_at_once() -> None:

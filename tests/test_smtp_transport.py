@@ -28,10 +28,12 @@ from docmail.errors import (
     OutcomeUnknown,
     Refused,
     SendError,
+    SettingsError,
     TLSError,
 )
 from docmail.settings import Security, Settings, SmtpServer
 from docmail.transport import connection as connection_module
+from docmail.transport import open_transport
 from docmail.transport import smtp as smtp_module
 from docmail.transport.connection import Connection
 from docmail.transport.smtp import SmtpTransport
@@ -780,6 +782,26 @@ def test_a_hang_up_on_a_good_bye_changes_no_verdict(step: str, end: Action, monk
         with transport_to(server) as transport, pytest.raises(Refused, match=r"550 5\.1\.1"):
             transport.send(mail_to())
         assert not transport._talk.connection.is_open
+
+
+def test_an_interrupt_in_the_good_bye_leaves_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    with ScriptedServer() as server:
+        transport = transport_to(server)
+        transport.open()
+        monkeypatch.setattr(Connection, "read_line", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            transport.close()
+        assert not transport._talk.connection.is_open
+
+
+@pytest.mark.parametrize("settings", ["default", None, object()])
+def test_what_are_no_settings_is_told_of_in_a_sentence(settings: Any) -> None:
+    with pytest.raises(SettingsError, match=f"but {type(settings).__name__}") as caught:
+        open_transport(settings)
+    assert "Settings.load(name)" in caught.value.hint
 
 
 def test_a_slow_reply_after_the_last_byte_is_waited_for_beyond_the_deadline() -> None:

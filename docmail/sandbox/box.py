@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import os
 import secrets
 import shutil
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,8 @@ class Sandbox:
             homes.end_rehearsal(closing.home)
             for settings in self._settings_of(closing):
                 credentials.withdraw(settings.account)
+            if closing.process != os.getpid():
+                return  # a forked child only forgets what its parent goes on running
             if closing.server is not None:
                 closing.server.stop()
             if closing.lock is not None:
@@ -324,6 +327,7 @@ class _Open:
     failures: Failures | None
     server: Server | None
     lock: FileLock | None
+    process: int = field(default_factory=os.getpid)
 
     @property
     def home(self) -> homes.Home:

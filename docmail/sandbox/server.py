@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from docmail.sandbox.http import HttpEndpoint
@@ -16,7 +16,7 @@ from docmail.sandbox.smtp import SmtpServerProtocol
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from docmail.credentials import Secret
     from docmail.sandbox.certificates import Certificate
@@ -54,7 +54,7 @@ class Server:
         wanted: Ports | None = None,
     ) -> None:
         self._tls = certificate.server_context()
-        self._sockets = [_listen(port) for port in wanted or (0, 0, 0)]
+        self._sockets = _listen_at(wanted or (0, 0, 0))
         self.ports = Ports(*(int(sock.getsockname()[1]) for sock in self._sockets))
         self._endpoint = HttpEndpoint(inbox, failures, token=token, size_limit=SIZE_LIMIT)
         self._connections: set[SmtpServerProtocol] = set()
@@ -166,6 +166,14 @@ class _Silence(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Say whether a record may pass."""
         return record.thread != self._thread.ident
+
+
+def _listen_at(ports: Iterable[int]) -> list[socket.socket]:
+    """Return a socket for each port, or none at all."""
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(_listen(port)) for port in ports]
+        opened.pop_all()
+    return sockets
 
 
 def _listen(port: int) -> socket.socket:

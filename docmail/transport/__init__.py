@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from docmail import credentials
-from docmail.settings import HttpServer
+from docmail.errors import SettingsError
+from docmail.settings import HttpServer, Settings
+from docmail.translation import _
 from docmail.transport.base import REPLY_SECONDS, SendResult, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from docmail.credentials import Secret
-    from docmail.settings import Settings
 
 __all__ = ["SendResult", "Transport", "open_transport"]
 
@@ -31,6 +32,11 @@ def open_transport(
     `reply_timeout` the wait after the last byte. Without `secret` the stored credential is used. `observe` hears of
     each phase. Raises `SettingsError` or `CredentialError` before anything is connected.
     """
+    if not isinstance(settings, Settings):
+        raise SettingsError(
+            _("These are no email settings, but {type}.").format(type=type(settings).__name__),
+            hint=_("Give docmail.Settings(...), or docmail.Settings.load(name) for saved ones."),
+        )
     settings.check()
     if secret is None:
         secret = credentials.get(settings)

@@ -18,13 +18,10 @@ if TYPE_CHECKING:
 
     from docmail.message import Mail
 
-__all__ = ["Deadline", "Observer", "Progress", "Reply", "SendResult", "Transport"]
+__all__ = ["LOST", "UNSENT", "Deadline", "Reply", "SendResult", "Transport"]
 
-Observer = "Callable[[str, str], None]"
-"""Hears of each phase that was passed: its name (as in `Diagnosis`) and what was found, in a sentence."""
-
-Progress = "Callable[[int, int], None]"
-"""Hears how many bytes of the mail are on their way, of how many."""
+LOST, UNSENT = 0, -1
+"""The codes in `refused` where no server refused: the mail may have arrived; it is certain that it was not sent."""
 
 REPLY_SECONDS = 600.0
 """RFC 5321 4.5.3.2.6: how long the reply after the last byte may take, or we create doubts of our own."""
@@ -34,8 +31,9 @@ REPLY_SECONDS = 600.0
 class SendResult:
     """What became of one mail that the server took.
 
-    `accepted` are the recipients it will deliver to, `refused` the others with its reply. `repeated` says that nothing
-    was sent now, because the mail with this key had been sent before; `note` is a sentence about such a repetition.
+    `accepted` are the recipients it will deliver to, `refused` the others with its reply (or `LOST` or `UNSENT` and a
+    sentence). `repeated` says that nothing was sent now, because the mail with this key had been sent before; `note` is
+    a sentence about such a repetition.
     """
 
     message_id: str

@@ -165,8 +165,12 @@ class Connection:
                 deadline.remaining()
             finally:
                 watchdog.cancel()
-        except Exception as exc:  # noqa: BLE001 - the library raises anything, also ValueError for the proxy's address
+        except BaseException as exc:  # the library raises anything, also ValueError for the proxy's address
+            # The frames below hold the proxy's password in clear, and verbose tracebacks print their variables.
+            exc.__traceback__ = None
             self.close()
+            if not isinstance(exc, Exception):
+                raise exc from None
             self._check_aborted("connect")
             raise ConnectError(
                 _("The SOCKS5 proxy does not connect to {host}, port {port}: {reason}.").format(

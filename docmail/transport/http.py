@@ -16,17 +16,18 @@ import os
 import re
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import h11
 
 from docmail.addresses import is_loopback
-from docmail.errors import TREATMENT, Deferred, DocmailError, Kind, SendError, TLSError
+from docmail.credentials import Secret
+from docmail.errors import TREATMENT, Deferred, DocmailError, Kind, OutcomeUnknown, SendError, TLSError
 from docmail.replies import Reply, clean
 from docmail.settings import HttpServer
 from docmail.translation import _
-from docmail.transport.base import REPLY_SECONDS, Deadline, SendResult
+from docmail.transport.base import LOST, REPLY_SECONDS, UNSENT, Deadline, SendResult
 from docmail.transport.connection import Connection, ServerClosed, stopped
 from docmail.transport.form import Form, addresses_of, fields_of, form_of
 from docmail.transport.status import DOUBTFUL, cause, look_first, seconds_of
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
     from typing import Self
-    from urllib.parse import SplitResult
 
-    from docmail.credentials import Secret
     from docmail.message import Mail
     from docmail.settings import Settings
 
@@ -70,7 +69,7 @@ class HttpTransport:
         self._timeout = timeout
         self._reply_timeout = reply_timeout
         self._observe = observe or (lambda _phase, _text: None)
-        self._proxy: SplitResult | None = None
+        self._proxy: _Proxy | None = None
         self._connection: _HttpConnection | None = None
         self._opened: tuple[Deadline, float] | None = None  # for the first post, if it comes soon
         self._aborted = False
@@ -127,7 +126,7 @@ class HttpTransport:
                 if not accepted:
                     raise
                 # The mail itself was taken: a blind copy that is not, or is lost, does not undo that.
-                refused[group[0]] = getattr(exc, "reply", None) or Reply(0, "", exc.message)
+                refused[group[0]] = _instead(exc)
             else:
                 accepted += group
                 first = first or reply
@@ -204,7 +203,7 @@ class HttpTransport:
         ]
         if self._proxy and self._plain:
             target = f"http://{host}{target}"
-            headers += _proxy_sign_in(self._proxy)
+            headers += self._proxy.sign_in_header
         if self._server.username and self._secret:
             if self._plain and (self._proxy or not connection.peer_is_loopback):
                 raise TLSError(
@@ -217,14 +216,14 @@ class HttpTransport:
                     field="url",
                     guide="Passwords",
                 )
-            headers.append(("Authorization", _basic(self._server.username, self._secret.reveal())))
+            headers.append(("Authorization", _basic(Secret(f"{self._server.username}:{self._secret.reveal()}"))))
         return h11.Request(method="POST", target=target, headers=headers)
 
     # --- connecting ---
 
     def _connect(self, deadline: Deadline) -> None:
         self._proxy = proxy = self._find_proxy()
-        host, port = (proxy.hostname or "", proxy.port or 80) if proxy else (self._host, self._port)
+        host, port = (proxy.host, proxy.port) if proxy else (self._host, self._port)
         self._connection = connection = _HttpConnection(host, port)
         if self._aborted:
             connection.abort()
@@ -244,29 +243,31 @@ class HttpTransport:
             connection.close()
             raise
 
-    def _find_proxy(self) -> SplitResult | None:
+    def _find_proxy(self) -> _Proxy | None:
         """Return the HTTP proxy that the environment names for this server; SOCKS5_PROXY goes before it."""
-        from urllib.request import getproxies, proxy_bypass
-
-        if os.environ.get("SOCKS5_PROXY") or is_loopback(self._host) or proxy_bypass(self._host):
+        if os.environ.get("SOCKS5_PROXY") or is_loopback(self._host):
             return None
-        proxies = getproxies()
-        if not (named := proxies.get("http" if self._plain else "https") or proxies.get("all")):
-            return None
-        proxy = urlsplit(named if "://" in named else f"http://{named}")
-        if proxy.scheme != "http" or not proxy.hostname:
+        try:
+            proxy = _Proxy.of_environment("http" if self._plain else "https", self._host)
+        except BaseException as exc:  # noqa: BLE001 - raised again
+            # The frames below hold the proxy's password in clear, and verbose tracebacks print their variables.
+            raise exc.with_traceback(None) from None
+        if proxy and (proxy.scheme != "http" or not proxy.host):
             # Never silently past a proxy: somebody wanted it. It may hold a password, so it is not shown.
             message = _("The environment names a proxy that docmail cannot use (“{scheme}”).")
-            hint = _("Name an http:// proxy in HTTPS_PROXY, or a SOCKS proxy in SOCKS5_PROXY.")
+            if proxy.scheme == "http":
+                hint = _("Check HTTPS_PROXY and HTTP_PROXY; in a password, / is written %2F, and # is written %23.")
+            else:
+                hint = _("Name an http:// proxy in HTTPS_PROXY, or a SOCKS proxy in SOCKS5_PROXY.")
             raise _error(Kind.NETWORK, "connect", message.format(scheme=clean(proxy.scheme)), hint)
         return proxy
 
-    def _tunnel(self, connection: _HttpConnection, proxy: SplitResult, deadline: Deadline) -> None:
+    def _tunnel(self, connection: _HttpConnection, proxy: _Proxy, deadline: Deadline) -> None:
         place = f"{_bracketed(self._host)}:{self._port}"
         headers = [("Host", place)]
         try:
             connection.ask(
-                lambda: h11.Request(method="CONNECT", target=place, headers=headers + _proxy_sign_in(proxy)),
+                lambda: h11.Request(method="CONNECT", target=place, headers=headers + proxy.sign_in_header),
                 deadline,
             )
             response = connection.response(deadline)
@@ -324,6 +325,13 @@ def _error(kind: Kind, phase: str, message: str, hint: str, **details: Any) -> S
     return TREATMENT[kind].error(message, kind=kind, phase=phase, hint=hint, **details)
 
 
+def _instead(error: DocmailError) -> Reply:
+    """Return what stands for a recipient in `refused`: the reply, unless there is none, or it decides nothing."""
+    if isinstance(error, OutcomeUnknown):
+        return Reply(LOST, "", error.message)
+    return getattr(error, "reply", None) or Reply(UNSENT, "", error.message)
+
+
 def _for_url(error: SendError, *, proxied: bool = False) -> SendError:
     """Put an error of the connection, which speaks of the fields of SMTP, in terms of HTTP's one field."""
     if proxied and error.phase != "tls":
@@ -336,6 +344,38 @@ def _for_url(error: SendError, *, proxied: bool = False) -> SendError:
         error.hint = _("Have the issuer's CA added to this computer's, or name its file in SSL_CERT_FILE.")
     error.field = error.field and "url"
     return error
+
+
+class _Proxy(NamedTuple):
+    """An HTTP proxy; without a host where the environment names one that cannot be read."""
+
+    scheme: str
+    host: str
+    port: int
+    sign_in: Secret | None
+
+    @classmethod
+    def of_environment(cls, scheme: str, host: str) -> _Proxy | None:
+        """Return the one that is named for this server."""
+        from urllib.request import getproxies, proxy_bypass
+
+        proxies = getproxies()
+        if not (named := proxies.get(scheme) or proxies.get("all")) or proxy_bypass(host):
+            return None
+        try:
+            url = urlsplit(named if "://" in named else f"http://{named}")
+            if "@" in url.path + url.query + url.fragment:  # the password holds a sign that ends the host's part
+                return cls(url.scheme, "", 0, None)
+            user = url.username
+            sign_in = None if user is None else Secret(f"{unquote(user)}:{unquote(url.password or '')}")
+            return cls(url.scheme, url.hostname or "", url.port or 80, sign_in)
+        except ValueError:  # its words may hold a part of the password
+            return cls("http", "", 0, None)
+
+    @property
+    def sign_in_header(self) -> list[tuple[str, str]]:
+        """The header that a proxy with a password wants."""
+        return [("Proxy-Authorization", _basic(self.sign_in))] if self.sign_in else []
 
 
 # --- the wire -----------------------------------------------------------------------------------------------
@@ -399,11 +439,5 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _basic(username: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
-
-
-def _proxy_sign_in(proxy: SplitResult) -> list[tuple[str, str]]:
-    if proxy.username is None:
-        return []
-    return [("Proxy-Authorization", _basic(unquote(proxy.username), unquote(proxy.password or "")))]
+def _basic(sign_in: Secret) -> str:
+    return "Basic " + base64.b64encode(sign_in.octets()).decode()

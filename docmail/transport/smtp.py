@@ -368,11 +368,13 @@ class SmtpTransport:
     def close(self) -> None:
         """Say QUIT and close; never raises."""
         connection = self._talk.connection
-        if connection.is_open and not connection.aborted:
-            # What happens to a good-bye changes nothing about what was sent.
-            with suppress(SendError):
-                self._talk.say("QUIT", "data", Deadline(_QUIT_SECONDS))
-        connection.close()
+        try:
+            if connection.is_open and not connection.aborted:
+                # What happens to a good-bye changes nothing about what was sent.
+                with suppress(SendError):
+                    self._talk.say("QUIT", "data", Deadline(_QUIT_SECONDS))
+        finally:
+            connection.close()
 
     def abort(self) -> None:
         """Break off from another thread."""

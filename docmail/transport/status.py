@@ -48,6 +48,8 @@ def cause(code: int, *, whole: bool, signed_in: bool) -> Cause:  # noqa: C901, P
     if code == 429:  # noqa: PLR2004
         message = _("The limit of {host} on how much you may send is reached.")
         return Cause(Kind.LIMIT, message, _("Send the rest later."), None, "Sending")
+    # 500 too: it is how a form's script refuses, with the reason as its text. One that died may have mailed before, but
+    # nothing tells the two apart, and doubt about every refusal would help nobody.
     if code in {400, 422} or (code >= 500 and code != 501):  # noqa: PLR2004
         hint = _("Read what the server said; recipients, size and kinds of attachment are common reasons.")
         return Cause(Kind.MESSAGE, _("{host} does not take this message."), hint, None, "Sending")

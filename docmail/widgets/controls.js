@@ -8,6 +8,7 @@
 // carries a class `dm-STATE` for each rule that holds.
 
 const ANSWER_WITHIN = 10_000; // ms; a kernel that is silent for longer is busy, restarted or gone
+const SETTLE = 700; // ms; whoever clicks twice has not read what the button says now
 const ROOT_WITHIN = 10_000; // ms; the form is attached to the page some moments after its parts are made
 
 function create(tag, className, properties = {}) {
@@ -105,8 +106,8 @@ function renderActions({ model, el }) {
   const elapsed = create("span", "dm-elapsed");
   const silence = create("div", "dm-silence dm-problem", { textContent: words.silent });
   silence.setAttribute("role", "status");
-  const state = { waiting: false, silent: false, pressed: false, closed: false, began: 0 };
-  const timers = { answer: 0, clock: 0 };
+  const state = { waiting: false, settling: false, silent: false, pressed: false, closed: false, began: 0 };
+  const timers = { answer: 0, clock: 0, settle: 0 };
   let fields = {};
   let implied;
   let releaseKeys = () => {};
@@ -116,7 +117,7 @@ function renderActions({ model, el }) {
 
   const paint = () => {
     const busy = model.get("busy");
-    const off = busy || state.waiting;
+    const off = busy || state.waiting || state.settling;
     buttons.replaceChildren(
       ...model.get("actions").map(([action, text]) => {
         const primary = action === model.get("primary") ? " mod-primary" : "";
@@ -158,8 +159,17 @@ function renderActions({ model, el }) {
     }
     answered();
   };
+  const actionsChanged = () => {
+    clearTimeout(timers.settle);
+    state.settling = true;
+    timers.settle = setTimeout(() => {
+      state.settling = false;
+      repaint();
+    }, SETTLE);
+    repaint();
+  };
   const press = (action) => {
-    if (state.waiting || model.get("busy")) return;
+    if (state.waiting || state.settling || model.get("busy")) return;
     const input = model.get("with_password") ? form()?.querySelector(".dm-password input") : null;
     // The password travels as a binary buffer: it is then in no text that a kernel or server might log.
     const buffers = input?.value ? [new TextEncoder().encode(input.value)] : [];
@@ -248,10 +258,11 @@ function renderActions({ model, el }) {
     model.send({ ready: true });
   };
 
-  const events = "change:actions change:primary change:stoppable change:progress";
+  const events = "change:primary change:stoppable change:progress";
   keepKeys(bar);
   busyChanged();
   model.on(events, repaint);
+  model.on("change:actions", actionsChanged);
   model.on("change:busy", busyChanged);
   model.on("msg:custom", hear);
   bar.append(buttons, stop, progress, elapsed);
@@ -261,9 +272,11 @@ function renderActions({ model, el }) {
     state.closed = true;
     releaseKeys();
     clearTimeout(timers.answer);
+    clearTimeout(timers.settle);
     clearInterval(timers.clock);
     for (const field of Object.values(fields)) field.off("change:value change:index", changed);
     model.off(events, repaint);
+    model.off("change:actions", actionsChanged);
     model.off("change:busy", busyChanged);
     model.off("msg:custom", hear);
   };

@@ -143,8 +143,9 @@ class Actions(Controls):
             self.ready = True
             self.on_ready()
         elif action := content.get("action"):
+            values = self._values(content.get("values") or {})
             self.send({"answered": True})
-            self._context.copy().run(self._handle, str(action), self._values(content.get("values") or {}), secret)
+            self._context.copy().run(self._handle, str(action), values, secret)
 
     def _values(self, sent: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values on the screen, by name; selections by what is chosen, not by its index."""
@@ -181,4 +182,8 @@ def _index(widget: Widget, value: Any) -> Any:
 
 
 def _chosen(widget: Widget, sent: Any) -> Any:
-    return widget._options_values[sent] if hasattr(widget, "_options_values") else sent  # noqa: SLF001
+    if not hasattr(widget, "_options_values"):
+        return sent
+    options = widget._options_values  # noqa: SLF001
+    # A front end that shows nothing as chosen sends None: what the kernel knows then stays.
+    return options[sent] if isinstance(sent, int) and 0 <= sent < len(options) else widget.value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from datetime import datetime
 from html import escape
@@ -15,14 +14,15 @@ from docmail.addresses import trimmed
 from docmail.documents import Document
 from docmail.errors import (
     AuthenticationError,
+    ConnectError,
     CredentialError,
     DocmailError,
     MessageError,
-    OutcomeUnknown,
     SettingsError,
 )
 from docmail.message import Message
 from docmail.settings import Settings
+from docmail.spool import sha256_of
 from docmail.translation import _, ngettext
 from docmail.widgets import markup, settings_form
 from docmail.widgets.controls import Actions, Rule
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["EmailButton"]
 
 EMAIL, DOWNLOAD, SEND, SETTINGS = "email", "download", "send", "settings"
+SEND_ANYWAY = "send-anyway"
+"""The answer to a question. It has a name of its own, so that the second half of a double click on Send is none."""
 
 
 class EmailButton(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
@@ -176,7 +178,8 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
     def send_mail(self) -> SendResult | None:
         """Send with the values as they stand; None if something is in the way, which the form then shows."""
         results: list[SendResult | None] = []
-        self._work.run(lambda: results.append(self._deliver(self.actions.current())))
+        anyway = self._asked
+        self._work.run(lambda: results.append(self._deliver(self.actions.current(), anyway=anyway)))
         return results[0] if results else None
 
     def show_sender(self) -> None:
@@ -195,12 +198,12 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
     def _pressed(self, action: str, values: dict[str, Any], _secret: Secret | None) -> None:
         if action == "stop":
             self._work.stop()
-        elif action == SEND:
-            self._work.start(lambda: self._deliver(values))
+        elif action in {SEND, SEND_ANYWAY}:
+            self._work.start(lambda: self._deliver(values, anyway=action == SEND_ANYWAY))
         elif action == SETTINGS:
             self._work.start(self._open_settings)
 
-    def _deliver(self, values: dict[str, Any]) -> SendResult | None:
+    def _deliver(self, values: dict[str, Any], *, anyway: bool) -> SendResult | None:
         self._submitted = values
         for row in self.rows.values():
             row.clear_problem()
@@ -217,7 +220,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
             documents=[self.document],
         )
         settings = Settings.load()
-        if self._asks_first(message, settings):
+        if self._asks_first(message, settings, anyway=anyway):
             return None
         from docmail.outbox import deliver
 
@@ -237,10 +240,10 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         if share >= 1:
             self.actions.stoppable = False
 
-    def _asks_first(self, message: Message, settings: Settings) -> bool:
-        """Ask whether it is meant; the same press again is the answer."""
+    def _asks_first(self, message: Message, settings: Settings, *, anyway: bool) -> bool:
+        """Ask whether it is meant; the button that then takes the place of Send is the answer."""
         meant = (message.to, message.cc, message.bcc, message.subject, message.body)
-        if self._confirmed == meant:
+        if anyway and self._confirmed == meant:
             return False
         questions = []
         label = _("Send without a subject")
@@ -252,8 +255,8 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         if not questions:
             return False
         self._confirmed = meant
-        self._offer(label)
-        self.actions.primary = SEND
+        self._offer(label, SEND_ANYWAY)
+        self.actions.primary = SEND_ANYWAY
         self.report.value = markup.box(
             "mind",
             markup.paragraph(" ".join(questions)),
@@ -261,8 +264,13 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         )
         return True
 
-    def _offer(self, label: str, *, settings: bool = False) -> None:
-        self.actions.actions = [[SEND, label], *([[SETTINGS, _("Email settings")]] if settings else [])]
+    @property
+    def _asked(self) -> bool:
+        """Whether a question waits for its answer."""
+        return bool(self.actions.actions[0][0] == SEND_ANYWAY)
+
+    def _offer(self, label: str, action: str = SEND, *, settings: bool = False) -> None:
+        self.actions.actions = [[action, label], *([[SETTINGS, _("Email settings")]] if settings else [])]
 
     def _show_problem(self, name: str, sentence: str) -> None:
         self.rows[name].show_problem(sentence)
@@ -274,7 +282,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         if isinstance(exc, MessageError) and exc.field in self.rows:
             self._show_problem(exc.field, str(exc))
             return
-        if self._work.stopped and not isinstance(exc, OutcomeUnknown):
+        if self._work.stopped and isinstance(exc, ConnectError):
             self.report.value = markup.box("mind", markup.paragraph(_("Stopped. Nothing was sent.")))
             return
         wants_settings = isinstance(exc, (SettingsError, CredentialError, AuthenticationError))
@@ -287,8 +295,13 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
             return
         if self.rows[name].wrong:
             self.rows[name].clear_problem()
-        if not self.actions.busy and self.actions.primary != SEND:
-            self.actions.primary = SEND
+        if self.actions.busy:
+            return
+        if self._asked:  # about another mail than the one that now stands here
+            self._confirmed = None
+            self._offer(_("Send"))
+            self.report.value = ""
+        self.actions.primary = SEND
 
 
 def _saved_settings() -> Settings | None:
@@ -303,14 +316,14 @@ def _sent_before(message: Message, settings: Settings) -> datetime | None:
     from docmail.outbox import Outbox
 
     recipients = {address.addr_spec for address in message.to}
-    contents = {_digest(document) for document in message.documents}
+    contents = {sha256_of(document) for document in message.documents}
     outbox = Outbox((settings.home or homes.user_home()).outbox)
     try:
         return max(
             (
                 row.sent_at or row.created
                 for row in outbox
-                if row.state in {"sent", "unknown"}
+                if row.state in {"sending", "sent", "unknown"}
                 and row.subject == message.subject
                 and set(row.to) == recipients
                 and set(row.contents) == contents
@@ -319,14 +332,6 @@ def _sent_before(message: Message, settings: Settings) -> datetime | None:
         )
     finally:
         outbox.close()
-
-
-def _digest(document: Document) -> str:
-    digest = hashlib.sha256()
-    with document.open() as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _when(moment: datetime) -> str:

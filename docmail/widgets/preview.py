@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from threading import Lock
 from typing import TYPE_CHECKING
 
+from docmail.documents import one_at_a_time
 from docmail.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ WIDTH = 520
 
 _MAX_HEIGHT = 4 * WIDTH
 _MANY_BYTES = 150_000
-_one_at_a_time = Lock()  # pdfium is not thread-safe
 
 
 def first_page(document: Document) -> bytes | None:
@@ -29,7 +28,7 @@ def first_page(document: Document) -> bytes | None:
         file = document.open()
     except DocumentError:
         return None
-    with _one_at_a_time, file:
+    with one_at_a_time, file:
         try:
             pdf = pypdfium2.PdfDocument(file)
         except pypdfium2.PdfiumError:

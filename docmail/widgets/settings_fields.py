@@ -185,7 +185,7 @@ def settings_of(values: Mapping[str, Any], home: Home | None = None) -> tuple[Se
 
 
 def _smtp_server(values: Mapping[str, Any]) -> SmtpServer:
-    number = trimmed(values["port_number"] if values["port"] == OTHER else values["port"])
+    number = _port(values)
     # 0 is what problems() then complains about.
     port = int(number) if number.isascii() and number.isdecimal() and len(number) < 6 else 0  # noqa: PLR2004
     security = values["security"]
@@ -198,6 +198,10 @@ def _smtp_server(values: Mapping[str, Any]) -> SmtpServer:
         fingerprint=(trimmed(values["fingerprint"]) or None) if trusted else None,
         ca_file=trimmed(values["ca_file"]) or None,
     )
+
+
+def _port(values: Mapping[str, Any]) -> str:
+    return trimmed(values["port_number"] if values["port"] == OTHER else values["port"])
 
 
 def _sender(values: Mapping[str, Any]) -> tuple[str, list[Problem]]:
@@ -328,8 +332,8 @@ def _sender_values(sender: str, username: str) -> dict[str, str]:
 FILLABLE = frozenset(FIELD_ORDER) - {"password", "port_number", "http_reply_to", "copies", "replies"}
 
 
-def filled(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a program's `fill(host=..., port=...)` changes in the form, boxes and choices included."""
+def filled(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a program's `fill(host=..., port=...)` changes in the current form, boxes and choices included."""
     if "password" in values:
         raise TypeError(_("fill() takes no password: it would stay in the cell. Type it into the form."))
     if unknown := sorted(set(values) - FILLABLE):
@@ -341,9 +345,13 @@ def filled(values: Mapping[str, Any]) -> dict[str, Any]:
     changes = dict(values)
     if "port" in values:
         changes |= port_values(values["port"])
-        changes.setdefault("security", implied(values["port"]))
-    if "security" in values:
-        changes["security"] = Security(values["security"])
+        changes.setdefault("security", None)
+    if "security" in changes:
+        security = changes["security"]
+        # None is what `SmtpServer` has, too: as the port implies.
+        changes["security"] = implied(_port({**current, **changes})) if security is None else Security(security)
+    if "ca_file" in values:
+        changes["ca_file"] = str(values["ca_file"] or "")
     if "copy_to" in values:
         changes |= {"copy_to": values["copy_to"] or "", "copies": bool(values["copy_to"])}
     if "reply_to" in values:

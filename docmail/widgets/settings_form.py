@@ -12,7 +12,7 @@ import ipywidgets
 from docmail import credentials, presets
 from docmail import home as homes
 from docmail.addresses import trimmed
-from docmail.errors import CredentialError, DocmailError, SettingsError
+from docmail.errors import CredentialError, DocmailError, Kind, SettingsError
 from docmail.settings import Settings, profiles
 from docmail.translation import _, ngettext
 from docmail.widgets import markup, settings_fields
@@ -23,7 +23,7 @@ from docmail.widgets.work import Work
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from docmail.credentials import Secret, Where
+    from docmail.credentials import Account, Secret, Where
     from docmail.diagnosis import Check, Diagnosis
     from docmail.errors import Problem
 
@@ -47,6 +47,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self._profile = profile or os.environ.get("DOCMAIL_PROFILE") or "default"
         self._saved: Settings | None = None
         self._submitted: dict[str, Any] = {}
+        self._places: dict[Account, Where | None] = {}
         rows = settings_fields.rows(self._profile)
         self.rows = {row.name: row for row in rows}
         self.fields = settings_fields.widgets_of(rows)
@@ -90,7 +91,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
 
     def fill(self, **values: Any) -> None:
         """Fill fields in, by their names in `Settings` (host, port, username, sender, ...); never the password."""
-        for name, value in settings_fields.filled(values).items():
+        for name, value in settings_fields.filled(values, self.actions.current()).items():
             self.fields[name].value = value
 
     def test(self) -> Diagnosis | None:
@@ -153,6 +154,8 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         settings = self._checked(values)
         if settings is None:
             return False
+        if secret:
+            secret = credentials.tidied(settings, secret)  # what is no password is refused before anything is saved
         profile = trimmed(values["profile"]) or self._profile
         settings.save(profile)
         self._profile, self._saved = profile, settings
@@ -161,6 +164,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             self.password.clear()
         self._show_saved(settings)
         self.actions.primary = ""
+        self._places.clear()
         self._refresh()
         for watcher in list(watchers):
             watcher.settings_saved()
@@ -218,7 +222,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             self.actions.primary = "" if saved else UPDATE
             return
         self.actions.primary = TEST
-        if self._work.stopped:
+        if self._work.stopped and failed.kind is Kind.NETWORK:
             self.report.value = lines + markup.box("mind", markup.paragraph(_("Stopped. No test email was sent.")))
             return
         sentence, hint = markup.without_reply(failed.text, failed.reply), failed.hint
@@ -309,10 +313,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         kept: Where | None = None
         # A stored password belongs to one account: with another server or username its placeholder goes away.
         if self._saved is not None and settings.account == self._saved.account and settings.account.username:
-            try:
-                kept = credentials.where(settings)
-            except DocmailError:
-                kept = None
+            kept = self._place(settings)
         self.password.placeholder = _("•••••••• stored; empty keeps it") if kept else ""
         places = {
             "keyring": _("kept in the system's keyring"),
@@ -320,6 +321,15 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             "environment": _("comes from DOCMAIL_PASSWORD"),
         }
         self.rows["password"].hint = escape(places[kept]) if kept else ""
+
+    def _place(self, settings: Settings) -> Where | None:
+        """Return where this account's password is; the keyring, which may be slow, is not asked at every keystroke."""
+        if settings.account not in self._places:
+            try:
+                self._places[settings.account] = credentials.where(settings)
+            except DocmailError:
+                self._places[settings.account] = None
+        return self._places[settings.account]
 
     @property
     def _rehearsal(self) -> bool:

@@ -32,7 +32,12 @@ class Work:
         """Do it in a thread and return at once; False, and nothing else, while something else is being done."""
         if not self._running.acquire(blocking=False):
             return False
-        Thread(target=self._context.copy().run, args=(self._do, do), name="docmail-form", daemon=True).start()
+        try:
+            Thread(target=self._context.copy().run, args=(self._do, do), name="docmail-form", daemon=True).start()
+        except Exception as exc:  # noqa: BLE001 - "can't start new thread"; a later press may find room for one
+            self._running.release()
+            self._failed(exc)
+            return False
         return True
 
     def run(self, do: Callable[[], object]) -> bool:
@@ -53,8 +58,10 @@ class Work:
             self._failed(exc)
         finally:
             self._transport = None
-            actions.busy, actions.stoppable = False, True
-            self._running.release()
+            try:
+                actions.busy, actions.stoppable = False, True
+            finally:
+                self._running.release()
             actions.send({"finished": True})
 
     def hold(self, transport: Transport) -> None:

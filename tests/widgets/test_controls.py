@@ -5,6 +5,7 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
+import pytest
 from IPython.core.ultratb import VerboseTB
 
 from docmail.credentials import Secret
@@ -13,8 +14,6 @@ from docmail.widgets.controls import Actions, Controls, Password, Rule
 
 if TYPE_CHECKING:
     from gettext import NullTranslations
-
-    import pytest
 
 
 PASSWORD = "correct horse"
@@ -37,6 +36,15 @@ def test_a_press_hands_on_the_values_on_the_screen_not_those_the_kernel_has() ->
     actions = Actions([("go", "Go")], presses, fields={"name": ipywidgets.Text("old"), "choice": choice})
     actions._handle_custom_msg({"action": "go", "values": {"name": "new", "choice": 1}}, [])
     assert presses.all == [("go", {"name": "new", "choice": 2}, None)]
+
+
+@pytest.mark.parametrize("index", [None, 2, -1, "1"])
+def test_an_index_that_names_no_choice_leaves_the_choice_as_it_is(index: object) -> None:
+    presses = Presses()
+    choice = ipywidgets.ToggleButtons(options=[("one", 1), ("two", 2)], value=2)
+    actions = Actions([("go", "Go")], presses, fields={"choice": choice})
+    actions._handle_custom_msg({"action": "go", "values": {"choice": index}}, [])
+    assert presses.all == [("go", {"choice": 2}, None)]
 
 
 def test_the_password_arrives_as_a_secret_and_nothing_else_holds_it() -> None:

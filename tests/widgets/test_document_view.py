@@ -5,10 +5,11 @@ from base64 import b64decode
 from typing import TYPE_CHECKING
 
 import fpdf
+import pypdfium2
 import pytest
 from PIL import Image
 
-from docmail.documents import Document
+from docmail.documents import Document, one_at_a_time
 from docmail.settings import Settings, SmtpServer
 from docmail.widgets.document_view import document_mimebundle
 from docmail.widgets.preview import WIDTH, first_page
@@ -49,6 +50,22 @@ def test_what_the_notebook_stores_names_no_address() -> None:
     Settings("Accounts", SmtpServer("smtp.example.com", username="accounts@example.com")).save()
     bundle = document_mimebundle(pdf())
     assert "@" not in bundle["text/html"] + bundle["text/plain"]
+
+
+def test_pdfium_is_called_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    opens = pypdfium2.PdfDocument
+    held: list[bool] = []
+
+    def watched(file: object) -> object:
+        held.append(one_at_a_time.locked())
+        return opens(file)
+
+    monkeypatch.setattr(pypdfium2, "PdfDocument", watched)
+    document = pdf()
+    assert document.pages == 3
+    assert first_page(document)
+    assert held == [True, True]
+    assert not one_at_a_time.locked()
 
 
 def test_a_strip_of_paper_does_not_become_a_huge_picture() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import fpdf
@@ -10,7 +11,8 @@ import pytest
 import docmail
 from docmail.credentials import SANDBOX_PASSWORD
 from docmail.documents import Document
-from docmail.errors import Kind, OutcomeUnknown
+from docmail.errors import ConnectError, Kind, OutcomeUnknown, Refused
+from docmail.outbox import Outbox
 from docmail.settings import Settings, SmtpServer
 from docmail.transport import SendResult
 from docmail.widgets.mail_form import EmailButton, MailForm
@@ -148,14 +150,18 @@ def test_an_error_stands_beside_its_field_and_nothing_is_sent(
         assert form.actions.fields["more"].value is True, "its row is unfolded"
 
 
-def test_the_same_mail_again_needs_a_second_press(box: docmail.Sandbox, form: MailForm, report: Document) -> None:
+def test_the_same_mail_again_needs_an_answer(box: docmail.Sandbox, form: MailForm, report: Document) -> None:
     press(form, "send")
     press(form, "send")
     assert "already, today" in shown(form)
-    assert form.actions.actions[0] == ["send", "Send again"]
+    assert form.actions.actions[0] == ["send-anyway", "Send again"]
+    assert form.actions.primary == "send-anyway"
     assert len(box.inbox) == 1
-    press(form, "send")
+    press(form, "send-anyway")
     assert len(box.inbox) == 2
+    assert form.actions.actions[0] == ["send", "Send"]
+    press(form, "send-anyway")
+    assert len(box.inbox) == 2, "an answer holds for one mail"
     # Another form for the same document (the cell was run again) knows it from the record.
     again = opened(EmailButton(report, to="cfo@example.com", subject="Q3"))
     press(again, "send")
@@ -167,9 +173,37 @@ def test_a_confirmation_does_not_hold_for_a_mail_that_was_changed_after_it(
 ) -> None:
     press(form, "send", subject="")
     assert "subject is empty" in shown(form)
-    press(form, "send", subject="", to="other@example.com")
+    press(form, "send-anyway", subject="", to="other@example.com")
     assert len(box.inbox) == 0
-    press(form, "send", subject="", to="other@example.com")
+    press(form, "send-anyway", subject="", to="other@example.com")
+    assert len(box.inbox) == 1
+
+
+def test_the_second_half_of_a_double_click_is_no_answer(box: docmail.Sandbox, form: MailForm) -> None:
+    for _click in range(3):
+        press(form, "send", subject="")
+    assert "subject is empty" in shown(form)
+    assert len(box.inbox) == 0
+
+
+def test_an_edit_takes_a_question_back(form: MailForm) -> None:
+    form.fields["subject"].value = ""
+    press(form, "send")
+    assert form.actions.actions == [["send-anyway", "Send without a subject"]]
+    form.fields["subject"].value = "Q3"
+    assert form.actions.actions == [["send", "Send"]]
+    assert form.actions.primary == "send"
+    assert shown(form) == ""
+
+
+def test_a_mail_that_is_on_its_way_elsewhere_is_asked_about(
+    box: docmail.Sandbox, form: MailForm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press(form, "send")
+    rows = [replace(row, state="sending") for row in Outbox()]
+    monkeypatch.setattr(Outbox, "__iter__", lambda _outbox: iter(rows))
+    press(form, "send")
+    assert "already, today" in shown(form)
     assert len(box.inbox) == 1
 
 
@@ -206,7 +240,7 @@ class Delivery:
         self.sending.set()
         assert self.go_on.wait(10)
         if self.aborted:
-            raise ConnectionResetError
+            raise ConnectError("Stopped.", kind=Kind.NETWORK)  # noqa: EM101
         return SendResult("<1@example.com>", ("cfo@example.com",))
 
     def abort(self) -> None:
@@ -254,16 +288,26 @@ def test_stop_after_the_last_byte_does_nothing(form: MailForm, delivery: Deliver
     assert "Sent to 1 recipient." in shown(form)
 
 
-def test_an_unknown_outcome_is_never_shown_as_not_sent(form: MailForm, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutcomeUnknown("It may have arrived.", kind=Kind.UNKNOWN, hint="Ask the recipient."),
+        Refused("The server refuses it.", kind=Kind.MESSAGE),
+        OSError("The disk is full."),
+    ],
+)
+def test_a_failure_that_stop_did_not_cause_is_never_shown_as_stopped(
+    form: MailForm, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     """Also when somebody pressed Stop just before the last byte."""
 
     def lost(*_args: object, **_options: object) -> SendResult:
         form._work.stopped = True
-        raise OutcomeUnknown("It may have arrived.", kind=Kind.UNKNOWN, hint="Ask the recipient.")  # noqa: EM101, TRY003
+        raise error
 
     monkeypatch.setattr("docmail.outbox.deliver", lost)
     press(form, "send")
-    assert "It may have arrived." in shown(form)
+    assert str(error.args[0]) in shown(form)
     assert "Nothing was sent" not in shown(form)
 
 
@@ -272,6 +316,9 @@ def test_a_program_sends_without_a_browser(box: docmail.Sandbox, form: MailForm)
     assert result is not None
     assert result.accepted == ("cfo@example.com",)
     assert len(box.inbox) == 1
+    assert form.send_mail() is None, "it asks"
+    assert form.send_mail() is not None
+    assert len(box.inbox) == 2
 
 
 def test_the_password_of_the_settings_is_not_in_the_form(form: MailForm) -> None:

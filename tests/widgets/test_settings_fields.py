@@ -158,11 +158,25 @@ def test_the_states_of_the_form_follow_the_values() -> None:
 
 
 def test_filling_in_a_port_sets_the_security_and_filling_in_an_address_ticks_its_box() -> None:
-    assert filled({"port": 465}) == {"port": "465", "port_number": "", "security": Security.TLS}
-    assert filled({"port": 2525, "security": "none"})["security"] is Security.NONE
-    assert filled({"copy_to": "a@example.com"}) == {"copy_to": "a@example.com", "copies": True}
-    assert filled({"copy_to": None}) == {"copy_to": "", "copies": False}
-    assert filled({"reply_to": ["a@example.com", "b@example.com"]})["http_reply_to"] == "a@example.com, b@example.com"
+    assert filled({"port": 465}, EMPTY) == {"port": "465", "port_number": "", "security": Security.TLS}
+    assert filled({"port": 2525, "security": "none"}, EMPTY)["security"] is Security.NONE
+    assert filled({"copy_to": "a@example.com"}, EMPTY) == {"copy_to": "a@example.com", "copies": True}
+    assert filled({"copy_to": None}, EMPTY) == {"copy_to": "", "copies": False}
+    several = filled({"reply_to": ["a@example.com", "b@example.com"]}, EMPTY)
+    assert several["http_reply_to"] == "a@example.com, b@example.com"
+
+
+def test_none_fills_in_what_it_means_in_the_settings() -> None:
+    tls = EMPTY | {"port": "465"}
+    other = EMPTY | {"port": "other", "port_number": "465"}
+    assert filled({"security": None}, EMPTY) == {"security": Security.STARTTLS}
+    assert filled({"security": None}, tls) == filled({"security": None}, other) == {"security": Security.TLS}
+    assert filled({"security": None, "port": 587}, tls)["security"] is Security.STARTTLS
+    assert filled({"ca_file": None, "fingerprint": None}, EMPTY) == {
+        "ca_file": "",
+        "fingerprint": "",
+        "self_signed": False,
+    }
 
 
 @pytest.mark.parametrize(
@@ -171,4 +185,4 @@ def test_filling_in_a_port_sets_the_security_and_filling_in_an_address_ticks_its
 )
 def test_nothing_but_fields_can_be_filled_in_and_never_the_password(name: str, words: str) -> None:
     with pytest.raises(TypeError, match=words):
-        filled({name: "x"})
+        filled({name: "x"}, EMPTY)

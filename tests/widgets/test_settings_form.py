@@ -109,6 +109,29 @@ def test_typing_another_server_does_not_ask_the_keyring_at_every_letter(monkeypa
         form.fill(host="smtp.other"[:end])
 
 
+def test_the_keyring_is_asked_once_per_account_and_again_after_an_update(
+    memory_keyring: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SAVED.save()
+    form = SettingsForm()
+    asked: list[Settings] = []
+    where = credentials.where
+
+    def ask(settings: Settings) -> credentials.Where | None:
+        asked.append(settings)
+        return where(settings)
+
+    monkeypatch.setattr("docmail.credentials.where", ask)
+    for end in range(1, 9):
+        form.fill(sender="Accounts"[:end])
+    form.fill(host="smtp.example.org")
+    form.fill(host="smtp.example.com")
+    assert asked == []
+    press(form, "update", "typed-password")
+    assert list(memory_keyring.data.values()) == ["typed-password"]
+    assert "stored" in form.password.placeholder
+
+
 def test_what_is_stored_of_the_form_without_its_widgets_names_no_address() -> None:
     SAVED.save()
     bundle = SettingsForm()._repr_mimebundle_()
@@ -332,6 +355,20 @@ def test_stop_breaks_the_connection_off_and_says_so(server: Server) -> None:
     assert invalid(form) == []
 
 
+def test_a_failure_that_stop_did_not_cause_is_not_shown_as_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    form = SettingsForm()
+    form.fill(**HERE)
+
+    def lost(*_args: object, **_options: object) -> Diagnosis:
+        form._work.stopped = True
+        return Diagnosis((Check("data", ok=False, text="It may have arrived.", seconds=0, kind=Kind.UNKNOWN),))
+
+    monkeypatch.setattr("docmail.diagnosis.diagnose", lost)
+    press(form, "test")
+    assert "It may have arrived." in shown(form)
+    assert "No test email was sent" not in shown(form)
+
+
 def test_stop_before_there_is_a_connection_breaks_it_off_as_soon_as_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     form = SettingsForm()
     form.fill(**HERE)
@@ -364,6 +401,35 @@ def test_whatever_goes_wrong_is_shown_and_the_buttons_work_again(
     assert "<b>broke" not in shown(form)
     assert not form.actions.busy
     assert form.test() is None
+
+
+def test_without_room_for_a_thread_the_form_says_so_and_a_later_press_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    form = SettingsForm()
+    form.fill(**HERE)
+    with monkeypatch.context() as full:
+
+        def start(_thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")  # noqa: EM101, TRY003
+
+        full.setattr("threading.Thread.start", start)
+        begin(form, "update")
+    assert "start new thread" in shown(form)
+    press(form, "update")
+    assert profiles() == ["default"]
+
+
+def test_a_form_whose_buttons_cannot_be_reached_is_not_busy_for_ever() -> None:
+    form = SettingsForm()
+    form.fill(**HERE)
+
+    def gone(_change: object) -> None:
+        raise OSError
+
+    form.actions.observe(gone, "busy")
+    with pytest.raises(OSError):  # noqa: PT011
+        form.save()
+    form.actions.unobserve(gone, "busy")
+    assert form.save()
 
 
 # --- saving ---
@@ -428,6 +494,16 @@ def test_a_password_that_cannot_be_stored_is_shown_as_such(monkeypatch: pytest.M
     press(form, "update")
     assert "Saved" in shown(form)
     assert "keyring cannot be used" in shown(form)
+
+
+def test_what_cannot_be_a_password_is_refused_before_anything_is_saved(memory_keyring: MemoryKeyring) -> None:
+    form = SettingsForm()
+    form.fill(**HERE)
+    press(form, "update", "typed\x07password")
+    assert "invisible character U+0007" in shown(form)
+    assert profiles() == []
+    assert memory_keyring.data == {}
+    assert repr(form) == "<SettingsForm profile=default, not saved yet>"
 
 
 def test_update_saves_under_the_name_in_the_profile_field() -> None:
