@@ -11,6 +11,7 @@ import io
 import json
 import mimetypes
 import os
+import re
 import stat
 import sys
 from dataclasses import dataclass, replace
@@ -58,7 +59,7 @@ class Document:
         `DocumentError` for anything that is missing, empty, cut off, or cannot be guessed safely.
         """
         if isinstance(source, Document):
-            return source if name is None else _named(replace(source, name=_checked_name(name)), is_pdf=source.is_pdf)
+            return _again(source, source.name if name is None else name)
         if isinstance(source, Path):
             return _from_path(source, name)
         if isinstance(source, (bytes, bytearray, memoryview)):
@@ -125,6 +126,27 @@ def documents_of(sources: Any) -> tuple[Document, ...]:
     if isinstance(sources, (list, tuple)):
         return tuple(Document.of(source) for source in sources)
     return (Document.of(sources),)
+
+
+def _again(document: Document, name: str) -> Document:
+    """Return a document under a name, after a look at what `Document.of` would not have made."""
+    sound = (
+        isinstance(document.media_type, str)
+        and re.fullmatch(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+", document.media_type)
+        and document.size
+        and (
+            document.size == len(document.source)
+            if isinstance(document.source, bytes)
+            else isinstance(document.source, Path)
+        )
+    )
+    if not sound:
+        raise DocumentError(
+            _("This Document was put together by hand, and its parts do not fit."),
+            hint=_('Make it with Document.of(data, name="report.pdf").'),
+        )
+    checked = _checked_name(name)
+    return document if checked == document.name else _named(replace(document, name=checked), is_pdf=document.is_pdf)
 
 
 def _from_path(path: Path, name: str | None) -> Document:

@@ -36,6 +36,7 @@ from docmail.spool import sha256_of
 from docmail.store import KeyTakenError, Store, body_digest
 from docmail.translation import _
 from docmail.transport import SendResult, Transport, open_transport
+from docmail.transport.base import LOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -162,6 +163,10 @@ class Outbox:
         connection, the account's limit) stops it and is raised; the rest stays queued.
         """
         settings = usable(settings)
+        if limit is not None and (not isinstance(limit, int) or limit < 0):
+            raise MessageError(
+                _("The limit must be a number of mails."), field="limit", hint=_("Leave it out, or write limit=10.")
+            )
         self._store.recover()
         waiting = self._store.rows(
             "state = 'queued' AND owner IS NULL AND account = ? AND (? IS NULL OR batch = ?)",
@@ -357,8 +362,8 @@ def _account(settings: Settings) -> str:
 
 def _turned_away(reply: Reply, *, repeatable: bool) -> str:
     """Return the state of a recipient who got nothing, beside others who may have."""
-    if reply.code == 0:
-        return "unknown"  # no reply at all: a blind copy by HTTP that was lost
+    if reply.code == LOST:
+        return "unknown"
     if reply.code >= 500:  # noqa: PLR2004 - RFC 5321 4.2.1: 5yz is for good
         return "refused"
     return "queued" if repeatable else "failed"

@@ -42,7 +42,8 @@ class Reply:
         return 200 <= self.code < 300  # noqa: PLR2004
 
     def __str__(self) -> str:
-        return " ".join(part for part in (str(self.code), self.enhanced, self.text) if part)
+        # A code below 100 is none of a server's: the text says why there is no reply.
+        return " ".join(part for part in (str(self.code) if self.code > 99 else "", self.enhanced, self.text) if part)  # noqa: PLR2004
 
 
 def clean(text: str, secret: Secret | None = None) -> str:

@@ -21,6 +21,7 @@ from docmail.errors import (
     ConnectError,
     Deferred,
     DocmailError,
+    DocumentError,
     MessageError,
     OutcomeUnknown,
     Refused,
@@ -562,6 +563,38 @@ def test_what_is_no_settings_sends_nothing(box: Sandbox, wrong: Any) -> None:
     with pytest.raises(SettingsError, match="no email settings"):
         send(box, settings=wrong)
     assert len(box.inbox) == 0
+
+
+@pytest.mark.parametrize("wrong", [None, "20", 0, -1, float("nan"), float("inf"), 10**400, True])
+def test_a_timeout_that_is_no_time_sends_nothing_and_leaves_no_row(box: Sandbox, wrong: Any) -> None:
+    with pytest.raises(MessageError, match="number of seconds") as caught:
+        send(box, timeout=wrong)
+    assert caught.value.field == "timeout"
+    assert rows(box) == []
+
+
+@pytest.mark.parametrize("limit", [-1, "x", 1.5])
+def test_a_limit_that_is_no_number_sends_nothing(box: Sandbox, limit: Any) -> None:
+    outbox = Outbox()
+    outbox.add(docmail.Message("cfo@example.com", "Q3"), settings=box.settings)
+    with pytest.raises(MessageError, match="limit"):
+        outbox.run(settings=box.settings, limit=limit)
+    assert len(box.inbox) == 0
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        docmail.Document("a\r\nBcc: x@example.com", "application/pdf", b"x", 1),
+        docmail.Document("a.pdf", "application/pdf\r\nX: y", b"x", 1),
+        docmail.Document("a/b.pdf", "application/pdf", b"", 0),
+        docmail.Document("a.pdf", "application/pdf", b"x", 2),
+    ],
+)
+def test_a_document_put_together_by_hand_is_looked_at_again(box: Sandbox, document: docmail.Document) -> None:
+    with pytest.raises(DocumentError):
+        send(box, documents=document)
+    assert rows(box) == []
 
 
 def test_a_key_whose_mail_nobody_got_may_be_corrected(box: Sandbox) -> None:

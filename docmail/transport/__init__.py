@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from docmail import credentials
-from docmail.errors import SettingsError
-from docmail.settings import HttpServer, Settings
+from docmail.errors import MessageError
+from docmail.settings import HttpServer, usable
 from docmail.translation import _
 from docmail.transport.base import REPLY_SECONDS, SendResult, Transport
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from docmail.credentials import Secret
+    from docmail.settings import Settings
 
 __all__ = ["SendResult", "Transport", "open_transport"]
 
@@ -30,14 +31,11 @@ def open_transport(
 
     `timeout` covers everything from the look-up of the server's name to its answer to the last recipient,
     `reply_timeout` the wait after the last byte. Without `secret` the stored credential is used. `observe` hears of
-    each phase. Raises `SettingsError` or `CredentialError` before anything is connected.
+    each phase. Raises `SettingsError`, `CredentialError` or `MessageError` (for `timeout`) before anything is
+    connected.
     """
-    if not isinstance(settings, Settings):
-        raise SettingsError(
-            _("These are no email settings, but {type}.").format(type=type(settings).__name__),
-            hint=_("Give docmail.Settings(...), or docmail.Settings.load(name) for saved ones."),
-        )
-    settings.check()
+    settings = usable(settings)
+    _check_seconds(timeout)
     if secret is None:
         secret = credentials.get(settings)
     if isinstance(settings.server, HttpServer):
@@ -47,3 +45,14 @@ def open_transport(
     from docmail.transport.smtp import SmtpTransport
 
     return SmtpTransport(settings, secret, timeout=timeout, reply_timeout=reply_timeout, observe=observe)
+
+
+def _check_seconds(timeout: float) -> None:
+    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    # A day is longer than anybody means; inf and nan are no times.
+    if not number or not 0 < timeout <= 86400:  # noqa: PLR2004
+        raise MessageError(
+            _("The timeout must be a number of seconds, more than 0 and at most a day."),
+            field="timeout",
+            hint=_("Leave it out, or write timeout=60."),
+        )
