@@ -109,6 +109,9 @@ class AddressError(MessageError):
 class DocumentError(MessageError):
     """A document cannot be attached: missing, empty, damaged, or of a kind that docmail does not know."""
 
+    def __init__(self, message: str, *, hint: str = "", guide: str | None = None, field: str = "documents") -> None:
+        super().__init__(message, hint=hint, guide=guide, field=field)
+
 
 class Kind(StrEnum):
     """What sort of failure it is; decides the class and the action, never the reply's code alone."""

@@ -408,3 +408,9 @@ def test_any_name_gives_a_document_or_a_sentence(name: str, content: bytes) -> N
 
 def test_a_repr_is_short_and_holds_no_content() -> None:
     assert repr(Document.of(b"x" * 20_000, name="a.txt")) == "<Document a.txt, 20,000 bytes>"
+
+
+def test_what_cannot_be_attached_names_the_argument() -> None:
+    with pytest.raises(DocumentError) as caught:
+        Document.of(b"")
+    assert caught.value.field == "documents"
