@@ -797,7 +797,7 @@ def test_an_interrupt_in_the_good_bye_leaves_no_connection(monkeypatch: pytest.M
         assert not transport._talk.connection.is_open
 
 
-@pytest.mark.parametrize("settings", ["default", None, object()])
+@pytest.mark.parametrize("settings", ["default", {}, object()])
 def test_what_are_no_settings_is_told_of_in_a_sentence(settings: Any) -> None:
     with pytest.raises(SettingsError, match=f"but {type(settings).__name__}") as caught:
         open_transport(settings)
