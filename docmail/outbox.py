@@ -298,7 +298,7 @@ class Outbox:
             elif isinstance(exc, Exception):
                 state, reason = "failed", str(exc)
             else:
-                state, reason = "failed", _("Interrupted; nothing was sent.")
+                state, reason = "queued" if repeatable else "failed", _("Interrupted; nothing was sent.")
             self._store.settle(number, attempt, state, dict.fromkeys(everybody, (state, None)), reason=reason)
             raise
         else:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from docmail.addresses import first_control
 from docmail.errors import SettingsError
+from docmail.files import write_whole
 from docmail.translation import _
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _FORMAT = 1  # of the file
 
@@ -65,15 +67,5 @@ def damaged(path: Path) -> SettingsError:
 def write_profiles(path: Path, stored: dict[str, Any]) -> None:
     """Write the file whole or not at all, readable by its owner only."""
     text = json.dumps({"version": _FORMAT, "profiles": stored}, indent=2, ensure_ascii=False)
-    # mkstemp makes the file with mode 0600; the replace is atomic within one folder.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")
-    try:
-        # What UTF-8 cannot hold, a lone surrogate that somebody wrote as \ud800, becomes that escape again.
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    # What UTF-8 cannot hold, a lone surrogate that somebody wrote as \ud800, becomes that escape again.
+    write_whole(path, f"{text}\n".encode("utf-8", "backslashreplace"), durable=True)

@@ -17,6 +17,7 @@ PACKAGE = Path(docmail.__file__).parent
 ORDER = [
     "translation",
     "errors",
+    "files",
     "home",
     "presets",
     "addresses",

@@ -509,6 +509,22 @@ def test_a_run_repeats_only_for_the_recipient_who_was_put_off(box: Sandbox) -> N
     assert {each.state for each in row.recipients.values()} == {"sent"}
 
 
+def test_an_interrupted_run_goes_on_with_the_same_mail(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox = Outbox()
+    outbox.add(docmail.Message("cfo@example.com", "Q3", documents=PDF), settings=box.settings)
+
+    def interrupt(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SmtpTransport, "_body", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            outbox.run(settings=box.settings)
+    assert [row.state for row in outbox] == ["queued"]
+    assert outbox.run(settings=box.settings) == {"sent": 1}
+    assert len(box.inbox) == 1
+
+
 def test_a_run_sends_only_what_was_added_for_its_account(box: Sandbox) -> None:
     outbox = Outbox()
     boss = replace(box.settings, sender="Boss <boss@other.example>")

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, overload
 
 from docmail.documents import Document
-from docmail.sandbox.files import write_whole
+from docmail.files import write_whole
 from docmail.translation import _, ngettext
 
 if TYPE_CHECKING:

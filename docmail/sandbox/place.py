@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from docmail.errors import SettingsError
-from docmail.sandbox.files import write_whole
+from docmail.files import write_whole
 from docmail.sandbox.server import HOST, Ports
 from docmail.translation import _
 

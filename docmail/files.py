@@ -1,4 +1,4 @@
-"""Writes files that other processes read."""
+"""Writes files that are never seen half written."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole(path: Path, *pieces: bytes) -> None:
-    """Write a file whole or not at all, readable by its owner only."""
+def write_whole(path: Path, *pieces: bytes, durable: bool = False) -> None:
+    """Write a file whole or not at all, readable by its owner only; `durable` waits until the disk has it."""
     # mkstemp makes the file with mode 0600; the replace is atomic within one folder.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".new")
     try:
         with os.fdopen(handle, "wb") as file:
             file.writelines(pieces)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
