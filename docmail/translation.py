@@ -27,6 +27,11 @@ def _catalogue(language: str | None) -> gettext.NullTranslations:
     return gettext.translation("docmail", LOCALE, [language] if language else None, fallback=True)
 
 
+def current() -> str:
+    """Return the code of the language in force; "en" where there is no catalogue for the one that is wished."""
+    return _catalogue(_chosen.get()).info().get("language", "en")
+
+
 def _(message: str) -> str:
     """Return the message in the current language."""
     return _catalogue(_chosen.get()).gettext(message)
