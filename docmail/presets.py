@@ -1,7 +1,8 @@
 """Knows the providers: which servers they have, what they accept as a password, and the guide to read.
 
-The facts are data (`presets.toml`, dated) and text (`guides/*.md`), read at the first look-up. An unknown
-server or domain gives None: docmail works with every server, known or not.
+The facts are data (`presets.toml`, dated) and text (`guides/*.md`, in English; `guides/af/*.md` are the same files in
+Afrikaans), read at the first look-up. An unknown server or domain gives None: docmail works with every server, known
+or not. Words in a `Preset` are English: whoever shows one says it with `_()`, as `_(preset.password_hint)`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
 from docmail.errors import DocmailError
-from docmail.translation import _
+from docmail.translation import _, current
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date
+    from importlib.resources.abc import Traversable
 
 _LABEL = r"[a-z0-9_-]+"
 # yahoo.co.uk is Yahoo's, yahoo.example.com is anybody's: a final "*" is a public suffix, not "the rest".
@@ -143,28 +145,63 @@ def tidy_password(host: str, text: str) -> str:
 
 
 def guide(heading: str) -> Guide:
-    """Return the section under this heading, whatever its capitals; raise a KeyError if there is none."""
-    if found := _sections().get(heading.strip().casefold()):
-        return found
+    """Return the section under this heading in the current language; raise a KeyError if there is none.
+
+    Errors name English headings; the heading in the current language does as well, and capitals do not matter.
+    """
+    sections = _sections(current())
+    wanted = heading.strip().casefold()
+    if wanted in sections:
+        return sections[wanted]
+    for section in sections.values():
+        if section.title.casefold() == wanted:
+            return section
     raise _unknown(_("docmail has no guide called “{name}”."), heading, guides())
 
 
 def guides() -> tuple[str, ...]:
-    """Return the headings of all guides, each usable with `guide()`."""
-    return tuple(section.title for section in _sections().values())
+    """Return the headings of all guides in the current language, each usable with `guide()`."""
+    return tuple(section.title for section in _sections(current()).values())
+
+
+def steps(preset: Preset) -> Guide:
+    """Return how to set up this provider: the numbered steps that a form shows beside its fields."""
+    return guide(f"How do I set up {preset.guide}?")
+
+
+def messages() -> Iterator[str]:
+    """Yield what a translator has to translate in `presets.toml`; some of it several times."""
+    for preset in presets():
+        if preset.name != preset.guide:  # otherwise it is a proper name alone
+            yield preset.name
+        yield preset.password_hint
+        yield from preset.links
 
 
 @cache
-def _sections() -> dict[str, Guide]:
+def _sections(language: str) -> dict[str, Guide]:
+    """Return the sections in this language by their English headings; a file that is not translated is English."""
+    folder = resources.files("docmail").joinpath("guides")
     found: dict[str, Guide] = {}
-    for file in sorted(resources.files("docmail").joinpath("guides").iterdir(), key=lambda file: file.name):
-        text = file.read_text(encoding="utf-8") if file.name.endswith(".md") else ""
-        headings = list(re.finditer(r"^(#+) +(.+?) *$", text, re.MULTILINE))
-        for index, heading in enumerate(headings):
-            ends = (other.start() for other in headings[index + 1 :] if len(other[1]) <= len(heading[1]))
-            section = text[heading.start() : next(ends, len(text))].strip()
-            found[heading[2].casefold()] = Guide(heading[2], f"{section}\n")
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".md"):
+            english = _cut(file)
+            translated = folder.joinpath(language, file.name)
+            said = _cut(translated) if translated.is_file() else english
+            found |= {each.title.casefold(): saying for each, saying in zip(english, said, strict=True)}
     return found
+
+
+def _cut(file: Traversable) -> list[Guide]:
+    """Return the sections of a file, each from its heading to the next of the same or a higher level."""
+    text = file.read_text(encoding="utf-8")
+    headings = list(re.finditer(r"^(#+) +(.+?) *$", text, re.MULTILINE))
+    sections = []
+    for index, heading in enumerate(headings):
+        ends = (other.start() for other in headings[index + 1 :] if len(other[1]) <= len(heading[1]))
+        section = text[heading.start() : next(ends, len(text))].strip()
+        sections.append(Guide(heading[2], f"{section}\n"))
+    return sections
 
 
 def _hosts(preset: Preset) -> Iterable[str]:
