@@ -7,6 +7,7 @@ PYTHON ?= python3
 # Relative paths only: make splits words at blanks, so this works in a folder such as "My Documents".
 VENV := .venv
 RUN := $(VENV)/bin/python
+AXE := $(VENV)/npm/node_modules/axe-core
 PIP := "$(RUN)" -m pip install --quiet
 
 # JupyterLab refuses to run as root unless told to.
@@ -31,6 +32,8 @@ lab: $(VENV)/.installed-lab ## open the tutorial notebooks in JupyterLab
 
 test: $(VENV)/.installed-test ## lint, type-check, all tests and all notebooks
 	@tests/debian-packages
+	@test -d "$(AXE)" || npm install --silent --no-save --no-audit --no-fund --prefix "$(VENV)/npm" axe-core@4 || \
+	  echo "axe-core is missing (npm could not install it): the tests of accessibility will be skipped."
 	"$(RUN)" -m ruff check
 	"$(RUN)" -m ruff format --check
 	"$(RUN)" -m mypy

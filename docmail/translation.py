@@ -7,9 +7,11 @@ and the language is looked up at the moment of speaking, so that one process can
 from __future__ import annotations
 
 import gettext
+import os
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +25,21 @@ _chosen: ContextVar[str | None] = ContextVar("docmail_language", default=None)
 
 @cache
 def _catalogue(language: str | None) -> gettext.NullTranslations:
-    # None lets gettext read LANGUAGE, LC_ALL, LC_MESSAGES and LANG; an unknown language speaks English.
-    return gettext.translation("docmail", LOCALE, [language] if language else None, fallback=True)
+    wished = [language.replace("-", "_")] if language else _wished()
+    return gettext.translation("docmail", LOCALE, wished, fallback=True)
+
+
+def _wished() -> list[str]:
+    """Return the languages that the environment names before English, the best first."""
+    named = (os.environ.get(name) for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"))
+    codes = next(filter(None, named), "").split(":")
+    # English has no catalogue: gettext itself would pass over it, and speak Afrikaans for "en:af".
+    return list(takewhile(lambda code: not code.startswith("en"), codes))
+
+
+def chosen() -> str | None:
+    """Return the language chosen with `language()`; None for the environment's."""
+    return _chosen.get()
 
 
 def current() -> str:

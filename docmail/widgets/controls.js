@@ -5,17 +5,20 @@
 //             because messages of different widgets may overtake each other while a cell runs.
 //
 // Which rows are shown is decided here as well, so that a keystroke never waits for the kernel: the form's element
-// carries a class `dm-STATE` for each rule that holds.
+// carries a class `dm-STATE` for each rule that holds. And here the notes beside the fields are drawn.
 
 const ANSWER_WITHIN = 10_000; // ms; a kernel that is silent for longer is busy, restarted or gone
 const SETTLE = 700; // ms; whoever clicks twice has not read what the button says now
 const ROOT_WITHIN = 10_000; // ms; the form is attached to the page some moments after its parts are made
+const NARROW = 800; // px; below, the guide stands under the form and is folded (as in controls.css)
 
 function create(tag, className, properties = {}) {
   const element = Object.assign(document.createElement(tag), properties);
   element.className = className;
   return element;
 }
+
+const newId = () => `docmail-${Math.random().toString(36).slice(2)}`;
 
 // JupyterLab's shortcuts must not see what is pressed here: with a focused button, "dd" would delete the cell, and
 // Shift+Enter run it again. Control+S and the like still save the notebook.
@@ -30,13 +33,17 @@ function keepKeys(element) {
 }
 
 function renderPassword({ model, el }) {
-  const id = `docmail-${Math.random().toString(36).slice(2)}`;
+  const id = newId();
   const label = create("label", "widget-label", { htmlFor: id, textContent: model.get("label") });
   const field = create("div", "dm-password widget-text");
   const input = create("input", "", { id, type: "password", autocomplete: "new-password", spellcheck: false });
   input.setAttribute("autocapitalize", "off");
+  input.dataset.form = model.get("form");
+  // The words by which password managers are told that this is not the place for the login of this site.
+  Object.assign(input.dataset, { "1pIgnore": "", lpignore: "true", bwignore: "true", formType: "other" });
   const toggle = create("button", "dm-show jupyter-button widget-button", { type: "button" });
   const words = model.get("words");
+  const siblings = () => document.querySelectorAll(`.dm-password input[data-form="${input.dataset.form}"]`);
 
   const show = (visible) => {
     input.type = visible ? "text" : "password";
@@ -54,16 +61,21 @@ function renderPassword({ model, el }) {
     }
   };
   toggle.addEventListener("click", () => show(input.type === "password"));
+  // The same form shown twice holds the same password, without telling the kernel.
+  input.addEventListener("input", () => {
+    for (const sibling of siblings()) sibling.value = input.value;
+  });
   input.addEventListener("keydown", (event) => {
     if (event.key === "Enter") event.preventDefault();
   });
   keepKeys(field);
   show(false);
   paint();
+  input.value = [...siblings()].find((sibling) => sibling.value)?.value ?? "";
   model.on("change:placeholder", paint);
   model.on("msg:custom", hear);
   field.append(input, toggle);
-  el.classList.add("jupyter-widgets", "widget-inline-hbox", "dm-control");
+  el.classList.add("jupyter-widgets", "widget-inline-hbox");
   el.append(label, field);
   return () => {
     input.value = "";
@@ -89,12 +101,42 @@ function sayChoices(root) {
       button.setAttribute("aria-pressed", String(button.classList.contains("mod-active")));
     }
   }
+  for (const button of root.querySelectorAll(".dm-fold-button")) {
+    button.setAttribute("aria-expanded", String(button.classList.contains("mod-active")));
+  }
+}
+
+// Draw beside each field what the kernel has to say about it, and tell assistive technology.
+function drawNotes(root, notes) {
+  const rows = [...root.querySelectorAll(".dm-row")].filter((row) => row.closest(".docmail-form") === root);
+  for (const row of rows) {
+    const name = [...row.classList].find((each) => each.startsWith("dm-field-"))?.slice("dm-field-".length);
+    const [kind, html] = notes[name] ?? ["help", ""];
+    let note = row.querySelector(":scope > .dm-note");
+    if (!note && html) row.append((note = create("div", "dm-note", { id: newId() })));
+    if (note && note.docmail !== html) {
+      note.docmail = note.innerHTML = html;
+    }
+    row.classList.toggle("dm-invalid", kind === "bad");
+    for (const input of row.querySelectorAll("input, textarea, select")) {
+      if (note) input.setAttribute("aria-describedby", note.id);
+      input.setAttribute("aria-invalid", String(kind === "bad"));
+      // A saved login of this site is not what belongs here; passwords have their own word for it.
+      if (input.type !== "password") input.autocomplete = "off";
+    }
+  }
 }
 
 // The security that the port implies: 465 TLS, otherwise STARTTLS (RFC 8314).
 function impliedSecurity(values, follow) {
   const port = follow.ports[values.port] ?? values.port_number;
   return String(port).trim() === "465" ? follow.tls : follow.starttls;
+}
+
+function setValue(field, key, value) {
+  if (field.get(key) === value) return;
+  field.set(key, value);
+  field.save_changes();
 }
 
 function renderActions({ model, el }) {
@@ -104,20 +146,22 @@ function renderActions({ model, el }) {
   const stop = create("button", "dm-stop jupyter-button widget-button", { type: "button", textContent: words.stop });
   const progress = create("progress", "dm-progress", { max: 1 });
   const elapsed = create("span", "dm-elapsed");
-  const silence = create("div", "dm-silence dm-problem", { textContent: words.silent });
+  const silence = create("div", "dm-silence dm-problem");
   silence.setAttribute("role", "status");
-  const state = { waiting: false, settling: false, silent: false, pressed: false, closed: false, began: 0 };
+  const state = { waiting: false, settling: false, silent: false, gone: false, pressed: false, closed: false, began: 0 };
+  state.focused = null; // the action whose button has the focus
   const timers = { answer: 0, clock: 0, settle: 0 };
   let fields = {};
   let implied;
-  let releaseKeys = () => {};
+  let address = "";
+  let release = () => {};
 
   const form = () => el.closest(".docmail-form");
   const values = () => Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, valueOf(field)]));
 
   const paint = () => {
     const busy = model.get("busy");
-    const off = busy || state.waiting || state.settling;
+    const off = busy || state.waiting || state.settling || state.gone;
     buttons.replaceChildren(
       ...model.get("actions").map(([action, text]) => {
         const primary = action === model.get("primary") ? " mod-primary" : "";
@@ -128,19 +172,28 @@ function renderActions({ model, el }) {
         return button;
       }),
     );
-    stop.hidden = !busy;
+    stop.hidden = !busy || state.gone;
     stop.disabled = !model.get("stoppable");
     const share = model.get("progress");
     progress.hidden = !busy || share < 0;
     progress.value = Math.max(0, share);
-    elapsed.hidden = !busy;
-    silence.hidden = !state.silent;
+    elapsed.hidden = !busy || state.gone;
+    // Of several bars in a form the main one speaks.
+    const speaks = model.get("with_notes") || !form();
+    const said = state.gone && speaks ? words.restarted : state.silent ? words.silent : "";
+    silence.hidden = !said;
+    if (silence.textContent !== said) silence.textContent = said;
   };
-  // Replacing a focused button would send the keyboard's user back to the top of the page.
+  // A button that is replaced, off or hidden loses the focus, which would send the keyboard's user to the top of the
+  // page: it goes to Stop while something is done, and comes back afterwards, unless it has gone elsewhere.
   const repaint = () => {
-    const focused = buttons.contains(document.activeElement) ? document.activeElement.dataset.action : null;
+    const at = document.activeElement;
+    if (buttons.contains(at)) state.focused = at.dataset.action;
+    else if (at !== stop && at !== document.body) state.focused = null;
     paint();
-    if (focused) (model.get("busy") ? stop : buttons.querySelector(`[data-action="${focused}"]`))?.focus();
+    if (state.focused === null) return;
+    const again = buttons.querySelector(`[data-action="${state.focused}"]`) ?? buttons.firstElementChild;
+    (model.get("busy") ? stop : again)?.focus({ preventScroll: true });
   };
   const tick = () => {
     elapsed.textContent = `${((performance.now() - state.began) / 1000).toFixed(1)} s`;
@@ -169,7 +222,7 @@ function renderActions({ model, el }) {
     repaint();
   };
   const press = (action) => {
-    if (state.waiting || state.settling || model.get("busy")) return;
+    if (state.waiting || state.settling || state.gone || model.get("busy")) return;
     const input = model.get("with_password") ? form()?.querySelector(".dm-password input") : null;
     // The password travels as a binary buffer: it is then in no text that a kernel or server might log.
     const buffers = input?.value ? [new TextEncoder().encode(input.value)] : [];
@@ -187,14 +240,21 @@ function renderActions({ model, el }) {
     stop.disabled = true;
     model.send({ action: "stop", values: {} });
   });
+  // A restarted kernel knows nothing of what it made before; ipywidgets marks the views when it hears of it.
+  const lostOrFound = () =>
+    setTimeout(() => {
+      state.gone = el.closest(".jupyter-widgets-disconnected") !== null;
+      repaint();
+    });
 
   const arrange = () => {
     const root = form();
-    if (!root) return;
+    if (!root || state.closed) return;
     const now = values();
     for (const rule of model.get("rules")) {
       root.classList.toggle(`dm-${rule.state}`, TESTS[rule.test](now[rule.field], rule.value));
     }
+    if (model.get("with_notes")) drawNotes(root, model.get("notes"));
     setTimeout(() => sayChoices(root)); // the choices' own views hear of the change in the same moment
   };
   const followPort = () => {
@@ -202,27 +262,37 @@ function renderActions({ model, el }) {
     if (!("ports" in follow)) return;
     const before = implied;
     implied = impliedSecurity(values(), follow);
-    const security = fields.security;
-    if (before !== undefined && before !== implied && security.get("index") === before) {
-      security.set("index", implied);
-      security.save_changes();
+    if (before !== undefined && before !== implied && fields.security.get("index") === before) {
+      setValue(fields.security, "index", implied);
     }
   };
-  const changed = () => {
+  // The username and HTTP's reply-to are the email address until somebody changes them, and a username that is an
+  // address is the email address.
+  const followAddress = (changed) => {
+    const followers = model.get("follow").address ?? [];
+    if (!followers.length) return;
+    const now = fields.email_address.get("value");
+    if (now !== address) {
+      for (const name of followers) {
+        if (fields[name].get("value") === address) setValue(fields[name], "value", now);
+      }
+      address = now;
+    } else if (changed === fields.username && changed.get("value").includes("@")) {
+      address = changed.get("value");
+      setValue(fields.email_address, "value", address);
+    }
+  };
+  const changed = (field) => {
+    followAddress(field);
     followPort();
     arrange();
   };
 
-  const markInvalid = (names) => {
-    for (const row of form()?.querySelectorAll(".dm-row") ?? []) {
-      const invalid = names.some((name) => row.classList.contains(`dm-field-${name}`));
-      for (const input of row.querySelectorAll("input, textarea")) input.setAttribute("aria-invalid", String(invalid));
-    }
-  };
+  // Only the view in which somebody pressed a button may take the focus, and only once per press.
   const focusOn = (name) => {
     const row = form()?.querySelector(`.dm-field-${name}`);
     row?.scrollIntoView({ block: "nearest" });
-    row?.querySelector("input, textarea, button")?.focus({ preventScroll: true });
+    row?.querySelector("input, textarea, select, button")?.focus({ preventScroll: true });
   };
   const download = (name, type, [content]) => {
     const link = create("a", "", { download: name, href: URL.createObjectURL(new Blob([content], { type })) });
@@ -231,13 +301,40 @@ function renderActions({ model, el }) {
   };
   const hear = (message, buffers) => {
     if (message.answered) answered();
-    if (message.invalid) markInvalid(message.invalid);
-    // Only the view in which somebody pressed a button may take the focus, and only once per press.
     if (message.focus && state.pressed) focusOn(message.focus);
     if (message.download && state.pressed) download(message.download, message.type, buffers);
     if (message.finished) state.pressed = false;
   };
+  // The kernel judges a field when it is left, with all values as they stand.
+  const left = (event) => {
+    const row = event.target.closest(".dm-row");
+    const name = row && Object.keys(fields).find((each) => row.classList.contains(`dm-field-${each}`));
+    if (name && !row.contains(event.relatedTarget) && !state.gone) model.send({ left: name, values: values() });
+  };
+  const foldGuide = (root) => {
+    for (const guide of root.querySelectorAll(".dm-guide-panel details[open]:not([data-seen])")) {
+      guide.dataset.seen = "";
+      if (root.clientWidth < NARROW) guide.open = false;
+    }
+  };
 
+  // Parts of the form may be drawn after this one, and the kernel may replace them.
+  const watch = (root) => {
+    const observer = new MutationObserver(() => {
+      drawNotes(root, model.get("notes"));
+      foldGuide(root);
+    });
+    observer.observe(root, { childList: true, subtree: true });
+    root.addEventListener("focusout", left);
+    const releaseKeys = keepKeys(root);
+    release = () => {
+      observer.disconnect();
+      root.removeEventListener("focusout", left);
+      releaseKeys();
+    };
+    root.querySelector(".dm-report")?.setAttribute("aria-live", "polite");
+    foldGuide(root);
+  };
   const begin = async () => {
     const references = Object.entries(model.get("fields"));
     const models = await Promise.all(
@@ -245,16 +342,16 @@ function renderActions({ model, el }) {
     );
     if (state.closed) return;
     fields = Object.fromEntries(references.map(([name], index) => [name, models[index]]));
+    address = fields.email_address?.get("value") ?? "";
     for (const field of models) field.on("change:value change:index", changed);
     followPort();
     const since = performance.now();
-    const belongsToForm = references.length > 0;
-    while (belongsToForm && !form() && !state.closed && performance.now() - since < ROOT_WITHIN) {
+    while (references.length > 0 && !form() && !state.closed && performance.now() - since < ROOT_WITHIN) {
       await new Promise((resolve) => setTimeout(resolve, 30));
     }
+    if (state.closed) return;
     arrange();
-    if (form()) releaseKeys = keepKeys(form());
-    form()?.querySelector(".dm-report")?.setAttribute("aria-live", "polite");
+    if (form() && model.get("with_notes")) watch(form());
     model.send({ ready: true });
   };
 
@@ -264,13 +361,15 @@ function renderActions({ model, el }) {
   model.on(events, repaint);
   model.on("change:actions", actionsChanged);
   model.on("change:busy", busyChanged);
+  model.on("change:notes", arrange);
+  model.on("comm_live_update", lostOrFound);
   model.on("msg:custom", hear);
   bar.append(buttons, stop, progress, elapsed);
   el.append(bar, silence);
   begin();
   return () => {
     state.closed = true;
-    releaseKeys();
+    release();
     clearTimeout(timers.answer);
     clearTimeout(timers.settle);
     clearInterval(timers.clock);
@@ -278,6 +377,8 @@ function renderActions({ model, el }) {
     model.off(events, repaint);
     model.off("change:actions", actionsChanged);
     model.off("change:busy", busyChanged);
+    model.off("change:notes", arrange);
+    model.off("comm_live_update", lostOrFound);
     model.off("msg:custom", hear);
   };
 }

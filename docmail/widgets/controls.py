@@ -11,18 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
 
 import anywidget
 import traitlets
-from ipywidgets import widget_serialization
+from ipywidgets import Layout, widget_serialization
 
 from docmail.credentials import Secret
 from docmail.translation import _
+from docmail.widgets.rows import shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ipywidgets import Widget
+
+    from docmail.widgets.rows import Rows
 
     Handler = Callable[[str, dict[str, Any], Secret | None], None]
 
@@ -57,15 +61,22 @@ class Controls(anywidget.AnyWidget):
 
 
 class Password(Controls):
-    """An input for a password with a Show button; what is typed there travels with a click on `Actions` only."""
+    """An input for a password with a Show button; what is typed there travels with a click on `Actions` only.
+
+    Views of one and the same form hold the same text: `form` tells `controls.js` which they are.
+    """
 
     label = traitlets.Unicode().tag(sync=True)
     placeholder = traitlets.Unicode().tag(sync=True)
+    form = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self) -> None:
+    def __init__(self, **values: Any) -> None:
         super().__init__(
+            **values,
             part="password",
+            layout=shared(Layout),
             label=_("Password"),
+            form=uuid4().hex,
             words={
                 "show": _("Show"),
                 "hide": _("Hide"),
@@ -82,12 +93,15 @@ class Password(Controls):
 class Actions(Controls):
     """The buttons of a form. A press calls `handle(action, values, secret)` with the values as they stand on screen.
 
-    `fields` are the form's widgets by name, `rules` what is shown when. `handle` must not raise.
+    `fields` are the form's widgets by name, `rules` what is shown when, `rows` those whose notes are drawn beside the
+    fields. `handle` must not raise.
     """
 
     fields = traitlets.Dict().tag(sync=True, **widget_serialization)
     rules: traitlets.List[Any] = traitlets.List().tag(sync=True)
     follow = traitlets.Dict().tag(sync=True)
+    with_notes = traitlets.Bool().tag(sync=True)
+    notes = traitlets.Dict().tag(sync=True)
     with_password = traitlets.Bool().tag(sync=True)
     actions: traitlets.List[Any] = traitlets.List().tag(sync=True)
     primary = traitlets.Unicode().tag(sync=True)
@@ -103,12 +117,16 @@ class Actions(Controls):
         fields: Mapping[str, Widget] | None = None,
         rules: Sequence[Rule] = (),
         follow: Mapping[str, Any] | None = None,
+        rows: Rows | None = None,
         with_password: bool = False,
         primary: str = "",
+        classes: Sequence[str] = (),
     ) -> None:
         fields = dict(fields or {})
         super().__init__(
             part="actions",
+            layout=shared(Layout),
+            _dom_classes=classes,
             fields=fields,
             rules=[
                 {
@@ -120,19 +138,27 @@ class Actions(Controls):
                 for rule in rules
             ],
             follow=dict(follow or {}),
+            with_notes=rows is not None,
+            notes=rows.notes if rows else {},
             with_password=with_password,
             actions=[list(action) for action in actions],
             primary=primary,
             words={
                 "stop": _("Stop"),
-                "silent": _("The kernel does not answer. If it was restarted, run this cell again."),
+                "silent": _(
+                    "The kernel does not answer. If it is busy, wait; if it was restarted, run this cell again."
+                ),
+                "restarted": _("The kernel was restarted. Run this cell again to bring the form back to life."),
             },
         )
+        if rows is not None:
+            rows.publish = lambda: setattr(self, "notes", rows.notes)
         self._handle = handle
         # The language chosen when the form was made holds for all that it says later, in whatever thread.
         self._context = copy_context()
         self.ready = False
         self.on_ready: Callable[[], None] = lambda: None
+        self.on_left: Callable[[str, dict[str, Any]], None] = lambda _name, _values: None
         self.on_msg(self._received)
 
     def _received(self, _widget: Widget, content: dict[str, Any], buffers: Sequence[Any]) -> None:
@@ -142,6 +168,8 @@ class Actions(Controls):
         if content.get("ready"):
             self.ready = True
             self.on_ready()
+        elif left := content.get("left"):
+            self._context.copy().run(self.on_left, str(left), self._values(content.get("values") or {}))
         elif action := content.get("action"):
             values = self._values(content.get("values") or {})
             self.send({"answered": True})
@@ -168,9 +196,9 @@ class Actions(Controls):
         timer.daemon = True
         timer.start()
 
-    def mark(self, invalid: Sequence[str], *, focus: bool = True) -> None:
-        """Tell assistive technology which fields are wrong, and bring the first into view."""
-        self.send({"invalid": list(invalid), **({"focus": invalid[0]} if invalid and focus else {})})
+    def focus_on(self, name: str) -> None:
+        """Bring a field into view and into focus where the button was pressed."""
+        self.send({"focus": name})
 
     def download(self, name: str, media_type: str, content: bytes) -> None:
         """Let the browser in which the button was pressed save a file."""

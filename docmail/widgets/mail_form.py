@@ -26,7 +26,7 @@ from docmail.spool import sha256_of
 from docmail.translation import _, ngettext
 from docmail.widgets import markup, settings_form
 from docmail.widgets.controls import Actions, Rule
-from docmail.widgets.rows import Row, light, text
+from docmail.widgets.rows import Row, Rows, fold, light, long_text, shared, shown, text
 from docmail.widgets.work import Work
 
 if TYPE_CHECKING:
@@ -137,41 +137,43 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         self._open_settings = open_settings
         self._confirmed: tuple[object, ...] | None = None
         self._submitted: dict[str, Any] = {}
-        body_field = light(ipywidgets.Textarea, value=body, description=_("Body"), rows=6)
-        more = ipywidgets.ToggleButton(value=False, description=_("Cc, Bcc"))
-        more.add_class("dm-more-button")
         copies = ("cc-bcc",)
-        self._sender = light(ipywidgets.HTML, description=_("From"))
         attached = f"{escape(document.name)} · {escape(markup.size(document.size))}"
-        rows = [
-            Row("from", self._sender),
-            Row(
-                "to",
-                text(_("To"), to, placeholder="cfo@example.com"),
-                hint=escape(_("several: with ; or , between")),
-            ),
-            Row("cc", text(_("Cc")), hint=escape(_("everybody sees these recipients")), when=copies),
-            Row("bcc", text(_("Bcc")), hint=escape(_("nobody sees these recipients")), when=copies),
-            Row("subject", text(_("Subject"), subject)),
-            Row("body", body_field, hint=escape(_("Markdown: **bold**, lists, [links](https://…)"))),
-            Row("documents", light(ipywidgets.HTML, value=attached, description=_("Attached"))),
-        ]
-        self.rows = {row.name: row for row in rows}
-        to_row = self.rows["to"]
-        to_row.children = (to_row.control, more, *to_row.children[1:])
-        self.fields = {name: self.rows[name].control for name in ("to", "cc", "bcc", "subject", "body")}
+        self.rows = Rows(
+            [
+                Row("from", shown(_("From"))),
+                Row(
+                    "to",
+                    text(_("To"), to, placeholder="cfo@example.com"),
+                    hint=escape(_("several: with ; or , between")),
+                ),
+                Row("more", fold(_("Cc, Bcc")), style="dm-fold-button"),
+                Row("cc", text(_("Cc")), hint=escape(_("everybody sees these recipients")), when=copies),
+                Row("bcc", text(_("Bcc")), hint=escape(_("nobody sees these recipients")), when=copies),
+                Row("subject", text(_("Subject"), subject)),
+                Row(
+                    "body", long_text(_("Body"), body), hint=escape(_("Markdown: **bold**, lists, [links](https://…)"))
+                ),
+                Row("documents", shown(_("Attached"), attached)),
+            ]
+        )
+        self._sender = self.rows["from"].control
+        self.fields = {name: self.rows[name].control for name in ("to", "more", "cc", "bcc", "subject", "body")}
         self.actions = Actions(
             [(SEND, _("Send"))],
             self._pressed,
-            fields={**self.fields, "more": more},
+            fields=self.fields,
             rules=[Rule("cc-bcc", "more", "is")],
+            rows=self.rows,
             primary=SEND,
         )
         self._work = Work(self.actions, self._show_failure)
-        self.report = light(ipywidgets.HTML)
-        self.report.add_class("dm-report")
-        super().__init__([*rows, self.actions, self.report])
-        self.add_class("docmail-form").add_class("docmail-mail")
+        self.report = light(ipywidgets.HTML, _dom_classes=["dm-report"])
+        super().__init__(
+            [*self.rows.controls, self.actions, self.report],
+            layout=shared(ipywidgets.Layout),
+            _dom_classes=["docmail-form", "docmail-mail"],
+        )
         for name, field in self.fields.items():
             field.observe(lambda _change, name=name: self._edited(name), "value")
 
@@ -205,8 +207,8 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
 
     def _deliver(self, values: dict[str, Any], *, anyway: bool) -> SendResult | None:
         self._submitted = values
-        for row in self.rows.values():
-            row.clear_problem()
+        with self.actions.hold_sync():
+            self.rows.clear_problems()
         self.report.value = ""
         if not trimmed(values["to"]):
             self._show_problem("to", _("Give an address, such as cfo@example.com."))
@@ -274,12 +276,12 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
 
     def _show_problem(self, name: str, sentence: str) -> None:
         self.rows[name].show_problem(sentence)
-        self.actions.mark([name])
         if name in {"cc", "bcc"}:
-            self.actions.fields["more"].value = True
+            self.fields["more"].value = True
+        self.actions.focus_on(name)
 
     def _show_failure(self, exc: Exception) -> None:
-        if isinstance(exc, MessageError) and exc.field in self.rows:
+        if isinstance(exc, MessageError) and exc.field and exc.field in self.rows:
             self._show_problem(exc.field, str(exc))
             return
         if self._work.stopped and isinstance(exc, ConnectError):
@@ -293,8 +295,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         # While a cell runs, the change that preceded a press may arrive after it; it is then not a new one.
         if self.fields[name].value == self._submitted.get(name):
             return
-        if self.rows[name].wrong:
-            self.rows[name].clear_problem()
+        self.rows[name].clear_problem()
         if self.actions.busy:
             return
         if self._asked:  # about another mail than the one that now stands here

@@ -15,12 +15,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from docmail.diagnosis import Check
+    from docmail.presets import Preset
     from docmail.replies import Reply
 
 
 def problem(text: str) -> str:
     """Return what is wrong with a field: never by colour alone."""
     return f'<span class="dm-problem"><span aria-hidden="true">✗</span> {escape(text)}</span>'
+
+
+def warning(text: str) -> str:
+    """Return something that a person should think about beside a field."""
+    return f'<span class="dm-warning"><span aria-hidden="true">⚠</span> {escape(text)}</span>'
+
+
+def found(text: str, *more: str) -> str:
+    """Return something that is as it should be, beside a field, and what else is to be said about it."""
+    further = "".join(f" {escape(sentence)}" for sentence in more)
+    return f'<span class="dm-ok" aria-hidden="true">✓</span> {escape(text)}{further}'
+
+
+def short_failure(exc: BaseException) -> str:
+    """Return an exception beside a field: what happened and what to do."""
+    return problem(str(exc) if isinstance(exc, DocmailError) else f"{type(exc).__name__}: {exc}")
 
 
 def box(kind: str, *parts: str) -> str:
@@ -64,7 +81,22 @@ def guide(heading: str | None, summary: str = "") -> str:
     except DocmailError:
         return ""
     summary = summary or _("Show me how: {title}").format(title=section.title)
-    return folded(summary, f'<div class="dm-guide">{_markdown()(section.markdown)}</div>')
+    # It may be long enough to be scrolled, which the keyboard must be able to do as well.
+    opening = f'<div class="dm-guide" tabindex="0" role="group" aria-label="{escape(section.title)}">'
+    return folded(summary, f"{opening}{_markdown()(section.markdown)}</div>")
+
+
+def guide_panel(preset: Preset, *, opened: bool) -> str:
+    """Return the steps for a provider as they stand beside the form, with the whole guide folded below them."""
+    steps, whole = presets.steps(preset), presets.guide(preset.guide)
+    without_heading = steps.markdown.partition("\n")[2]
+    others = whole.markdown.partition("\n")[2].replace(steps.markdown, "")
+    rest = folded(_("More about {provider}").format(provider=whole.title), _markdown()(others))
+    checked = _("Checked on {date}.").format(date=preset.checked.isoformat())
+    return (
+        f'<details class="dm-guide-card"{" open" if opened else ""}><summary>{escape(steps.title)}</summary>'
+        f'<div class="dm-guide">{_markdown()(without_heading)}<p>{escape(checked)}</p>{rest}</div></details>'
+    )
 
 
 def failure(exc: BaseException) -> str:
@@ -89,6 +121,22 @@ def without_end(text: str, words: str) -> str:
     """Return a text without its last sentence if that one ends with these words."""
     found = re.fullmatch(rf"(?s)(.+?[.:!?])\s[^.]*{re.escape(words)}\.?", text)
     return found[1] if found else text
+
+
+_STATIC_STYLE = """\
+.docmail-static { max-height: 0; overflow: hidden; animation: docmail-static 0s 2s forwards; }
+@keyframes docmail-static { to { max-height: 20em; } }
+.jp-OutputArea-child:has(.docmail-static) + .jp-OutputArea-child > .jupyter-widgets:not(:has(*)) { display: none; }"""
+
+
+def static(html: str) -> str:
+    """Return what a notebook shows where the live form cannot be: reopened later, or without its kernel.
+
+    JupyterLab prefers the live form of a trusted notebook even when its kernel is gone, and then says "model not
+    found". So these words are an output of their own above the form's. They hide while the form comes or is there
+    (`controls.css`), and hide that error.
+    """
+    return f'<div class="docmail-static"><style>{_STATIC_STYLE}</style>{html}</div>'
 
 
 def silence() -> str:

@@ -10,8 +10,9 @@ from docmail.addresses import Address, parse_address, trimmed
 from docmail.errors import AddressError, Problem
 from docmail.settings import HttpServer, Security, Settings, SmtpServer
 from docmail.translation import _
+from docmail.widgets import markup
 from docmail.widgets.controls import Password, Rule
-from docmail.widgets.rows import Row, box, choice, text
+from docmail.widgets.rows import Row, Rows, box, choice, fold, menu, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,117 +28,140 @@ RULES = (
     Rule("smtp", "protocol", "is", "smtp"),
     Rule("http", "protocol", "is", "http"),
     Rule("other-port", "port", "is", OTHER),
+    Rule("port-25", "port", "is", "25"),
+    Rule("typed-25", "port_number", "is", "25"),
     Rule("tls", "security", "is", Security.TLS),
     Rule("starttls", "security", "is", Security.STARTTLS),
     Rule("plain", "security", "is", Security.NONE),
-    Rule("asks-address", "username", "lacks", "@"),
     Rule("copies", "copies", "is"),
     Rule("replies", "replies", "is"),
     Rule("self-signed", "self_signed", "is"),
+    Rule("advanced", "advanced", "is"),
 )
 
-FOLLOW = {"ports": [*PORTS], "tls": 1, "starttls": 0}
-"""For `controls.js`: the ports of the choice, in its order, and the places of the two securities in theirs."""
+FOLLOW = {"ports": [*PORTS], "tls": 1, "starttls": 0, "address": ["username", "http_reply_to"]}
+"""For `controls.js`: the ports of the choice, in its order, the places of the two securities in theirs, and the fields
+that say the same as the email address until they are changed."""
 
 
-def rows(profile: str) -> list[Row]:
-    """Return the rows of the form in their order; those that stand under Advanced last."""
+def rows(profile: str) -> Rows:
+    """Return the rows of the form in their order; the last two stand under Advanced."""
     securities = [(_("STARTTLS"), Security.STARTTLS), (_("TLS"), Security.TLS), (_("none"), Security.NONE)]
     ports = [*((port, port) for port in PORTS), (_("other…"), OTHER)]
     smtp, http = ("smtp",), ("http",)
-    return [
-        Row("protocol", choice(_("Protocol"), [("SMTP", "smtp"), ("HTTP", "http")], "smtp")),
-        Row(
-            "url",
-            text(_("HTTP server"), placeholder="mail.example.com"),
-            hint=escape(_("https:// is assumed")),
-            when=http,
-        ),
-        Row(
-            "http_reply_to",
-            text(_("Reply to"), placeholder="office@example.com"),
-            hint=escape(_("where answers go; the test email goes there as well")),
-            when=http,
-        ),
-        Row(
-            "host",
-            text(_("SMTP server"), placeholder="smtp.example.com"),
-            hint=escape(_("as your provider names it")),
-            when=smtp,
-        ),
-        Row(
-            "port",
-            choice(_("Port"), ports, PORTS[0]),
-            hint=escape(_("587 or 465, as your provider says")),
-            when=smtp,
-        ),
-        Row("port_number", text(_("Port number"), placeholder="2525"), when=("smtp", "other-port")),
-        Row("security", choice(_("Security"), securities, Security.STARTTLS), hint=_security_help(), when=smtp),
-        Row(
-            "username",
-            text(_("Username")),
-            hint=escape(_("often your email address; empty: no sign-in")),
-            when=smtp,
-        ),
-        Row(
-            "email_address",
-            text(_("Email address"), placeholder="accounts@example.com"),
-            hint=escape(_("the address you send from")),
-            when=("smtp", "asks-address"),
-        ),
-        Row("password", Password(), when=smtp),
-        Row("sender", text(_("Sender's name")), hint=escape(_("what recipients see before the address"))),
-        Row("copies", box(_("Send a copy of every email to this address")), style="dm-check"),
-        Row("copy_to", text(_("Copy to"), placeholder="archive@example.com"), when=("copies",)),
-        Row(
-            "replies",
-            box(_("Receive email replies at a different address than you send from")),
-            when=smtp,
-            style="dm-check",
-        ),
-        Row(
-            "reply_to",
-            text(_("Replies to"), placeholder="office@example.com"),
-            hint=escape(_("several addresses: with commas between them")),
-            when=("smtp", "replies"),
-        ),
-        Row(
-            "self_signed",
-            box(_("Allow self-signed certificates")),
-            hint=self_signed_help(""),
-            when=smtp,
-            style="dm-check",
-        ),
-        Row(
-            "fingerprint",
-            text(_("Trusted certificate"), placeholder=_("filled in after the test")),
-            hint=escape(_("the SHA-256 fingerprint: the test shows it and asks you")),
-            when=("smtp", "self-signed"),
-        ),
-        Row(
-            "ca_file",
-            text(_("CA file"), placeholder="/etc/ssl/company-ca.pem"),
-            hint=escape(_("your organisation's own certification authority, in PEM form")),
-            when=smtp,
-        ),
-        Row(
-            "profile",
-            text(_("Profile"), profile),
-            hint=escape(_("the name under which Update keeps these settings")),
-        ),
-    ]
+    return Rows(
+        [
+            Row(
+                "email_address",
+                text(_("Your email address"), placeholder="accounts@example.com"),
+                hint=escape(_("fills in the rest for known providers")),
+            ),
+            Row("provider", menu(_("Provider"), providers(), ""), style="dm-last-helper"),
+            Row("protocol", choice(_("Protocol"), [("SMTP", "smtp"), ("HTTP", "http")], "smtp")),
+            Row(
+                "url",
+                text(_("HTTP server"), placeholder="mail.example.com"),
+                hint=escape(_("https:// is assumed")),
+                when=http,
+            ),
+            Row(
+                "http_reply_to",
+                text(_("Reply to"), placeholder="office@example.com"),
+                hint=escape(_("where answers go; the test email goes there as well")),
+                when=http,
+            ),
+            Row(
+                "host",
+                text(_("SMTP server"), placeholder="smtp.example.com"),
+                hint=escape(_("as your provider names it")),
+                when=smtp,
+            ),
+            Row("port", choice(_("Port"), ports, PORTS[0]), hint=_port_help(), when=smtp),
+            Row(
+                "port_number",
+                text(_("Port number"), placeholder="2525"),
+                hint=f'<span class="dm-if-typed-25">{markup.warning(_port_25())}</span>',
+                when=("smtp", "other-port"),
+            ),
+            Row("security", choice(_("Security"), securities, Security.STARTTLS), hint=_security_help(), when=smtp),
+            Row(
+                "username",
+                text(_("Username")),
+                hint=escape(_("often your email address; empty: no sign-in")),
+                when=smtp,
+            ),
+            Row("password", Password, when=smtp),
+            Row("sender", text(_("Sender's name")), hint=escape(_("what recipients see before the address"))),
+            Row("copies", box(_("Send a copy of every email to this address")), style="dm-check"),
+            Row("copy_to", text(_("Copy to"), placeholder="archive@example.com"), when=("copies",)),
+            Row(
+                "replies",
+                box(_("Receive email replies at a different address than you send from")),
+                when=smtp,
+                style="dm-check",
+            ),
+            Row(
+                "reply_to",
+                text(_("Replies to"), placeholder="office@example.com"),
+                hint=escape(_("several addresses: with commas between them")),
+                when=("smtp", "replies"),
+            ),
+            Row(
+                "self_signed",
+                box(_("Allow self-signed certificates")),
+                hint=self_signed_help(""),
+                when=smtp,
+                style="dm-check",
+            ),
+            Row(
+                "fingerprint",
+                text(_("Trusted certificate"), placeholder=_("filled in after the test")),
+                hint=escape(_("the SHA-256 fingerprint: the test shows it and asks you")),
+                when=("smtp", "self-signed"),
+            ),
+            Row("advanced", fold(_("Advanced")), style="dm-fold-button"),
+            Row(
+                "ca_file",
+                text(_("CA file"), placeholder="/etc/ssl/company-ca.pem"),
+                hint=escape(_("your organisation's own certification authority, in PEM form")),
+                when=("smtp", "advanced"),
+            ),
+            Row(
+                "profile",
+                text(_("Profile"), profile),
+                hint=escape(_("the name under which Update keeps these settings")),
+                when=("advanced",),
+            ),
+        ]
+    )
 
 
 ADVANCED = ("ca_file", "profile")
 
 
+def providers() -> list[tuple[str, str]]:
+    """Return what the Provider menu offers: a label and the preset's id, "" for none of them."""
+    return [(_("Choose, or type your address"), ""), *((preset.name, preset.id) for preset in presets.presets())]
+
+
+def _port_25() -> str:
+    return _("Port 25 is for mail between servers, and most networks block it: choose 587 or 465")
+
+
+def _port_help() -> str:
+    usual = escape(_("587 or 465, as your provider says"))
+    return (
+        f'<span class="dm-unless-port-25">{usual}</span><span class="dm-if-port-25">{markup.warning(_port_25())}</span>'
+    )
+
+
 def _security_help() -> str:
     spans = {
-        "starttls": _("encrypted before anything private is said"),
-        "tls": _("encrypted from the first byte"),
-        "plain": _("⚠ not encrypted: only for a server on this computer, or without sign-in"),
+        "starttls": escape(_("encrypted before anything private is said")),
+        "tls": escape(_("encrypted from the first byte")),
+        "plain": markup.warning(_("not encrypted: only for a server on this computer, or without sign-in")),
     }
-    return "".join(f'<span class="dm-if-{state}">{escape(sentence)}</span>' for state, sentence in spans.items())
+    return "".join(f'<span class="dm-if-{state}">{sentence}</span>' for state, sentence in spans.items())
 
 
 def self_signed_help(host: str) -> str:
@@ -241,29 +265,27 @@ def _for_the_form(problems: list[Problem], values: Mapping[str, Any]) -> list[Pr
 
 
 FIELD_ORDER = (
-    *(
-        "protocol",
-        "url",
-        "http_reply_to",
-        "host",
-        "port",
-        "port_number",
-        "security",
-        "username",
-        "email_address",
-    ),
-    *(
-        "password",
-        "sender",
-        "copies",
-        "copy_to",
-        "replies",
-        "reply_to",
-        "self_signed",
-        "fingerprint",
-        "ca_file",
-        "profile",
-    ),
+    "email_address",
+    "provider",
+    "protocol",
+    "url",
+    "http_reply_to",
+    "host",
+    "port",
+    "port_number",
+    "security",
+    "username",
+    "password",
+    "sender",
+    "copies",
+    "copy_to",
+    "replies",
+    "reply_to",
+    "self_signed",
+    "fingerprint",
+    "advanced",
+    "ca_file",
+    "profile",
 )
 
 
@@ -289,7 +311,8 @@ def values_of(settings: Settings) -> dict[str, Any]:
         "copy_to": settings.copy_to or "",
     }
     if isinstance(server, HttpServer):
-        return values | {"protocol": "http", "url": server.url, "http_reply_to": ", ".join(settings.reply_to)}
+        several = ", ".join(settings.reply_to)
+        return values | {"protocol": "http", "url": server.url, "http_reply_to": several, "email_address": several}
     values |= _sender_values(settings.sender, server.username)
     return (
         values
@@ -320,16 +343,18 @@ def _sender_values(sender: str, username: str) -> dict[str, str]:
         address = parse_address(sender, "sender") if "@" in sender else None
     except AddressError:
         address = None
+    own = username if "@" in username else ""
     if address is None:
-        return {"sender": sender.removeprefix('"').removesuffix('"'), "email_address": ""}
-    if "@" not in username:
+        return {"sender": sender.removeprefix('"').removesuffix('"'), "email_address": own}
+    if not own:
         return {"sender": address.name, "email_address": address.addr_spec}
     if address.addr_spec.casefold() == username.casefold() and address.name:
-        return {"sender": address.name, "email_address": ""}
-    return {"sender": sender, "email_address": ""}
+        return {"sender": address.name, "email_address": own}
+    return {"sender": sender, "email_address": own}
 
 
-FILLABLE = frozenset(FIELD_ORDER) - {"password", "port_number", "http_reply_to", "copies", "replies"}
+_NOT_FILLABLE = {"password", "provider", "port_number", "http_reply_to", "copies", "replies", "advanced"}
+FILLABLE = frozenset(FIELD_ORDER) - _NOT_FILLABLE
 
 
 def filled(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
@@ -350,6 +375,8 @@ def filled(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, A
         security = changes["security"]
         # None is what `SmtpServer` has, too: as the port implies.
         changes["security"] = implied(_port({**current, **changes})) if security is None else Security(security)
+    if "@" in values.get("username", ""):
+        changes.setdefault("email_address", values["username"])
     if "ca_file" in values:
         changes["ca_file"] = str(values["ca_file"] or "")
     if "copy_to" in values:
@@ -363,6 +390,6 @@ def filled(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, A
     return changes
 
 
-def widgets_of(form_rows: list[Row]) -> dict[str, ipywidgets.Widget]:
+def widgets_of(form_rows: Rows) -> dict[str, ipywidgets.Widget]:
     """Return the fields by name; the password is none of them."""
     return {row.name: row.control for row in form_rows if not isinstance(row.control, Password)}

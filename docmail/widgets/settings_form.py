@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from functools import wraps
 from html import escape
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
 import ipywidgets
@@ -14,10 +15,11 @@ from docmail import home as homes
 from docmail.addresses import trimmed
 from docmail.errors import CredentialError, DocmailError, Kind, SettingsError
 from docmail.settings import Settings, profiles
-from docmail.translation import _, ngettext
-from docmail.widgets import markup, settings_fields
+from docmail.translation import _, chosen, language
+from docmail.widgets import markup, report, settings_fields
 from docmail.widgets.controls import Actions, Password
-from docmail.widgets.rows import light
+from docmail.widgets.provider_help import ProviderHelp
+from docmail.widgets.rows import light, shared
 from docmail.widgets.work import Work
 
 if TYPE_CHECKING:
@@ -29,96 +31,154 @@ if TYPE_CHECKING:
 
 __all__ = ["SettingsForm"]
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-TEST, UPDATE = "test", "update"
+TEST, UPDATE, OTHER_PORT = "test", "update", "other-port"
 
 watchers: WeakSet[Any] = WeakSet()
 """What is shown in this kernel and depends on saved settings; `settings_saved()` is called on each after an Update."""
 
 
+def _speaking(method: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Let a method of the form speak the form's language, whoever calls it in whatever thread."""
+
+    @wraps(method)
+    def speak(*args: _P.args, **options: _P.kwargs) -> _T:
+        form: Any = args[0]
+        with language(form.language):
+            return method(*args, **options)
+
+    return speak
+
+
 class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
     """The email settings of a profile (None: the selected one), to fill in, test and save.
 
-    Make it the last expression of a cell. `test()` and `save()` do what the buttons do.
+    Make it the last expression of a cell. `language` is "en" or "af"; None follows the environment (LANGUAGE, LANG).
+    `test()` and `save()` do what the buttons do.
     """
 
-    def __init__(self, profile: str | None = None) -> None:
+    def __init__(self, profile: str | None = None, *, language: str | None = None) -> None:
+        self.language = language or chosen()
         self._profile = profile or os.environ.get("DOCMAIL_PROFILE") or "default"
         self._saved: Settings | None = None
         self._submitted: dict[str, Any] = {}
         self._places: dict[Account, Where | None] = {}
-        rows = settings_fields.rows(self._profile)
-        self.rows = {row.name: row for row in rows}
-        self.fields = settings_fields.widgets_of(rows)
+        self._untrusted = ""
+        self._answering: int | None = None
+        self._states: set[str] = set()
+        self._build()
+
+    @_speaking
+    def _build(self) -> None:
+        self.rows = settings_fields.rows(self._profile)
+        self.fields = settings_fields.widgets_of(self.rows)
         self.password: Password = self.rows["password"].control
+        self.help = ProviderHelp(self.rows, self.fields, self._show_state)
+        self._heading = light(ipywidgets.HTML)
+        self.report = light(ipywidgets.HTML, _dom_classes=["dm-report"])
+        self._trust_button = light(
+            ipywidgets.Button, description=_("Trust this certificate"), _dom_classes=["dm-if-untrusted"]
+        )
+        self._trust_button.on_click(lambda _button: self.trust())
+        self._load()
+        self._shown = self._values()
+        self._states |= settings_fields.states(self._values())
         self.actions = Actions(
-            [(TEST, _("Test email settings")), (UPDATE, _("Update"))],
+            self._buttons(),
             self._pressed,
             fields=self.fields,
             rules=settings_fields.RULES,
             follow=settings_fields.FOLLOW,
+            rows=self.rows,
             with_password=True,
             primary=TEST,
         )
-        self._work = Work(self.actions, self._show_failure)
-        self._heading = light(ipywidgets.HTML)
-        self.report = light(ipywidgets.HTML)
-        self.report.add_class("dm-report")
-        self._trust_button = ipywidgets.Button(description=_("Trust this certificate"), layout={"width": "max-content"})
-        self._trust_button.on_click(lambda _button: self.trust())
-        self._trust_button.add_class("dm-if-untrusted")
-        self._untrusted = ""
-        advanced = ipywidgets.Accordion(
-            [light(ipywidgets.VBox, [self.rows[name] for name in settings_fields.ADVANCED])], titles=[_("Advanced")]
-        )
-        advanced.add_class("dm-advanced")
-        self._advanced = advanced
-        plain = [row for row in rows if row.name not in settings_fields.ADVANCED]
-        super().__init__([self._heading, *plain, advanced, self.actions, self.report, self._trust_button])
-        self._load()
-        for css_class in (
-            "docmail-form",
-            *(f"dm-{state}" for state in settings_fields.states(self.actions.current())),
-        ):
-            self.add_class(css_class)
-        for name, field in self.fields.items():
-            field.observe(lambda _change, name=name: self._edited(name), "value")
         self.actions.on_ready = self._front_end_ready
-        self._refresh()
+        self.actions.on_left = lambda name, values: self._follow(self._left, name, values)
+        self._work = Work(self.actions, self._show_failure)
+        above, below = self.rows.controls[:2], self.rows.controls[2:]
+        super().__init__(
+            [
+                self._heading,
+                *above,
+                self.help.finder,
+                self.help.guide,
+                *below,
+                self.actions,
+                self.report,
+                self._trust_button,
+            ],
+            layout=shared(ipywidgets.Layout),
+            _dom_classes=["docmail-form", *(f"dm-{state}" for state in sorted(self._states))],
+        )
+        with self.actions.hold_sync():
+            self._refresh()
+        for name, field in self.fields.items():
+            field.observe(lambda _change, name=name: self._follow(self._edited, name), "value")
+        watchers.add(self)
+
+    def _buttons(self) -> list[tuple[str, str]]:
+        buttons = [(TEST, _("Test email settings")), (UPDATE, _("Update"))]
+        if self._answering:
+            buttons.append((OTHER_PORT, _("Use port {port}").format(port=self._answering)))
+        return buttons
+
+    def _offer_port(self, port: int | None) -> None:
+        """Offer the other port of the server, which the last test found to answer; None takes the offer back."""
+        if port != self._answering:
+            self._answering = port
+            self.actions.actions = [list(button) for button in self._buttons()]
 
     # --- for programs ---
 
+    @_speaking
     def fill(self, **values: Any) -> None:
         """Fill fields in, by their names in `Settings` (host, port, username, sender, ...); never the password."""
-        for name, value in settings_fields.filled(values, self.actions.current()).items():
+        for name, value in settings_fields.filled(values, self._values()).items():
             self.fields[name].value = value
 
+    @_speaking
     def test(self) -> Diagnosis | None:
         """Send the test email with the values as they stand, showing each step; None if some cannot stay so."""
-        return self._now(lambda: self._test(self.actions.current(), None))
+        return self._now(lambda: self._test(self._values(), None))
 
+    @_speaking
     def save(self) -> bool:
         """Save the values as they stand; the stored password stays. Return whether they are saved."""
-        return bool(self._now(lambda: self._save(self.actions.current(), None)))
+        return bool(self._now(lambda: self._save(self._values(), None)))
 
+    @_speaking
     def trust(self) -> None:
         """Fill in the fingerprint of the certificate that the last test met and could not verify."""
         self.fields["fingerprint"].value = self._untrusted
-        self._offer_trust("")
-        self.report.value = markup.box("mind", markup.paragraph(_("Test again: this certificate is now trusted.")))
+        self._offer_trust(None)
+        self.report.value = report.trusted()
 
     def __repr__(self) -> str:
         return f"<SettingsForm profile={self._profile}, {self._state()}>"
 
+    @_speaking
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        words = f"<{_('Email settings')}>"
+        display({"text/html": self._static_html(), "text/plain": words}, raw=True)
+        display(self._repr_mimebundle_(), raw=True)
+
+    @_speaking
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         bundle: dict[str, Any] = super()._repr_mimebundle_(**options)
         self.actions.expect(self._front_end_silent)
-        text = _("Email settings, profile “{profile}”. Run this cell to open the form.").format(profile=self._profile)
-        return {**bundle, "text/html": f"<p>{escape(text)}</p>"}
+        return {**bundle, "text/html": report.without_kernel(self._profile, self._saved)}
+
+    def _static_html(self) -> str:
+        return markup.static(report.without_kernel(self._profile, self._saved))
 
     # --- the buttons ---
 
+    @_speaking
     def _pressed(self, action: str, values: dict[str, Any], secret: Secret | None) -> None:
         """Do what a button says. The values come with the press: the kernel's own copies may still be older."""
         if action == "stop":
@@ -127,6 +187,8 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             self._work.start(lambda: self._test(values, secret))
         elif action == UPDATE:
             self._work.start(lambda: self._save(values, secret))
+        elif action == OTHER_PORT and self._answering:
+            self.fill(port=self._answering)
 
     def _now(self, do: Callable[[], _T]) -> _T | None:
         results: list[_T] = []
@@ -173,16 +235,15 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
     def _checked(self, values: dict[str, Any]) -> Settings | None:
         """Return the settings that the values mean; None, with the problems beside their fields, if there are any."""
         self._submitted = values
-        for row in self.rows.values():
-            row.clear_problem()
-        self._offer_trust("")
+        self._offer_trust(None)
+        self._offer_port(None)
         self.report.value = ""
         settings, problems = settings_fields.settings_of(values, self._home)
-        if problems:
-            self._show_problems(problems)
-            return None
-        self.actions.mark([])
-        return settings
+        with self.actions.hold_sync():
+            self.rows.clear_problems()
+            if problems:
+                self._show_problems(problems)
+        return None if problems else settings
 
     @property
     def _home(self) -> homes.Home | None:
@@ -199,87 +260,59 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             if row := self.rows.get(problem.field):
                 row.show_problem(problem.message)
                 self._unfold(problem.field)
-        self.actions.mark([problem.field for problem in problems])
-        number = len(problems)
-        self.report.value = markup.box("bad", markup.bad(_problems_sentence(number)))
+        self.actions.focus_on(problems[0].field)
+        self.report.value = report.problems(len(problems))
 
     def _show_diagnosis(self, diagnosis: Diagnosis, settings: Settings, values: dict[str, Any]) -> None:
-        lines = markup.checks(diagnosis.checks)
         failed = diagnosis.failed
         if failed is None:
-            address = settings.address.shown
-            total = markup.seconds(sum(check.seconds for check in diagnosis.checks))
-            sentence = _("The test email is on its way to {address} ({seconds}).").format(
-                address=address, seconds=total
-            )
             saved = settings == self._saved
-            self.report.value = lines + markup.box(
-                "good",
-                markup.good(sentence),
-                markup.paragraph(_("Look into your inbox, and into the spam folder.")),
-                "" if saved else markup.paragraph(_("Press Update to keep these settings.")),
-            )
+            self.report.value = report.sent(diagnosis, settings, saved=saved)
             self.actions.primary = "" if saved else UPDATE
             return
         self.actions.primary = TEST
         if self._work.stopped and failed.kind is Kind.NETWORK:
-            self.report.value = lines + markup.box("mind", markup.paragraph(_("Stopped. No test email was sent.")))
+            self.report.value = report.stopped(diagnosis)
             return
-        sentence, hint = markup.without_reply(failed.text, failed.reply), failed.hint
+        hint = failed.hint
         if failed.phase == "credential" and failed.field == "password":
             hint = _("Type it into Password.")  # the core's hint is for people who are not in this form
-        asks = failed.fingerprint and values["self_signed"] and not presets.established(trimmed(values["host"]))
-        if failed.fingerprint and asks:
-            sentence = markup.without_end(sentence, failed.fingerprint)  # it stands in the question
-        self.report.value = lines + markup.box(
-            "bad",
-            markup.bad(sentence),
-            markup.paragraph(hint) if hint else "",
-            markup.said(failed.reply),
-            markup.guide(failed.guide),
-        )
-        if failed.fingerprint and asks:
+        asks = bool(failed.fingerprint and values["self_signed"] and not presets.established(trimmed(values["host"])))
+        self.report.value = report.failed(diagnosis, failed, hint, asks=asks)
+        self._offer_port(failed.port)
+        if asks:
             self._offer_trust(failed.fingerprint)
         elif failed.field and (row := self.rows.get(settings_fields.shown_field(failed.field, values))):
-            row.show_problem(hint or sentence)
+            row.show_problem(hint or failed.text)
             self._unfold(row.name)
-            self.actions.mark([row.name], focus=False)
 
     def _unfold(self, name: str) -> None:
         if name in settings_fields.ADVANCED:
-            self._advanced.selected_index = 0
+            self.fields["advanced"].value = True
 
-    def _offer_trust(self, fingerprint: str) -> None:
-        self._untrusted = fingerprint
-        if not fingerprint:
-            self.remove_class("dm-untrusted")
+    def _offer_trust(self, fingerprint: str | None) -> None:
+        """Offer to trust the certificate that a test met; None takes the offer back."""
+        self._untrusted = fingerprint or ""
+        self._show_state("untrusted", bool(fingerprint))
+
+    def _show_state(self, name: str, on: bool) -> None:  # noqa: FBT001 - a switch
+        if on == (name in self._states):
             return
-        self.report.value += markup.box(
-            "mind",
-            markup.paragraph(_("This is the SHA-256 fingerprint of the certificate that the server shows:")),
-            f'<div class="dm-said">{escape(fingerprint)}</div>',
-            markup.paragraph(
-                _("Compare it with the one your server's administrator gives you. Trust it only if they are equal.")
-            ),
-        )
-        self.add_class("dm-untrusted")
+        (self._states.add if on else self._states.remove)(name)
+        if self.comm is not None:
+            (self.add_class if on else self.remove_class)(f"dm-{name}")
 
     def _show_saved(self, settings: Settings) -> None:
-        every = _("Every PDF that docmail shows in a notebook now has an Email button.")
-        parts = [markup.good(_("Saved. {what_now}").format(what_now=every))]
-        missing = None
-        if settings.account.username:
-            try:
-                parts.append(_kept(credentials.where(settings), rehearsal=self._rehearsal))
-            except CredentialError as exc:
-                missing = exc
-        if missing is not None:
-            parts += [markup.paragraph(str(missing)), markup.guide(missing.guide)]
-        elif settings.account.username and credentials.where(settings) is None:
+        place: Where | CredentialError | None
+        try:
+            place = credentials.where(settings)
+        except CredentialError as exc:
+            place = exc
+        if settings.account.username and place is None:
             self.rows["password"].show_problem(_("no password is stored yet"))
-            parts.append(markup.paragraph(_("No password is stored for this account: type it and press Update again.")))
-        self.report.value = markup.box("good", *parts)
+        self.report.value = report.saved(settings, place, rehearsal=self._rehearsal)
 
+    @_speaking
     def _show_failure(self, exc: Exception) -> None:
         if isinstance(exc, SettingsError) and exc.problems:
             self._show_problems(exc.problems)
@@ -287,19 +320,8 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
 
     def _refresh(self) -> None:
         """Bring heading, placeholder and the self-signed box in line with the values."""
-        values = self.actions.current()
-        rehearsal = _("rehearsal: nothing here touches your own settings") if self._rehearsal else ""
-        states = {
-            "saved": _("saved"),
-            "changed": _("changed, not saved yet"),
-            "not saved yet": _("not saved yet"),
-        }
-        right = " · ".join(
-            part for part in (rehearsal, _("profile: {name}").format(name=self._profile), states[self._state()]) if part
-        )
-        self._heading.value = (
-            f'<div class="dm-heading"><b>{escape(_("Email settings"))}</b><span>{escape(right)}</span></div>'
-        )
+        values = self._values()
+        self._heading.value = report.heading(self._profile, self._state(), rehearsal=self._rehearsal)
         self._refresh_password(values)
         provider = presets.established(trimmed(values["host"]))
         box = self.fields["self_signed"]
@@ -308,13 +330,30 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             box.value = False
         self.rows["self_signed"].hint = settings_fields.self_signed_help(values["host"])
 
+    @_speaking
+    def settings_saved(self) -> None:
+        """Follow what another form has saved under this profile, unless something is changed here."""
+        untouched = self._values() == self._shown
+        try:
+            saved = Settings.load(self._profile)
+        except SettingsError:
+            return
+        if saved == self._saved:
+            return
+        self._saved = saved
+        if untouched:
+            self._show_values(saved)
+        self._refresh()
+
     def _refresh_password(self, values: dict[str, Any]) -> None:
         settings, _problems = settings_fields.settings_of(values, self._home)
         kept: Where | None = None
         # A stored password belongs to one account: with another server or username its placeholder goes away.
         if self._saved is not None and settings.account == self._saved.account and settings.account.username:
             kept = self._place(settings)
-        self.password.placeholder = _("•••••••• stored; empty keeps it") if kept else ""
+        preset = self.help.preset
+        empty = _(preset.password_hint) if preset and preset.password_hint else ""
+        self.password.placeholder = _("•••••••• stored; empty keeps it") if kept else empty
         places = {
             "keyring": _("kept in the system's keyring"),
             "session": _("kept until this kernel stops"),
@@ -338,8 +377,12 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
     def _state(self) -> str:
         if self._saved is None:
             return "not saved yet"
-        settings, _problems = settings_fields.settings_of(self.actions.current(), self._home)
+        settings, _problems = settings_fields.settings_of(self._values(), self._home)
         return "saved" if settings == self._saved else "changed"
+
+    def _values(self) -> dict[str, Any]:
+        """Return the values as the kernel knows them."""
+        return {name: field.value for name, field in self.fields.items()}
 
     # --- events ---
 
@@ -351,47 +394,54 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         except DocmailError as exc:
             self.report.value = markup.failure(exc)
             return
-        for name, value in settings_fields.values_of(self._saved).items():
-            self.fields[name].value = value
+        self._show_values(self._saved)
 
+    def _show_values(self, settings: Settings) -> None:
+        for name, value in settings_fields.values_of(settings).items():
+            self.fields[name].value = value
+        self.help.loaded()
+        self._shown = self._values()
+
+    def _follow(self, follow: Callable[..., None], *what: Any) -> None:
+        """Do what a change asks for; ipywidgets would write a failure into a log that nobody reads."""
+        try:
+            follow(*what)
+        except Exception as exc:  # noqa: BLE001 - see above
+            self._show_failure(exc)
+
+    @_speaking
     def _edited(self, name: str) -> None:
         """Take back what the form said about a field once it has been changed."""
         # While a cell runs, the change that preceded a press may arrive after it; it is then not a new one.
         if self.fields[name].value == self._submitted.get(name):
             return
-        row = self.rows[name]
-        if row.wrong:
-            row.clear_problem()
-        if not self.actions.busy:
-            self.actions.primary = TEST
-        self._refresh()
+        with self.actions.hold_sync():
+            self.rows[name].clear_problem()
+            self.help.edited(name)
+            if name in {"host", "port", "port_number"}:
+                self._offer_port(None)
+            if not self.actions.busy:
+                self.actions.primary = TEST
+            self._refresh()
+
+    @_speaking
+    def _left(self, name: str, values: dict[str, Any]) -> None:
+        """Judge a field as soon as it is left; the others wait for their turn, or for a press."""
+        if self.actions.busy or name not in self.rows:
+            return
+        problems = {problem.field: problem.message for problem in settings_fields.settings_of(values)[1]}
+        if name == "email_address" and values["username"] == values[name]:
+            problems.setdefault(name, problems.get("username", ""))
+        if message := problems.get(name):
+            self.rows[name].show_problem(message)
+        else:
+            self.rows[name].clear_problem()
 
     def _front_end_ready(self) -> None:
         if self.report.value == markup.silence():
             self.report.value = ""
 
+    @_speaking
     def _front_end_silent(self) -> None:
         if not self.report.value:
             self.report.value = markup.silence()
-
-
-def _kept(place: Where | None, *, rehearsal: bool) -> str:
-    """Say where the password is."""
-    if place and rehearsal:
-        return markup.paragraph(_("This is a rehearsal: the password lasts until this kernel stops."))
-    if place == "keyring":
-        return markup.paragraph(_("The password is in the system's keyring."))
-    if place == "environment":
-        return markup.paragraph(_("The password comes from the environment (DOCMAIL_PASSWORD)."))
-    if place == "session":
-        sentence = _("This machine has no keyring that docmail can use: the password lasts until this kernel stops.")
-        return markup.paragraph(sentence) + markup.guide("JupyterHub", _("What you can do"))
-    return ""
-
-
-def _problems_sentence(number: int) -> str:
-    return ngettext(
-        "One field needs another look; nothing was sent or saved.",
-        "{number} fields need another look; nothing was sent or saved.",
-        number,
-    ).format(number=number)

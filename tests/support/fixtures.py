@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -16,10 +16,17 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
     from tests.support.certificates import Certificates
+    from tests.support.jupyter import JupyterServer
     from tests.support.lab import LabPage, LabServer
     from tests.support.mailserver import RealMailServer
+    from tests.support.nameserver import NameServer
+    from tests.support.notebook7 import Notebook7Page, Notebook7Server
+    from tests.support.voila import VoilaPage, VoilaServer
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+
+Server = TypeVar("Server", bound="JupyterServer")
+Window = TypeVar("Window", bound="LabPage")
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +52,18 @@ def mailserver(_running_mailserver: RealMailServer) -> RealMailServer:
     return _running_mailserver
 
 
+@pytest.fixture
+def nameserver(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
+    """Return a running name server, the only one that `docmail.discovery` reaches; its database is unreachable."""
+    from docmail import discovery
+    from tests.support.nameserver import NameServer
+
+    with NameServer() as server:
+        monkeypatch.setattr(discovery, "_resolver", server.resolver)
+        monkeypatch.setattr(discovery, "_DATABASE", "https://127.0.0.1:1/")
+        yield server
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     """Let pytest-playwright start Debian's Chromium, so that nobody needs to download a browser."""
@@ -53,19 +72,25 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     return {**browser_type_launch_args, "executable_path": require_program("chromium"), "args": CHROMIUM_ARGS}
 
 
-@pytest.fixture(scope="session")
-def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
-    """Return a running JupyterLab; its folder holds a copy of the notebooks, its home is its own."""
+def _serving(kind: type[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run such a server; its folder holds a copy of the notebooks, its home is its own."""
     require_program("chromium")  # before two seconds are spent on a server that no browser will visit
-    from tests.support.lab import LabServer
-
-    root = tmp_path_factory.mktemp("lab")
+    folder = kind.name.lower().replace(" ", "-")
+    root = tmp_path_factory.mktemp(folder)
     if NOTEBOOKS.is_dir():
         shutil.copytree(NOTEBOOKS, root / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    server = LabServer(root, tmp_path_factory.mktemp("lab-home"))
+    server = kind(root, tmp_path_factory.mktemp(f"{folder}-home"))
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+    """Return a running JupyterLab; its folder holds a copy of the notebooks, its home is its own."""
+    from tests.support.lab import LabServer
+
+    yield from _serving(LabServer, tmp_path_factory)
 
 
 @pytest.fixture
@@ -73,7 +98,42 @@ def lab(lab_server: LabServer, page: Page) -> Iterator[LabPage]:
     """Return a browser window for notebooks; the kernel of the last one ends with the test."""
     from tests.support.lab import LabPage
 
-    window = LabPage(page, lab_server)
+    yield from _window(LabPage(page, lab_server))
+
+
+@pytest.fixture(scope="session")
+def notebook7_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook7Server]:
+    """Return a running Notebook 7; its folder holds a copy of the notebooks, its home is its own."""
+    from tests.support.notebook7 import Notebook7Server
+
+    yield from _serving(Notebook7Server, tmp_path_factory)
+
+
+@pytest.fixture
+def notebook7(notebook7_server: Notebook7Server, page: Page) -> Iterator[Notebook7Page]:
+    """Return a browser window for notebooks; the kernel of the last one ends with the test."""
+    from tests.support.notebook7 import Notebook7Page
+
+    yield from _window(Notebook7Page(page, notebook7_server))
+
+
+@pytest.fixture(scope="session")
+def voila_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VoilaServer]:
+    """Return a running Voilà; its folder holds a copy of the notebooks, its home is its own."""
+    from tests.support.voila import VoilaServer
+
+    yield from _serving(VoilaServer, tmp_path_factory)
+
+
+@pytest.fixture
+def voila(voila_server: VoilaServer, page: Page) -> VoilaPage:
+    """Return a browser window for what notebooks show."""
+    from tests.support.voila import VoilaPage
+
+    return VoilaPage(page, voila_server)
+
+
+def _window(window: Window) -> Iterator[Window]:
     yield window
-    if page.url.startswith(lab_server.url):
+    if window.page.url.startswith(window.server.url):
         window.shutdown_kernel()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -33,6 +35,14 @@ def require_program(*names: str) -> str:
         packages = " ".join(sorted({_PACKAGES.get(name, name) for name in missing}))
         unavailable(f"{', '.join(missing)} not found; run: sudo apt-get install -y {packages}")
     return str(shutil.which(names[-1], path=_PATH))
+
+
+def require_axe() -> str:
+    """Return the source of axe-core, which looks for barriers in a page; skip the test if it is not installed."""
+    script = Path(sys.prefix) / "npm" / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.is_file():
+        unavailable("axe-core not found; install npm, and run: make test")
+    return script.read_text("utf-8")
 
 
 def require_root(what: str) -> None:

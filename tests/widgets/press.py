@@ -34,3 +34,15 @@ def as_synced(form: Form, name: str, value: Any) -> Any:
     """Return a value as a front-end model holds it: selections by index."""
     widget = form.actions.fields[name]
     return widget._options_values.index(value) if hasattr(widget, "_options_values") else value
+
+
+def press_find(form: SettingsForm, address: str = "", action: str = "find") -> None:
+    """Press the button below the Provider menu, and wait for what it finds."""
+    form.help.finder._handle_custom_msg({"action": action, "values": {"email_address": address}}, [])
+    finish_search(form)
+
+
+def finish_search(form: SettingsForm) -> None:
+    """Wait until nothing is looked up."""
+    assert form.help._work._running.acquire(timeout=30), "the form is still looking"
+    form.help._work._running.release()

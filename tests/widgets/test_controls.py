@@ -92,7 +92,7 @@ def test_what_the_log_says_about_a_press_does_not_show_the_password(caplog: pyte
 
 def test_the_password_part_has_no_trait_that_could_hold_what_was_typed() -> None:
     own = set(Password.class_own_traits()) | set(Controls.class_own_traits())
-    assert own == {"part", "words", "label", "placeholder"}
+    assert own == {"part", "words", "label", "placeholder", "form"}
 
 
 def test_rules_reach_the_front_end_with_the_index_of_a_choice() -> None:

@@ -49,7 +49,7 @@ def shown(form: MailForm) -> str:
 
 
 def invalid(form: MailForm) -> list[str]:
-    return [name for name, row in form.rows.items() if row.wrong]
+    return form.rows.wrong
 
 
 # --- the button ---

@@ -27,6 +27,8 @@ EMPTY: dict[str, Any] = {
     "fingerprint": "",
     "ca_file": "",
     "profile": "default",
+    "provider": "",
+    "advanced": False,
 }
 SMTP = EMPTY | {"host": "smtp.example.com", "username": "accounts@example.com"}
 FINGERPRINT = ":".join(["AB"] * 32)
@@ -120,7 +122,7 @@ def test_http_needs_its_server_its_reply_address_and_a_name_and_looks_at_nothing
 
 def test_all_problems_come_at_once_in_the_order_of_the_form() -> None:
     values = EMPTY | {"host": "smtp.example.com:25", "email_address": "nonsense", "sender": "a <b", "ca_file": ""}
-    assert fields_with_problems(values) == ["host", "email_address", "sender"]
+    assert fields_with_problems(values) == ["email_address", "host", "sender"]
 
 
 def test_each_field_shows_one_problem_the_most_telling() -> None:
@@ -151,7 +153,7 @@ def test_settings_come_back_from_the_form_as_they_went_in(original: Settings) ->
 
 
 def test_the_states_of_the_form_follow_the_values() -> None:
-    assert settings_fields.states(EMPTY) == {"smtp", "starttls", "asks-address"}
+    assert settings_fields.states(EMPTY) == {"smtp", "starttls"}
     values = SMTP | {"port": "other", "security": Security.NONE, "copies": True, "replies": True, "self_signed": True}
     assert settings_fields.states(values) == {"smtp", "other-port", "plain", "copies", "replies", "self-signed"}
     assert "http" in settings_fields.states(EMPTY | {"protocol": "http"})

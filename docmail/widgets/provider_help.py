@@ -1,0 +1,275 @@
+"""What the form knows about providers: fills fields in from an address or a menu, finds the rest, shows the guide.
+
+What a person typed is replaced only where that person asks for it, and then the form says what stood there.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from docmail import presets
+from docmail.addresses import parse_address, trimmed
+from docmail.errors import AddressError
+from docmail.settings import Security
+from docmail.translation import _
+from docmail.widgets import markup
+from docmail.widgets.controls import Actions
+from docmail.widgets.rows import light
+from docmail.widgets.settings_fields import port_values
+from docmail.widgets.work import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from docmail.credentials import Secret
+    from docmail.discovery import Finding
+    from docmail.presets import Preset
+    from docmail.widgets.rows import Rows
+
+FIND, TAKE = "find", "take"
+
+_EMPTY: Mapping[str, Any] = {"host": "", **port_values(587), "security": Security.STARTTLS, "username": ""}
+"""What stands in the fields that a provider decides, as long as nobody has touched them."""
+
+
+class ProviderHelp:
+    """The Provider menu, the button *Find settings* and the guide of one form.
+
+    `show_state(name, on)` tells the form which of its parts to show.
+    """
+
+    def __init__(
+        self, rows: Rows, fields: Mapping[str, ipywidgets.Widget], show_state: Callable[[str, bool], None]
+    ) -> None:
+        self._rows = rows
+        self._fields = fields
+        self._show_state = show_state
+        self._hints = {name: rows[name].hint for name in ("host", "username")}
+        self._filled: dict[str, Any] = {}
+        self._replaced: dict[str, str] = {}
+        self._address = ""
+        self._finding: Finding | None = None
+        self._filling = False
+        self.guide = light(ipywidgets.HTML, _dom_classes=["dm-guide-panel"])
+        self.finder = Actions(
+            [(FIND, _("Find settings"))],
+            self._pressed,
+            fields={"email_address": fields["email_address"]},
+            classes=["dm-finder", "dm-if-findable"],
+        )
+        self._work = Work(self.finder, self._show_failure)
+
+    @property
+    def preset(self) -> Preset | None:
+        """The provider that the menu names."""
+        chosen = self._fields["provider"].value
+        return presets.by_name(chosen) if chosen else None
+
+    def loaded(self) -> None:
+        """Take note of the values that the form begins with, without changing any."""
+        self._filled = {}
+        self._address = self._value("email_address")
+        self._choose(self._provider_of_server())
+        self._show(opened=False)
+
+    def edited(self, name: str) -> None:
+        """Follow a change that somebody made."""
+        if self._filling:
+            return
+        self._replaced.pop(name, None)
+        # While a cell runs, the username that follows the address may come after it.
+        if name == "email_address" or (name == "username" and self._value(name) == self._address):
+            self._address_typed()
+        elif name == "provider":
+            if self.preset is not None:
+                self._replace(_values_of_preset(self.preset, self._address), self.preset.name)
+            self._show(opened=True)
+        elif name in {"host", "port", "port_number", "username"}:
+            self._choose(self._provider_of_server())
+            self._show(opened=False)
+
+    # --- filling in ---
+
+    def _address_typed(self) -> None:
+        before, self._address = self._address, self._value("email_address")
+        preset = presets.by_address(self._address)
+        if self._untouched({before, self._address}):
+            if preset is not None:
+                self._filled = _values_of_preset(preset, self._address)
+                self._fill(self._filled)
+            elif self._filled:  # with what belongs to the provider of another address
+                self._filled = {}
+                self._fill({**_EMPTY, "username": self._address})
+            self._choose(preset)
+        elif self.preset is not None and self._value("username") in {before, self._address}:
+            self._fill({"username": _username(self.preset.username, self._address)})
+        self._show(opened=True)
+
+    def _untouched(self, addresses: set[str]) -> bool:
+        """Whether nobody has typed into the fields that a provider decides; the username may be the address."""
+        allowed = {name: {empty, self._filled.get(name, empty)} for name, empty in _EMPTY.items()}
+        allowed["username"] |= addresses
+        return all(self._value(name) in values for name, values in allowed.items())
+
+    def _replace(self, values: dict[str, Any], source: str) -> None:
+        """Fill in because somebody asked for it, and say what stood there if that was typed."""
+        before = {name: self._value(name) for name in self._hints}
+        known = {name: {"", self._address, self._filled.get(name)} for name in before}
+        self._filled = {}
+        self._fill(values)
+        sentence = _("filled in for {provider}; “{before}” stood here")
+        self._replaced = {
+            name: sentence.format(provider=source, before=text)
+            for name, text in before.items()
+            if text not in known[name] | {self._value(name)}
+        }
+
+    def _fill(self, values: Mapping[str, Any]) -> None:
+        self._filling = True
+        try:
+            for name, value in values.items():
+                self._fields[name].value = value
+        finally:
+            self._filling = False
+
+    def _choose(self, preset: Preset | None) -> None:
+        self._filling = True
+        try:
+            self._fields["provider"].value = preset.id if preset else ""
+        finally:
+            self._filling = False
+
+    def _provider_of_server(self) -> Preset | None:
+        """Return the provider whose server stands in the form; several share one, then the chosen one stays."""
+        host = trimmed(self._value("host"))
+        port = trimmed(self._value("port_number") or self._value("port"))
+        found = presets.by_host(host, int(port) if port.isascii() and port.isdecimal() else None) if host else None
+        for preset in (self.preset, presets.by_address(self._value("email_address"))):
+            if found and preset and any(server.host == host for server in preset.servers):
+                return preset
+        return found
+
+    def _value(self, name: str) -> Any:
+        return self._fields[name].value
+
+    # --- what the form says about it ---
+
+    def _show(self, *, opened: bool) -> None:
+        preset, known, domain = self.preset, presets.by_address(self._address), _domain(self._address)
+        findable = preset is None and known is None and bool(domain) and not self._value("host")
+        self._finding = None
+        if self.finder.actions[0][0] != FIND:
+            self.finder.actions = [[FIND, _("Find settings")]]
+        self._show_state("findable", findable)
+        self._rows["provider"].hint = _about(preset, known, domain if findable else "")
+        for name, hint in self._hints.items():
+            usual = hint if preset is None else escape(_issued(preset)) if name == "username" else ""
+            self._rows[name].hint = escape(self._replaced[name]) if name in self._replaced else usual
+        if "REGION" in self._value("host"):
+            self._rows["host"].hint = markup.warning(_("write your region in the place of REGION"))
+        guides = [markup.guide_panel(preset, opened=each) for each in (opened, not opened)] if preset else [""]
+        # A guide that stands there already stays as its reader has folded it.
+        if self.guide.value not in guides:
+            self.guide.value = guides[0]
+        self._show_state("guided", preset is not None)
+
+    # --- looking for settings ---
+
+    def _pressed(self, action: str, values: dict[str, Any], _secret: Secret | None) -> None:
+        if action == "stop":
+            self._work.stop()
+        elif action == FIND:
+            self._work.start(lambda: self._find(values["email_address"]))
+        elif action == TAKE:
+            self._work.start(self._take)
+
+    def _find(self, address: str) -> None:
+        from docmail.discovery import find
+
+        self._finding = find(address, on_step=self._say, stopped=lambda: self._work.stopped)
+        if self._finding.encrypted and not self._finding.foreign and self._untouched({address}):
+            self._take()
+            return
+        self._rows["provider"].hint = markup.found(self._finding.text, self._finding.caution)
+        self.finder.actions = [[TAKE, _("Use these settings")]]
+
+    def _take(self) -> None:
+        finding = self._finding
+        if finding is None:
+            return
+        self._choose(finding.preset)
+        self._replace(_values_found(finding, self._address), finding.host)
+        self._show(opened=True)
+        self._rows["provider"].hint = markup.found(finding.text, _("Filled in below."))
+
+    def _say(self, sentence: str) -> None:
+        self._rows["provider"].hint = escape(sentence)
+
+    def _show_failure(self, exc: Exception) -> None:
+        self._rows["provider"].hint = escape(_("Stopped.")) if self._work.stopped else markup.short_failure(exc)
+
+
+def _domain(address: str) -> str:
+    """Return the domain of a whole address; nothing while it is still being typed."""
+    try:
+        domain = parse_address(address, "email_address").domain
+    except AddressError:
+        return ""
+    return domain if "." in domain else ""
+
+
+def _values_of_preset(preset: Preset, address: str) -> dict[str, Any]:
+    server = preset.servers[0]
+    values = {
+        "protocol": "smtp",
+        "host": server.host,
+        **port_values(server.port),
+        "security": Security(server.security),
+    }
+    if preset.username == "address" and not address:
+        return values  # the username will follow the address
+    return values | {"username": _username(preset.username, address)}
+
+
+def _values_found(finding: Finding, address: str) -> dict[str, Any]:
+    values = {
+        "protocol": "smtp",
+        "host": finding.host,
+        **port_values(finding.port),
+        "security": Security(finding.security),
+    }
+    return values | {"username": _username(finding.username, address)}
+
+
+def _username(rule: str, address: str) -> str:
+    """Return the username that a rule of `presets.toml` gives for an address; empty if only the user knows it."""
+    if rule.startswith("fixed:"):
+        return rule.removeprefix("fixed:")
+    if rule == "local-part":
+        return address.partition("@")[0]
+    return address if rule == "address" else ""
+
+
+def _issued(preset: Preset) -> str:
+    """Return what stands beside Username for a known provider; nothing where it is simply the address."""
+    return _("as {provider} issued it").format(provider=preset.name) if preset.username == "other" else ""
+
+
+def _about(preset: Preset | None, known: Preset | None, domain: str) -> str:
+    """Return what stands beside the menu: the chosen provider, the one of the address, or how to find the settings."""
+    if preset is not None and preset.password == "oauth":  # noqa: S105 - a word of presets.toml
+        sentence = _("{provider} accepts no passwords from other programs; the guide says what to use instead.")
+        return markup.warning(sentence.format(provider=preset.name))
+    if preset is not None:
+        return markup.found(_("known to docmail; checked on {date}").format(date=preset.checked.isoformat()))
+    if known is not None:
+        sentence = _("This is an address of {provider}: choose it here to fill in its server.")
+        return escape(sentence.format(provider=known.name))
+    if domain:
+        from docmail.discovery import questions
+
+        return escape(questions(domain))
+    return ""
