@@ -159,22 +159,24 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
     def __repr__(self) -> str:
         return f"<SettingsForm profile={self._profile}, {self._state()}>"
 
-    @_speaking
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        words = f"<{_('Email settings')}>"
-        display({"text/html": self._static_html(), "text/plain": words}, raw=True)
-        display(self._repr_mimebundle_(), raw=True)
+        for bundle in self._outputs():
+            display(bundle, raw=True)
+
+    @_speaking
+    def _outputs(self) -> list[dict[str, Any]]:
+        """Return what a cell shows: words for whoever opens the notebook without its kernel, and the form."""
+        live = self._repr_mimebundle_()
+        words = live.pop("text/html")
+        return [{"text/html": markup.static(words), "text/plain": repr(self)}, live]
 
     @_speaking
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        bundle: dict[str, Any] = super()._repr_mimebundle_(**options)
         self.actions.expect(self._front_end_silent)
+        bundle: dict[str, Any] = super()._repr_mimebundle_(**options)
         return {**bundle, "text/html": report.without_kernel(self._profile, self._saved)}
-
-    def _static_html(self) -> str:
-        return markup.static(report.without_kernel(self._profile, self._saved))
 
     # --- the buttons ---
 

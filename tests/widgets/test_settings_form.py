@@ -3,20 +3,22 @@ from __future__ import annotations
 import re
 import threading
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import pytest
 
 import docmail
-from docmail import credentials
+from docmail import credentials, translation
 from docmail.credentials import SANDBOX_PASSWORD, Secret
 from docmail.diagnosis import Check, Diagnosis
 from docmail.errors import DocmailError, Kind
 from docmail.replies import Reply
 from docmail.settings import Settings, SmtpServer, profiles
+from docmail.transport.tls import Certificate
 from docmail.widgets.settings_form import SettingsForm
-from tests.widgets.press import begin, finish, press
+from tests.widgets.press import as_synced, begin, finish, press
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,13 +134,6 @@ def test_the_keyring_is_asked_once_per_account_and_again_after_an_update(
     assert "stored" in form.password.placeholder
 
 
-def test_what_is_stored_of_the_form_without_its_widgets_names_no_address() -> None:
-    SAVED.save()
-    bundle = SettingsForm()._repr_mimebundle_()
-    assert "@" not in bundle["text/plain"] + bundle["text/html"]
-    assert "application/vnd.jupyter.widget-view+json" in bundle
-
-
 # --- problems ---
 
 
@@ -185,6 +180,98 @@ def test_a_change_that_arrives_after_the_press_it_preceded_takes_nothing_away() 
     press(form, "test", host="http://x", email_address="a@example.com")
     form.fields["host"].value = "http://x"
     assert invalid(form) == ["host"]
+
+
+def leave(form: SettingsForm, name: str, **values: Any) -> None:
+    """Leave a field, as the front end reports it."""
+    sent = {key: as_synced(form, key, value) for key, value in values.items()}
+    form.actions._handle_custom_msg({"left": name, "values": sent}, [])
+
+
+def test_a_field_is_judged_when_it_is_left_and_the_others_are_not() -> None:
+    form = SettingsForm()
+    leave(form, "host", host="http://x")
+    assert invalid(form) == ["host"]
+    leave(form, "host", host="smtp.example.com")
+    assert invalid(form) == []
+
+
+def test_an_address_that_is_the_username_is_judged_where_it_was_typed() -> None:
+    form = SettingsForm()
+    leave(form, "email_address", email_address="accounts@gmail", username="accounts@gmail")
+    assert invalid(form) == ["email_address"]
+
+
+@pytest.mark.parametrize("name", ["provider", "advanced", "nonsense"])
+def test_leaving_what_cannot_be_wrong_says_nothing(name: str) -> None:
+    form = SettingsForm()
+    form.actions._handle_custom_msg({"left": name, "values": {}}, [])
+    assert invalid(form) == []
+    assert shown(form) == ""
+
+
+def test_a_failure_while_following_a_change_is_shown_and_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    form = SettingsForm()
+
+    def broken(_name: str) -> None:
+        raise RuntimeError("It broke")  # noqa: EM101, TRY003
+
+    monkeypatch.setattr(form.help, "edited", broken)
+    form.fields["host"].value = "smtp.example.com"
+    assert "It broke" in shown(form)
+
+
+# --- its language, its neighbours, its absence ---
+
+
+def test_a_form_speaks_its_language_whoever_calls_it(box: docmail.Sandbox) -> None:
+    form = SettingsForm(language="af")
+    assert form.rows["host"].control.description == "SMTP-bediener"
+    leave(form, "host", host="http://x")
+    in_english = SettingsForm()
+    leave(in_english, "host", host="http://x")
+    assert form.rows["host"].note != in_english.rows["host"].note
+    press(form, "test", "wrong-password", host=box.host, username="accounts@example.com")
+    assert "Test email settings" not in shown(form)
+    assert form.actions.words["stop"] == "Stop"
+    assert "E-posinstellings" in form._heading.value
+    assert "Email settings" in in_english._heading.value
+
+
+def test_without_a_choice_the_form_speaks_the_language_chosen_where_it_is_made() -> None:
+    with translation.language("af"):
+        form = SettingsForm()
+    form.fields["sender"].value = "Rekeninge"
+    assert "E-posinstellings" in form._heading.value
+
+
+def test_another_form_learns_what_one_has_saved() -> None:
+    first, second = SettingsForm(), SettingsForm()
+    first.fill(**HERE)
+    assert first.save()
+    assert repr(second) == "<SettingsForm profile=default, saved>"
+    assert second.fields["host"].value == "smtp.example.com"
+
+
+def test_what_somebody_is_typing_is_not_replaced_by_what_another_form_saves() -> None:
+    first, second = SettingsForm(), SettingsForm()
+    second.fill(host="relay.example.org")
+    first.fill(**HERE)
+    assert first.save()
+    assert second.fields["host"].value == "relay.example.org"
+    assert repr(second) == "<SettingsForm profile=default, changed>"
+
+
+def test_the_cell_without_its_kernel_names_profile_and_server_and_no_address() -> None:
+    SAVED.save("work")
+    static, live = SettingsForm("work")._outputs()
+    assert "application/vnd.jupyter.widget-view+json" in live
+    words = re.sub(r"<style>.*?</style>", "", static["text/html"], flags=re.DOTALL)
+    assert "“work”" in words
+    assert "smtp.example.com:587" in words
+    assert "Run this cell" in words
+    assert "@" not in words + static["text/plain"] + live["text/plain"]
+    assert "text/html" not in live
 
 
 # --- the test ---
@@ -290,6 +377,68 @@ def test_the_box_for_self_signed_certificates_is_off_for_an_established_provider
     assert "Gmail" in form.rows["self_signed"].note
     form.fill(host="mail.example.org")
     assert not form.fields["self_signed"].disabled
+
+
+NEW = ":".join(["CD"] * 32)
+OLD = ":".join(["AB"] * 32)
+
+
+def changed_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = Certificate(
+        "mail.example.org, Example <Ltd>",
+        ("mail.example.org", "smtp.example.org"),
+        "mail.example.org",
+        datetime(2026, 11, 1, tzinfo=UTC),
+        datetime(2027, 11, 1, tzinfo=UTC),
+        NEW,
+    )
+    failed = Check(
+        "tls",
+        ok=False,
+        text=f"mail.example.org shows another certificate. Its fingerprint is {NEW}, not {OLD}.",
+        seconds=0,
+        kind=Kind.CONFIG,
+        field="fingerprint",
+        fingerprint=NEW,
+        certificate=certificate,
+    )
+    monkeypatch.setattr("docmail.diagnosis.diagnose", lambda *_args, **_options: Diagnosis((failed,)))
+
+
+def test_a_changed_certificate_is_shown_with_both_fingerprints_and_can_be_trusted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changed_certificate(monkeypatch)
+    form = SettingsForm()
+    form.fill(**HERE | {"host": "mail.example.org"}, fingerprint=OLD)
+    form.test()
+    for words in (NEW, OLD, "Example &lt;Ltd&gt;", "smtp.example.org", "2026-11-01", "2027-11-01"):
+        assert words in shown(form)
+    assert "dm-untrusted" in form._dom_classes
+    assert form.fields["fingerprint"].value == OLD, "until somebody decides"
+    form.trust()
+    assert form.fields["fingerprint"].value == NEW
+    assert "dm-untrusted" not in form._dom_classes
+
+
+def test_an_established_provider_s_certificate_is_never_offered_to_be_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed_certificate(monkeypatch)
+    form = SettingsForm()
+    form.fill(**HERE | {"host": "smtp.gmail.com"})
+    press(form, "test", self_signed=True, fingerprint=OLD)
+    assert "dm-untrusted" not in form._dom_classes
+
+
+def test_another_port_that_answers_is_offered_and_taken_by_a_press(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = Check("connect", ok=False, text="Refused.", seconds=0, kind=Kind.NETWORK, field="port", port=587)
+    monkeypatch.setattr("docmail.diagnosis.diagnose", lambda *_args, **_options: Diagnosis((failed,)))
+    form = SettingsForm()
+    form.fill(**HERE, port=465)
+    form.test()
+    assert form.actions.actions[-1] == ["other-port", "Use port 587"]
+    press(form, "other-port")
+    assert (form.fields["port"].value, form.fields["security"].value) == ("587", "starttls")
+    assert [action for action, _label in form.actions.actions] == ["test", "update"]
 
 
 # --- running ---
@@ -535,7 +684,7 @@ def test_the_password_is_nowhere_in_the_form_s_state_while_it_works(form: Settin
 def test_a_silent_front_end_makes_the_form_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("docmail.widgets.controls.SILENCE_SECONDS", 0.01)
     form = SettingsForm()
-    form._repr_mimebundle_()
+    form._outputs()
     end = time.monotonic() + 5
     while not shown(form) and time.monotonic() < end:
         time.sleep(0.01)
