@@ -85,7 +85,7 @@ class Finding:
             "srv": _("{domain} names {host}, port {port}, in its DNS."),
             "thunderbird": _("Thunderbird's database knows {domain}: {host}, port {port}."),
         }
-        provider = self.preset.name if self.preset else ""
+        provider = _(self.preset.name) if self.preset else ""
         return sentences[self.source].format(
             domain=_shown(self.domain), host=self.host, port=self.port, provider=provider
         )

@@ -380,7 +380,7 @@ def _trust_problems(server: SmtpServer, host: str | None) -> Iterator[Problem]:
         yield Problem(
             "fingerprint",
             _("{provider} has a certificate that can be checked; a self-signed one there is somebody else's.").format(
-                provider=preset.name
+                provider=_(preset.name)
             ),
         )
     if problem := _text_problem(server.ca_file, "ca_file", optional=True):

@@ -85,7 +85,7 @@ class ProviderHelp:
             self._address_typed()
         elif name == "provider":
             if self.preset is not None:
-                self._replace(_values_of_preset(self.preset, self._address), self.preset.name)
+                self._replace(_values_of_preset(self.preset, self._address), _(self.preset.name))
             self._show(opened=True)
         elif name in {"host", "port", "port_number", "username"}:
             self._choose(self._provider_of_server())
@@ -255,19 +255,19 @@ def _username(rule: str, address: str) -> str:
 
 def _issued(preset: Preset) -> str:
     """Return what stands beside Username for a known provider; nothing where it is simply the address."""
-    return _("as {provider} issued it").format(provider=preset.name) if preset.username == "other" else ""
+    return _("as {provider} issued it").format(provider=_(preset.name)) if preset.username == "other" else ""
 
 
 def _about(preset: Preset | None, known: Preset | None, domain: str) -> str:
     """Return what stands beside the menu: the chosen provider, the one of the address, or how to find the settings."""
     if preset is not None and preset.password == "oauth":  # noqa: S105 - a word of presets.toml
         sentence = _("{provider} accepts no passwords from other programs; the guide says what to use instead.")
-        return markup.warning(sentence.format(provider=preset.name))
+        return markup.warning(sentence.format(provider=_(preset.name)))
     if preset is not None:
         return markup.found(_("known to docmail; checked on {date}").format(date=preset.checked.isoformat()))
     if known is not None:
         sentence = _("This is an address of {provider}: choose it here to fill in its server.")
-        return escape(sentence.format(provider=known.name))
+        return escape(sentence.format(provider=_(known.name)))
     if domain:
         from docmail.discovery import questions
 

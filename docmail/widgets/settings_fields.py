@@ -141,7 +141,7 @@ ADVANCED = ("ca_file", "profile")
 
 def providers() -> list[tuple[str, str]]:
     """Return what the Provider menu offers: a label and the preset's id, "" for none of them."""
-    return [(_("Choose, or type your address"), ""), *((preset.name, preset.id) for preset in presets.presets())]
+    return [(_("Choose, or type your address"), ""), *((_(preset.name), preset.id) for preset in presets.presets())]
 
 
 def _port_25() -> str:
@@ -168,7 +168,7 @@ def self_signed_help(host: str) -> str:
     """Return the sentence beside the box: for an established provider it says why the box stays off."""
     if preset := presets.established(trimmed(host)):
         return escape(
-            _("{provider}'s certificate can always be checked, so this stays off").format(provider=preset.name)
+            _("{provider}'s certificate can always be checked, so this stays off").format(provider=_(preset.name))
         )
     return escape(_("only for a server of your own"))
 

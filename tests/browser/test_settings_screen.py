@@ -59,6 +59,7 @@ def test_an_address_of_a_known_provider_fills_in_the_rest_and_brings_its_guide(
     assert guide
     assert fields
     assert guide["x"] > fields["x"] + fields["width"], "it stands beside the fields"
+    pictures.of(form, "recognised")
     pictures.take("gmail", 0)
     lab.viewport(800, 1000)
     form.get_by_label("Your email address").fill("accounts@yahoo.com")
