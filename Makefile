@@ -17,12 +17,12 @@ AS_ROOT := $(shell test "$$(id -u)" -ne 0 || echo --allow-root)
 export APT
 
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test bench clean
+.PHONY: help demo lab test bench catalogue clean
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
-	  printf '  make %-8s %s\n' "$$name" "$$text"; done
+	  printf '  make %-9s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/.installed ## send a generated PDF to a mail server on this machine and show what arrived
 	@"$(RUN)" -m docmail demo
@@ -42,6 +42,9 @@ test: $(VENV)/.installed-test ## lint, type-check, all tests and all notebooks
 bench: $(VENV)/.installed-test ## measure; prints a table per benchmark
 	@tests/debian-packages
 	@"$(RUN)" -m tests.benchmarks
+
+catalogue: $(VENV)/.installed-test ## bring docmail/locale in step with the sentences in the code
+	@"$(RUN)" -m tests.support.catalogue
 
 clean: ## remove .venv, caches and build results
 	rm -rf "$(VENV)" build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage test-results

@@ -44,6 +44,7 @@ _SURROUNDINGS = (
 def _stand_in_new_home(patch: pytest.MonkeyPatch, home: Path) -> None:
     for name in _SURROUNDINGS:
         patch.delenv(name, raising=False)
+    patch.setenv("LANGUAGE", "en")  # of this machine's language nothing may depend
     patch.setenv("HOME", str(home))
     patch.setenv("DOCMAIL_HOME", str(home / "docmail"))
 

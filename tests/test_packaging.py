@@ -53,10 +53,13 @@ def test_the_wheel_names_its_licence_and_extras(wheel: Path) -> None:
 
 WORK = """
 import docmail, sys
+from docmail.translation import _, language
 assert docmail.__file__.startswith(sys.prefix), docmail.__file__
 assert docmail.presets.by_address("a@gmail.com").guide == "Gmail"
 assert "app password" in docmail.presets.guide("Gmail").markdown
 docmail.SettingsForm()
+with language("af"):
+    assert _("Update") == "Werk by"
 with docmail.Sandbox() as box:
     docmail.send(b"%PDF-1.4 %%EOF", to="cfo@example.com", subject="Q3", settings=box.settings)
     assert box.inbox[0]["Subject"] == "Q3"

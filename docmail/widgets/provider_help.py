@@ -264,7 +264,7 @@ def _about(preset: Preset | None, known: Preset | None, domain: str) -> str:
         sentence = _("{provider} accepts no passwords from other programs; the guide says what to use instead.")
         return markup.warning(sentence.format(provider=_(preset.name)))
     if preset is not None:
-        return markup.found(_("known to docmail; checked on {date}").format(date=preset.checked.isoformat()))
+        return markup.found(_("known to docmail"))
     if known is not None:
         sentence = _("This is an address of {provider}: choose it here to fill in its server.")
         return escape(sentence.format(provider=_(known.name)))
