@@ -20,20 +20,26 @@ from docmail.errors import (
     TLSError,
 )
 from docmail.message import Message
-from docmail.settings import HttpServer, Settings, usable
+from docmail.settings import HttpServer, Settings, SmtpServer, usable
 from docmail.translation import _
-from docmail.transport import Transport, open_transport
+from docmail.transport import Transport, check_seconds, open_transport
+from docmail.transport.base import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from docmail.credentials import Secret
     from docmail.replies import Reply
+    from docmail.transport.explore import Finding
+    from docmail.transport.tls import Certificate
 
 __all__ = ["Check", "Diagnosis", "diagnose", "send_test"]
 
 TEST_REPLY_SECONDS = 20.0
 """How long the test waits for the reply after the last byte; nothing of value is in doubt then."""
+
+_SHARE = 0.75
+"""How much of its time the test gives to the settings as they are; the rest is for a look at what would work."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,8 @@ class Check:
     """One phase of the connection: whether it went well, what was found, and how long it took (seconds).
 
     A failed one also says of what `kind` the failure is, what to do (`hint`), which setting to change (`field`), which
-    guide tells more, what the server replied, and the `fingerprint` of a certificate that was not accepted.
+    guide tells more, what the server replied, the `certificate` that was not accepted with its `fingerprint`, and
+    another `port` of the server that answers.
     """
 
     phase: str
@@ -54,6 +61,8 @@ class Check:
     guide: str | None = None
     reply: Reply | None = None
     fingerprint: str | None = None
+    certificate: Certificate | None = None
+    port: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,8 +92,9 @@ def send_test(settings: Settings | None = None, *, to: str | None = None, timeou
     """Send the test email and say phase by phase what happened.
 
     It goes from the configured sender to the configured sender (HTTP: to Reply to), or to `to`, through these settings
-    (None: the saved ones), within `timeout` seconds and a little more for the reply. Returns a `Diagnosis`; never
-    raises for what can be wrong with settings, credentials, network or server.
+    (None: the saved ones), within `timeout` seconds and a little more for the reply. When the server cannot be talked
+    to, it looks by itself what speaks there, and whether the other port answers. Returns a `Diagnosis`; never raises
+    for what can be wrong with settings, credentials, network or server.
     """
     return diagnose(settings, to=to, timeout=timeout)
 
@@ -119,24 +129,32 @@ class _Examination:
         timeout: float,
         hold: Callable[[Transport], None] | None,
     ) -> Diagnosis:
-        transport = None
+        transport = deadline = None
         try:
             settings = usable(settings)
+            check_seconds(timeout)
             message = _test_message(settings, to)
             mail = message.render(settings)
             self._passed("settings", _("complete"))
             typed = secret is not None and settings.account.username
             secret = credentials.tidied(settings, secret) if secret and typed else credentials.get(settings)
             self._passed("credential", _("password as typed") if typed else _where(settings))
+            deadline = Deadline(timeout)
             transport = open_transport(
-                settings, secret=secret, timeout=timeout, reply_timeout=TEST_REPLY_SECONDS, observe=self._passed
+                settings,
+                secret=secret,
+                timeout=timeout * _SHARE,
+                reply_timeout=TEST_REPLY_SECONDS,
+                observe=self._passed,
             )
             if hold is not None:
                 hold(transport)
             transport.open()
             transport.send(mail)
         except DocmailError as exc:
-            self._failed(exc)
+            seconds = self._seconds()
+            finding = _explored(settings, transport, exc, deadline) if transport and deadline else None
+            self._failed(_for_oneself(exc) if to is None else exc, seconds, finding)
         finally:
             if transport is not None:
                 transport.close()
@@ -145,20 +163,23 @@ class _Examination:
     def _passed(self, phase: str, text: str) -> None:
         self._add(Check(phase, True, text, self._seconds()))  # noqa: FBT003 - the field is named ok
 
-    def _failed(self, error: DocmailError) -> None:
+    def _failed(self, error: DocmailError, seconds: float, finding: Finding | None) -> None:
         kind, phase, reply = _place(error)
+        found = finding._asdict() if finding else {}
         self._add(
             Check(
                 phase,
                 ok=False,
-                text=error.message,
-                seconds=self._seconds(),
+                text=found.get("message") or error.message,
+                seconds=seconds,
                 kind=kind,
-                hint=error.hint,
-                field=error.field,
+                hint=found.get("hint") or error.hint,
+                field=found.get("field") or error.field,
                 guide=error.guide,
                 reply=reply,
                 fingerprint=error.fingerprint if isinstance(error, TLSError) else None,
+                certificate=error.certificate if isinstance(error, TLSError) else None,
+                port=found.get("port"),
             )
         )
 
@@ -186,6 +207,35 @@ def _place(error: DocmailError) -> tuple[Kind, str, Reply | None]:
     if isinstance(error, MessageError):
         return Kind.MESSAGE, "settings", None
     return Kind.CONFIG, "settings", None
+
+
+def _explored(
+    settings: Settings | None, transport: Transport, error: DocmailError, deadline: Deadline
+) -> Finding | None:
+    """Find out what stands behind a failed connection, in the time that is left."""
+    from docmail.transport.explore import explore
+    from docmail.transport.smtp import SmtpTransport
+
+    if not isinstance(transport, SmtpTransport) or not isinstance(error, SendError):
+        return None
+    assert settings is not None  # noqa: S101 - there is a transport
+    assert isinstance(settings.server, SmtpServer)  # noqa: S101 - as above
+    try:
+        seconds = deadline.remaining()
+    except TimeoutError:
+        return None
+    return explore(transport.connect_again, settings.server, settings.account.host, error, seconds)
+
+
+def _for_oneself(error: DocmailError) -> DocmailError:
+    """Point at the sender's own address where the server refuses the recipient: in the test they are one."""
+    if isinstance(error, SendError) and error.kind is Kind.RECIPIENT and error.phase == "rcpt":
+        if error.reply is not None and error.reply.enhanced == "5.2.2":  # RFC 3463: mailbox full
+            error.hint = _("The test email goes to your own address: make room in its mailbox, and try again.")
+        else:
+            error.field = "email_address"
+            error.hint = _("The test email goes to your own address: check that, or ask the server's administrator.")
+    return error
 
 
 def _where(settings: Settings) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from docmail.replies import Reply
+    from docmail.transport.tls import Certificate
 
 __all__ = [
     "AddressError",
@@ -167,12 +168,16 @@ class ConnectError(SendError, ConnectionError):
 class TLSError(SendError, ConnectionError):
     """The connection could not be encrypted to the right server: nothing was sent.
 
-    `fingerprint` is the SHA-256 of the certificate that was not accepted, if the server showed one.
+    `certificate` is the one that was not accepted, if the server showed one that can be read, and `fingerprint` its
+    SHA-256.
     """
 
-    def __init__(self, message: str, *, fingerprint: str | None = None, **details: Any) -> None:
+    def __init__(
+        self, message: str, *, fingerprint: str | None = None, certificate: Certificate | None = None, **details: Any
+    ) -> None:
         super().__init__(message, **details)
         self.fingerprint = fingerprint
+        self.certificate = certificate
 
 
 class AuthenticationError(SendError):
@@ -212,6 +217,11 @@ class Treatment:
     action: Action
 
 
+# The one table. Which kind a server's words are of is for `docmail.causes` to say, and the code alone never decides:
+# `550 5.4.5` and `550 5.4.6` are limits though 5yz, `451 ... Maximum credits exceeded` is one though waiting a minute
+# does not help, and a 421 is temporary wherever it comes. Without words it is the moment that decides: a connection
+# that breaks before the last byte is NETWORK; after it no reply, half of one or no SMTP at all is UNKNOWN; and what
+# happens to RSET and QUIT is nothing.
 TREATMENT: dict[Kind, Treatment] = {
     Kind.AUTH: Treatment(AuthenticationError, Action.STOP),
     Kind.CONFIG: Treatment(Refused, Action.STOP),

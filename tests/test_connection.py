@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import socket
 import ssl
 import struct
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from hypothesis import given
+from hypothesis import strategies as st
 
 from docmail.errors import ConnectError, Kind, SendError, TLSError
 from docmail.transport import connection as connection_module
 from docmail.transport.base import Deadline
 from docmail.transport.connection import Connection, ServerClosed
-from docmail.transport.tls import fingerprint, matches, tls_context
+from docmail.transport.tls import Certificate, fingerprint, matches, tls_context, tls_failure
 from tests.support.scripted import (
     PASSWORD,
     Action,
@@ -63,8 +72,9 @@ BAD = {
     "unknown_authority": ("ca_file", "vouches"),
     "expired": ("host", "has expired"),
     "not_yet_valid": ("host", "not valid yet"),
-    "wrong_host": ("host", "for another name"),
-    "common_name_only": ("host", "for another name"),
+    "wrong_host": ("host", r"for another name: mail\.elsewhere\.example\."),
+    "common_name_only": ("host", "names no server where names are looked for; only its subject says localhost"),
+    "company_proxy": ("ca_file", "authority that this computer does not know: The company"),
 }
 
 
@@ -106,7 +116,10 @@ def test_a_good_certificate_is_accepted_and_described(certificates: Certificates
         details = {"host": "localhost", "ca_file": str(certificates.ca_file)}
         with transport_to(server, settings=details, observe=seen.__setitem__) as transport:
             transport.send(mail_to())
-    assert seen["tls"].startswith("TLS 1.3, certificate of localhost, valid until ")
+    assert re.fullmatch(
+        r"TLS 1\.3, TLS_AES_\w+, certificate of trustme .+ from docmail tests, valid until \d{4}-\d\d-\d\d", seen["tls"]
+    )
+    assert seen["connect"].startswith(f"127.0.0.1, port {server.port}, ")
     assert len(server.mails) == 1
     before = [each.data for each in server.heard if not each.encrypted]
     assert [line.split()[0] for line in before] == ([] if security == "tls" else [b"EHLO", b"STARTTLS"])
@@ -199,6 +212,97 @@ def test_a_server_with_an_old_tls_only_is_refused(certificates: Certificates) ->
     assert _said_under_tls(server) == b""
 
 
+def _said_by(raised: TLSError) -> tuple[object, ...]:
+    return raised.phase, raised.kind, raised.field, raised.guide
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_key_that_is_too_short_is_refused(certificates: Certificates, security: str) -> None:
+    certificate = certificates.short_key()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("ALL:@SECLEVEL=0")  # or this side would refuse it, too
+    context.load_cert_chain(certificate.chain, certificate.key)
+    with ScriptedServer(security=security, context=context) as server:
+        with pytest.raises(TLSError, match="key is too short") as caught:
+            transport_to(server, settings={"host": "localhost", "ca_file": str(certificates.ca_file)}).open()
+        assert _said_by(caught.value) == ("tls", Kind.CONFIG, "host", "Certificates")
+    assert _said_under_tls(server) == b""
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_server_that_wants_a_certificate_of_this_computer_is_told_of(
+    certificates: Certificates, security: str, version: ssl.TLSVersion
+) -> None:
+    context = certificates.good().context()
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.maximum_version = version
+    with ScriptedServer(security=security, context=context) as server:
+        with pytest.raises(TLSError, match="such as a certificate") as caught:
+            transport_to(server, settings={"host": "localhost", "ca_file": str(certificates.ca_file)}).open()
+        assert _said_by(caught.value) == ("tls", Kind.CONFIG, "port", "Certificates")
+    assert b"AUTH" not in server.said
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_certificate_that_is_refused_can_be_shown(certificates: Certificates, security: str) -> None:
+    certificate = certificates.self_signed()
+    with _encrypting(certificate, security) as server:
+        with pytest.raises(TLSError) as caught:
+            transport_to(server).open()
+        found = caught.value.certificate
+        assert found is not None
+        assert (found.subject, found.issuer, found.names) == ("localhost", "localhost", ("localhost",))
+        assert found.not_before < datetime.now(UTC) < found.not_after
+        assert found.fingerprint == caught.value.fingerprint
+        with pytest.raises(TLSError) as caught:
+            transport_to(server, settings={"fingerprint": "ab" * 32}).open()
+        # Both numbers, so that they can be compared with what the administrator says.
+        assert found.fingerprint in caught.value.message
+        assert ":".join(["AB"] * 32) in caught.value.message
+        assert caught.value.certificate == found
+        assert "compare it with the administrator" in caught.value.hint
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_certificate_have_nothing_to_show(octets: bytes) -> None:
+    assert Certificate.read(octets) is None
+
+
+def test_what_a_certificate_says_is_cleaned_like_a_servers_words(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "\x1b[31mmail<b>x</b>")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(f"h{number}.example") for number in range(100)]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    found = Certificate.read(made.public_bytes(serialization.Encoding.DER))
+    assert found is not None
+    assert found.subject == "mail x"
+    assert len(found.names) == 20
+    assert not any(tmp_path.iterdir())
+
+
+def test_self_signed_certificates_are_not_offered_for_established_providers() -> None:
+    failure = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED]")
+    failure.verify_code, failure.verify_message = 18, "self-signed certificate"
+    own = tls_failure(failure, "mail.example.com", 465, None)
+    google = tls_failure(failure, "smtp.gmail.com", 465, None)
+    assert (own.field, "tick" in own.hint) == ("fingerprint", True)
+    assert (google.field, "tick" in google.hint) == ("host", False)
+    assert "Gmail" in google.hint
+
+
 def test_a_server_that_is_slow_to_show_its_certificate_again_does_not_stretch_the_deadline(
     certificates: Certificates,
 ) -> None:
@@ -271,12 +375,13 @@ def test_words_injected_a_moment_later_are_no_words_of_the_server(certificates: 
 @pytest.mark.parametrize(
     ("end", "words"),
     [
-        (cut, "the connection was cut"),
+        (cut, "the server closed the connection in the middle"),
         ((wait(0.05), reset), "the connection was cut"),
         (silence, "in time"),
         # A record that announces 16 kB: the client waits for each byte anew.
         (drip(b"\x16\x03\x03\x40\x00" + bytes(50), 0.05), "in time"),
-        (b"\x15\x03\x03\x00\x02\x02\x28", "failed"),
+        (b"\x15\x03\x03\x00\x02\x02\x28", "wants something of this computer"),
+        (b"\x15\x03\x03\x00\x02\x02\x50", "failed: .*internal error"),
         (endless(b"\x00"), "from the first byte|failed|put words"),
     ],
     ids=name_of,
@@ -323,23 +428,46 @@ def _open(host: str, port: int, timeout: float = 2) -> Connection:
     return made
 
 
-def test_a_name_that_nobody_knows_points_at_the_host() -> None:
+def test_a_name_that_nobody_knows_points_at_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "is_offline", lambda: False)
     with pytest.raises(ConnectError, match=r"no server named nowhere\.invalid") as caught:
         _open("nowhere.invalid", 587)
     assert (caught.value.kind, caught.value.phase, caught.value.field) == (Kind.NETWORK, "dns", "host")
 
 
+def _unknown(code: int) -> Callable[..., None]:
+    def raising(*_args: object, **_options: object) -> None:
+        raise socket.gaierror(code, "Name or service not known")
+
+    return raising
+
+
+@pytest.mark.parametrize("code", [socket.EAI_NONAME, socket.EAI_AGAIN])
+def test_a_computer_without_a_network_is_told_from_a_wrong_name(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def nowhere(_self: socket.socket, _address: object) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(socket, "getaddrinfo", _unknown(code))
+    monkeypatch.setattr(socket.socket, "connect", nowhere)
+    with pytest.raises(ConnectError, match="not connected to any network") as caught:
+        _open("mail.example.com", 587)
+    assert (caught.value.kind, caught.value.phase, caught.value.field) == (Kind.NETWORK, "dns", None)
+
+
 def test_a_name_server_that_is_away_is_told_from_a_wrong_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "is_offline", lambda: False)
+
     def away(*_args: object, **_options: object) -> None:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", away)
-    with pytest.raises(ConnectError) as caught:
+    with pytest.raises(ConnectError, match="no name server answers") as caught:
         _open("mail.example.com", 587)
     assert "network connection" in caught.value.hint
 
 
 def test_a_look_up_that_hangs_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "is_offline", lambda: False)
     release = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: release.wait(10) and [])
     with within(4), pytest.raises(ConnectError, match="was not found within 0 s") as caught:

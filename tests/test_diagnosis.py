@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import quopri
+import re
 import socket
 import threading
 import time
@@ -17,7 +20,8 @@ import docmail
 from docmail import diagnosis as diagnosis_module
 from docmail.credentials import Secret
 from docmail.diagnosis import Check, Diagnosis, diagnose, send_test
-from docmail.errors import Kind
+from docmail.errors import TREATMENT, ConnectError, Deferred, Kind, OutcomeUnknown, SendError
+from docmail.errors import Action as Does
 from docmail.settings import HttpServer, Security, Settings, SmtpServer
 from docmail.transport import connection as connection_module
 from docmail.transport import smtp as smtp_module
@@ -32,9 +36,11 @@ from tests.support.scripted import (
     echoes,
     endless,
     hear,
+    mail_to,
     reset,
     settings_for,
     silence,
+    transport_to,
     wait,
 )
 
@@ -97,6 +103,28 @@ def test_tls_comes_before_the_greeting_and_starttls_after_it(certificates: Certi
             diagnosis = examine(server, ca_file=str(certificates.ca_file))
         assert diagnosis.ok
         assert phases(diagnosis)[3:8] == expected
+
+
+def test_each_phase_says_what_was_found(certificates: Certificates) -> None:
+    with ScriptedServer(security="tls", context=certificates.good().context()) as server:
+        diagnosis = examine(server, host="localhost", ca_file=str(certificates.ca_file))
+    said = {check.phase: check.text for check in diagnosis.checks}
+    assert said["dns"].startswith("localhost → ")
+    assert re.fullmatch(rf"127\.0\.0\.1, port {server.port}, \d+ ms", said["connect"])
+    assert re.search(r"TLS 1\.3, TLS_AES_\w+, certificate of .+ from docmail tests, valid until \d{4}", said["tls"])
+    assert said["greeting"] == "scripted ESMTP"
+    assert said["ehlo"] == "offers PIPELINING, SIZE, 8BITMIME, SMTPUTF8, AUTH"
+    assert said["auth"] == f"signed in as {USER} (PLAIN)"
+    assert said["data"] == "taken: 250 2.0.0 taken"
+
+
+def test_the_test_email_says_from_which_computer_and_when() -> None:
+    with ScriptedServer() as server:
+        examine(server)
+    text = quopri.decodestring(server.mails[0].content).decode()
+    assert "That you can read it means that the settings work" in text
+    assert platform.node() in text
+    assert re.search(r"at \d{4}-\d\d-\d\d \d\d:\d\d ", text)
 
 
 def test_it_goes_to_another_address_on_request() -> None:
@@ -208,6 +236,75 @@ def test_a_certificate_that_cannot_be_verified_is_the_tls_phase_with_its_fingerp
     )
 
 
+def test_a_refused_certificate_can_be_shown_before_anybody_trusts_it(certificates: Certificates) -> None:
+    with ScriptedServer(security="tls", context=certificates.self_signed().context()) as server:
+        check = failed(examine(server, host="localhost"))
+    assert check.certificate is not None
+    assert check.certificate.fingerprint == check.fingerprint
+    assert (check.certificate.subject, check.certificate.names) == ("localhost", ("localhost",))
+    assert check.certificate.not_before < check.certificate.not_after
+
+
+def test_a_changed_certificate_shows_both_fingerprints(certificates: Certificates) -> None:
+    pinned = ":".join(["AB"] * 32)
+    with ScriptedServer(security="tls", context=certificates.good().context()) as server:
+        check = failed(examine(server, fingerprint=pinned))
+    assert check.field == "fingerprint"
+    assert check.fingerprint != pinned
+    assert check.fingerprint is not None
+    assert check.fingerprint in check.text
+    assert pinned in check.text
+    assert "administrator" in check.hint
+
+
+@pytest.mark.parametrize("timeout", ["20", None, 0, -1, float("nan"), True])
+def test_a_timeout_of_no_use_is_a_failed_check(timeout: Any) -> None:
+    with ScriptedServer() as server:
+        check = failed(send_test(settings_for(server, username=""), timeout=timeout))
+    assert (check.phase, check.kind) == ("settings", Kind.MESSAGE)
+    assert server.sessions == []
+
+
+# What decides where there are no words, or where the code alone would decide wrongly.
+AWKWARD: dict[str, tuple[str, Action, Kind]] = {
+    "a limit that is 5yz": ("dot", "550 5.4.5 Daily user sending limit exceeded", Kind.LIMIT),
+    "another limit that is 5yz": ("dot", "550 5.4.6 Unusual sending activity detected", Kind.LIMIT),
+    "hopeless although 4yz": ("AUTH", "451 Authentication failed: Maximum credits exceeded", Kind.LIMIT),
+    "half a reply after the last byte": ("dot", (b"25", cut), Kind.UNKNOWN),
+    "garbage after the last byte": ("dot", b"\x00\xff\r\n", Kind.UNKNOWN),
+    "a reply that ends nothing": ("dot", "354 go on", Kind.UNKNOWN),
+    "a cut after the last byte": ("dot", cut, Kind.UNKNOWN),
+    "421 after the last byte": ("dot", ("421 4.3.2 shutting down", cut), Kind.TEMPORARY),
+    "a cut before the last byte": ("DATA", cut, Kind.NETWORK),
+    "a reset before the last byte": ("RCPT", (wait(0.05), reset), Kind.NETWORK),
+}
+
+
+@pytest.mark.parametrize("case", AWKWARD)
+def test_the_awkward_ones_are_of_their_kind_in_the_test_and_in_a_send(case: str) -> None:
+    step, action, kind = AWKWARD[case]
+    expected = {
+        Kind.LIMIT: (Deferred, Does.STOP),
+        Kind.UNKNOWN: (OutcomeUnknown, Does.ASK),
+        Kind.TEMPORARY: (Deferred, Does.REPEAT),
+        Kind.NETWORK: (ConnectError, Does.STOP),
+    }[kind]
+    with ScriptedServer({step: action}) as server:
+        assert failed(examine(server)).kind is kind
+        transport = transport_to(server)
+        with pytest.raises(SendError) as caught, transport:
+            transport.send(mail_to())
+    assert (type(caught.value), TREATMENT[caught.value.kind].action) == expected
+    assert transport.in_doubt == (kind is Kind.UNKNOWN)
+
+
+@pytest.mark.parametrize("step", ["QUIT", "RSET"])
+def test_a_server_that_hangs_up_on_a_good_bye_has_taken_the_mail(step: str) -> None:
+    with ScriptedServer({step: cut}) as server:
+        assert examine(server).ok
+    assert len(server.mails) == 1
+
+
 def test_starttls_that_is_not_offered_is_the_tls_phase() -> None:
     with ScriptedServer() as server:
         diagnosis = examine(server, security=Security.STARTTLS)
@@ -224,7 +321,10 @@ def test_starttls_that_is_not_offered_is_the_tls_phase() -> None:
         ("AUTH", "535 5.7.8 wrong", "auth", Kind.AUTH, "password"),
         ("AUTH", "454 4.7.0 later", "auth", Kind.TEMPORARY, None),
         ("MAIL", "553 5.7.1 Sender address rejected: not owned by user", "mail", Kind.CONFIG, "email_address"),
-        ("RCPT", "550 5.1.1 unknown", "rcpt", Kind.RECIPIENT, None),
+        # In the test email the sender is the recipient, too.
+        ("RCPT", "550 5.1.1 unknown", "rcpt", Kind.RECIPIENT, "email_address"),
+        ("RCPT", "554 5.7.1 Relay access denied", "rcpt", Kind.RECIPIENT, "email_address"),
+        ("RCPT", "552 5.2.2 mailbox full", "rcpt", Kind.RECIPIENT, None),
         ("RCPT", "550 5.4.5 Daily user sending limit exceeded", "rcpt", Kind.LIMIT, None),
         ("DATA", "554 5.7.1 no", "data", Kind.MESSAGE, None),
         ("dot", "554 5.7.1 spam", "data", Kind.MESSAGE, None),

@@ -6,6 +6,7 @@ import copy
 import inspect
 import pickle
 import re
+from datetime import UTC, datetime
 
 import pytest
 
@@ -30,6 +31,7 @@ from docmail.errors import (
     TLSError,
 )
 from docmail.replies import Reply
+from docmail.transport.tls import Certificate
 
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, DocmailError)]
 
@@ -42,6 +44,8 @@ def made(cls: type[DocmailError]) -> DocmailError:
         details |= {"refused": {"a@example.com": Reply(550, "", "No.")}}
     if cls is TLSError:
         details["fingerprint"] = "ab" * 32
+        now = datetime(2026, 11, 24, tzinfo=UTC)
+        details["certificate"] = Certificate("localhost", ("localhost",), "us", now, now, "ab" * 32)
     if cls is Deferred:
         details["retry_after"] = 3.5
     if cls is SettingsError:

@@ -945,7 +945,7 @@ def test_a_port_on_which_nobody_listens_is_an_error_of_the_address() -> None:
     [
         ("expired", "localhost", "has expired"),
         ("not_yet_valid", "localhost", "not valid yet"),
-        ("wrong_host", "localhost", "for another name"),
+        ("wrong_host", "localhost", r"for another name: mail\.elsewhere\.example"),
         ("self_signed", "localhost", "self-signed"),
         ("unknown_authority", "localhost", "Nobody that this computer trusts|does not know"),
     ],
@@ -959,6 +959,9 @@ def test_a_certificate_that_does_not_hold_gets_nothing(
         with pytest.raises(TLSError, match=words) as caught, transport_for(settings) as transport:
             transport.send(mail_for(settings))
         assert (caught.value.phase, caught.value.field, caught.value.guide) == ("tls", "url", "Certificates")
+        assert caught.value.certificate is not None
+        assert caught.value.certificate.fingerprint == caught.value.fingerprint
+        assert caught.value.certificate.fingerprint in caught.value.message
         assert "Advanced" not in str(caught.value)
         assert "tick" not in str(caught.value)
         assert not transport_for(settings).in_doubt

@@ -15,6 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from docmail import presets
+from docmail.causes import cause, refusal
 from docmail.credentials import Secret
 from docmail.errors import (
     TREATMENT,
@@ -24,7 +25,7 @@ from docmail.errors import (
     Kind,
     Refused,
 )
-from docmail.replies import Reply, cause, clean, redact, refusal
+from docmail.replies import Reply, clean, redact
 
 MASK = "•••"
 
@@ -73,6 +74,7 @@ def test_long_words_are_cut_and_say_so() -> None:
     [
         *("<", "<a", "<a ", "<a b", "</", "<script>", "<script></script ", "<!", "<!--", "&", "&#", "&amp;", "a" * 999),
         *("\x1b", "\x1b[", "\x1b[0", "\x1b]", "\x1b]x\x1b", "\u202e", " ", "QUJD", "=", "<a " + "b" * 499, "%41"),
+        *("\n", "a\n", "<b>", "a<b>", "\x1e"),
     ],
 )
 def test_a_megabyte_of_anything_is_cleaned_in_time(piece: str) -> None:
@@ -170,6 +172,40 @@ def test_what_is_the_password_once_it_is_cleaned_is_redacted_too(text: str) -> N
     assert "hunter2" not in clean(f"bad {text} here", Secret("hunter2")).replace(" ", "")
 
 
+# One whose own letters pass for a tag loses them with that tag.
+@pytest.mark.parametrize("password", [password for password in PASSWORDS if "<b>" not in password])
+@pytest.mark.parametrize("between", ["", "<b>", "<wbr>", "\r\n", "</td>\n<td>", "\x1b[0m", " <br> "])
+def test_a_password_that_goes_on_in_the_next_line_or_behind_a_tag_is_found(password: str, between: str) -> None:
+    secret = Secret(password)
+    for form in (password, base64.b64encode(secret.octets()).decode()):
+        for first in range(1, len(form)):
+            for second in range(first, len(form), 3):
+                parts = [form[:first], form[first:second], form[second:]]
+                if between:
+                    shown = clean(f"You said {between.join(parts)}, which is wrong", secret)
+                else:
+                    shown = clean([f"You said {parts[0]}", parts[1], f"{parts[2]}, which is wrong"], secret)
+                assert shown.startswith("You said ")
+                assert shown.endswith("which is wrong")
+                assert MASK in shown
+                # Two letters of base64 at an edge say less than one of the password.
+                assert sum(map(len, re.findall(r"\w+", shown.removeprefix("You said ")))) <= len("whichiswrong") + 4
+
+
+def test_lines_keep_their_words_apart_where_no_password_is() -> None:
+    lines = ["Username and Password not", "accepted.", "Learn more"]
+    assert clean(lines, Secret("hunter2-geheim")) == "Username and Password not accepted. Learn more"
+
+
+def test_a_sign_in_that_is_wrapped_shows_no_password() -> None:
+    secret = Secret("correct horse battery")
+    response = base64.b64encode(b"\0accounts@example.com\0" + secret.octets()).decode()
+    for width in range(5, len(response)):
+        lines = ["Cannot decode", *(response[start : start + width] for start in range(0, len(response), width))]
+        # Joined again as a curious reader would.
+        assert b"horse" not in decoded_pieces(clean(lines, secret).replace(" ", ""))
+
+
 @pytest.mark.parametrize("password", ["a", "it", "the", "5.7"])
 def test_a_very_short_password_tears_no_holes_into_words(password: str) -> None:
     text = f"535 5.7.8 Authentication of the item failed: {password}"
@@ -215,15 +251,13 @@ RECORDED = {
         "email-smtp.eu-west-1.amazonaws.com data 454 Throttling failure: Daily message quota exceeded.",
         "smtp.sendgrid.net auth 451 Authentication failed: Maximum credits exceeded",
     ],
-    (Kind.TEMPORARY, None, None): [
+    (Kind.TEMPORARY, None, "Sending"): [
+        "smtp.gmail.com rcpt 452 4.5.3 Your message has too many recipients.",
         "smtp.gmail.com greeting 421 4.7.0 Try again later, closing connection.",
         "smtp.gmail.com auth 454 4.7.0 Too many login attempts, please try again later.",
         "smtp.gmail.com greeting 421 4.4.5 Server busy, try again later.",
         "smtp.office365.com greeting 432 4.3.2 Concurrent connections limit exceeded.",
         "mail.example.com rcpt 450 4.2.0 <x@example.com>: Recipient address rejected: Greylisted",
-    ],
-    (Kind.TEMPORARY, None, "Sending"): [
-        "smtp.gmail.com rcpt 452 4.5.3 Your message has too many recipients.",
     ],
     (Kind.MESSAGE, None, "Sending"): [
         "smtp.gmail.com data 552 5.2.3 Your message exceeded Google's message size limits.",
@@ -308,6 +342,66 @@ def test_a_recorded_reply_means_what_its_provider_says(meaning: tuple[Kind, str 
     assert found.hint.endswith(".")
     if guide:
         assert presets.guide(guide).title == guide
+
+
+@pytest.mark.parametrize(
+    ("line", "guide"),
+    [
+        ("535 5.7.8 Username and Password not accepted. https://support.google.com/mail/?p=BadCredentials", "Gmail"),
+        ("535 5.7.3 Authentication unsuccessful [DB6P189.EURP189.PROD.OUTLOOK.COM]", "Microsoft 365"),
+        ("535 5.7.0 (#AUTH005) Too many bad auth attempts.", "Yahoo Mail"),
+    ],
+)
+def test_a_provider_is_known_by_its_signs_behind_any_name(line: str, guide: str) -> None:
+    assert cause(reply(line), "auth", "relay.example.com").guide == guide
+
+
+@pytest.mark.parametrize("words", ["554 5.7.1 <x@example.com>: Relay access denied", "550 5.7.1 Unable to relay"])
+def test_who_may_not_relay_is_told_to_sign_in_only_if_he_has_not(words: str) -> None:
+    stranger = cause(reply(words), "rcpt", "mail.example.com")
+    assert (stranger.kind, stranger.field, stranger.guide) == (Kind.CONFIG, "username", "Passwords")
+    known = cause(reply(words), "rcpt", "mail.example.com", signed_in=True)
+    assert (known.kind, known.field, known.guide) == (Kind.RECIPIENT, None, "Sending")
+    assert "Username" not in known.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("550 5.4.6 Routing loop detected", Kind.RECIPIENT),
+        ("550 5.4.6 Hop count exceeded", Kind.RECIPIENT),
+        ("552 5.3.4 Message size limit exceeded", Kind.MESSAGE),
+        ("550 5.2.2 Mailbox size limit exceeded", Kind.RECIPIENT),
+        ("550 Daily message limit exceeded", Kind.LIMIT),
+        ("504 5.7.4 Unrecognized authentication type", Kind.RECIPIENT),
+    ],
+)
+def test_words_that_are_nearly_another_replys_mean_their_own(line: str, kind: Kind) -> None:
+    assert cause(reply(line), "rcpt", "mail.example.com").kind is kind
+
+
+def test_a_sign_in_that_the_server_does_not_know_is_no_wrong_password() -> None:
+    found = cause(Reply(504, "5.7.4", "Unrecognized authentication type"), "auth", "mail.example.com")
+    assert (found.kind, found.field) == (Kind.CONFIG, "port")
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("smtp.sendgrid.net", "must be apikey"),
+        ("smtp.fastmail.com", "app password at Fastmail"),
+        ("email-smtp.eu-west-1.amazonaws.com", "not an IAM key"),
+        ("smtp.web.de", "before the @"),
+        ("mail.gmx.net", "whether GMX lets mail programs in"),
+        ("smtp.postmarkapp.com", "key that Postmark made"),
+        ("smtp-mail.outlook.com", "takes no password any more"),
+        ("mail.example.com", "many providers want an app password"),
+    ],
+)
+def test_a_wrong_password_says_what_this_provider_wants(host: str, words: str) -> None:
+    found = cause(Reply(535, "", "No"), "auth", host)
+    assert words in found.hint
+    assert (found.kind, found.field) == (Kind.AUTH, "password")
 
 
 def test_a_known_providers_words_from_another_server_are_not_that_providers() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import http.client
 import logging
 import os
@@ -14,6 +15,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 from contextlib import contextmanager
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any
@@ -661,6 +663,22 @@ def test_closing_leaves_no_thread_no_port_and_no_file() -> None:
             socket.create_connection(("127.0.0.1", port))
     with pytest.raises(SettingsError, match="not open"):
         _ = box.inbox
+
+
+def test_a_client_that_comes_while_it_closes_leaves_no_connection_open() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _time in range(20):
+            box = Sandbox().start()
+            clients = [socket.socket() for _port in range(2)]
+            for client, port in zip(clients, (box.port, box.tls_port), strict=True):
+                client.settimeout(0)
+                client.connect_ex(("127.0.0.1", port))
+            box.close()
+            for client in clients:
+                client.close()
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
 
 
 def test_a_port_that_fails_leaves_no_other_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -263,18 +263,22 @@ def test_a_file_that_cannot_be_read_any_more_is_no_broken_connection(monkeypatch
     [
         ("421 4.7.0 too busy", Deferred, Kind.TEMPORARY, "too busy"),
         ("554 5.7.1 you are on a list", Refused, Kind.CONFIG, "does not want to talk"),
-        ("HTTP/1.1 400 Bad Request", ConnectError, Kind.NETWORK, "as an SMTP server does"),
-        ("SSH-2.0-OpenSSH_9.2", ConnectError, Kind.NETWORK, "as an SMTP server does"),
+        ("HTTP/1.1 400 Bad Request", ConnectError, Kind.NETWORK, "a web server answers"),
+        ("* OK IMAP4rev1 ready", ConnectError, Kind.NETWORK, "from which mail is fetched"),
+        ("+OK POP3 ready", ConnectError, Kind.NETWORK, "from which mail is fetched"),
+        ("SSH-2.0-OpenSSH_9.2", ConnectError, Kind.NETWORK, "for terminals"),
+        ("hello?", ConnectError, Kind.NETWORK, r"as an SMTP server does. It said: hello\?"),
         (b"\x00\xff\x15\x03\x01\n", ConnectError, Kind.NETWORK, "as an SMTP server does"),
         (b"220\xa0x\r\n", ConnectError, Kind.NETWORK, "as an SMTP server does"),
         (b"220-a\r\n554 b\r\n", ConnectError, Kind.NETWORK, "as an SMTP server does"),
-        (endless(b"220 forever "), ConnectError, Kind.NETWORK, "as an SMTP server does"),
-        (endless(b"220-forever\r\n"), ConnectError, Kind.NETWORK, "as an SMTP server does"),
-        (drip(b"220-forever\r\n", 0.05), ConnectError, Kind.NETWORK, "does not greet"),
+        (endless(b"220 forever "), ConnectError, Kind.NETWORK, "without end"),
+        (endless(b"220-forever\r\n"), ConnectError, Kind.NETWORK, "without end"),
+        (b"220 " + b"x" * 5000 + b"\r\n", ConnectError, Kind.NETWORK, "without end"),
+        (drip(b"220-forever\r\n", 0.05), ConnectError, Kind.NETWORK, "too slowly"),
         (silence, ConnectError, Kind.NETWORK, "does not greet"),
-        (cut, ConnectError, Kind.NETWORK, "does not greet"),
-        (("220-half", cut), ConnectError, Kind.NETWORK, "does not greet"),
-        ((wait(0.05), reset), ConnectError, Kind.NETWORK, "broke"),
+        (cut, ConnectError, Kind.NETWORK, "hangs up on port .* without a greeting"),
+        (("220-half", cut), ConnectError, Kind.NETWORK, "without a greeting"),
+        ((wait(0.05), reset), ConnectError, Kind.NETWORK, "broken off before a greeting"),
     ],
     ids=name_of,
 )
@@ -328,6 +332,36 @@ def test_an_ehlo_that_fails_is_told_of_in_time(answer: Action, error: type[SendE
     assert server.verbs == ["EHLO"]
 
 
+class _CountingSocket:
+    """Behaves like the socket, and counts what comes in."""
+
+    def __init__(self, sock: Any, counts: list[int]) -> None:
+        self._sock = sock
+        self._counts = counts
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._sock, name)
+
+    def recv(self, size: int) -> bytes:
+        data: bytes = self._sock.recv(size)
+        self._counts.append(len(data))
+        return data
+
+
+@pytest.mark.parametrize("words", [b"250-x\r\n", b"250 x", b"2", b"250-" + b"x" * 1000 + b"\r\n", b"\r\n"], ids=repr)
+@pytest.mark.parametrize("step", ["greeting", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "dot"])
+def test_never_more_than_a_megabyte_of_a_servers_words_is_read(
+    monkeypatch: pytest.MonkeyPatch, step: str, words: bytes
+) -> None:
+    counts: list[int] = []
+    monkeypatch.setattr(
+        Connection, "_open_socket", property(lambda self: self._socket and _CountingSocket(self._socket, counts))
+    )
+    with ScriptedServer({step: endless(words)}) as server, within(5), pytest.raises(SendError):
+        send_through(server)
+    assert 0 < sum(counts) < 1_000_000
+
+
 def test_a_server_that_is_slow_at_each_step_cannot_stretch_the_deadline() -> None:
     slow = (wait(0.15), "250 ok")
     script: dict[str, Action] = {"greeting": (wait(0.15), "220 hi"), "EHLO": slow, "MAIL": slow, "RCPT": slow}
@@ -364,12 +398,23 @@ def test_names_and_passwords_beyond_ascii_go_out_as_utf_8() -> None:
     assert base64.b64encode("\0müller@example.com\0pässwörd-ключ".encode()) in server.said
 
 
-@pytest.mark.parametrize("offered", ["", "XOAUTH2 OAUTHBEARER", "CRAM-MD5"])
-def test_a_server_without_a_sign_in_that_is_known_hears_no_password(offered: str) -> None:
-    with ScriptedServer(extensions=(f"AUTH {offered}",) if offered else ()) as server:
-        with pytest.raises(AuthenticationError, match="no sign-in with a password") as caught:
+@pytest.mark.parametrize(
+    ("offered", "words", "field"),
+    [
+        ((), "offers no sign-in with a password", "port"),
+        (("AUTH",), "offers no sign-in with a password", "port"),
+        (("AUTH XOAUTH2 OAUTHBEARER",), "only by XOAUTH2, OAUTHBEARER", "host"),
+        (("AUTH CRAM-MD5",), "only by CRAM-MD5", "host"),
+        (("STARTTLS",), "only once the connection is encrypted", "security"),
+    ],
+)
+def test_a_server_without_a_sign_in_that_is_known_hears_no_password(
+    offered: tuple[str, ...], words: str, field: str
+) -> None:
+    with ScriptedServer(extensions=offered) as server:
+        with pytest.raises(AuthenticationError, match=words) as caught:
             transport_to(server).open()
-        assert (caught.value.kind, caught.value.phase, caught.value.field) == (Kind.AUTH, "auth", "port")
+        assert (caught.value.kind, caught.value.phase, caught.value.field) == (Kind.AUTH, "auth", field)
     assert server.verbs == ["EHLO"]
 
 
@@ -684,6 +729,29 @@ def test_before_the_last_byte_nothing_was_sent(step: str, end: Action) -> None:
         assert (caught.value.kind, caught.value.phase) == (Kind.NETWORK, step.lower())
         assert caught.value.guide == "Ports"
         assert not transport.in_doubt
+    assert server.mails == []
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [("421 4.3.2 going down", Deferred), ("554 5.7.1 go away", Refused), ("250 ok", ConnectError), ("", ConnectError)],
+)
+def test_a_server_that_hung_up_before_a_line_could_be_said_has_told_why(
+    monkeypatch: pytest.MonkeyPatch, words: str, error: type[SendError]
+) -> None:
+    send = Connection.send
+
+    def broken(self: Connection, data: bytes, deadline: Deadline) -> None:
+        if data.startswith(b"MAIL"):
+            raise BrokenPipeError(32, "Broken pipe")
+        send(self, data, deadline)
+
+    monkeypatch.setattr(Connection, "send", broken)
+    with ScriptedServer({"AUTH": ("235 ok", *([words] if words else []), cut)}) as server:
+        with pytest.raises(error) as caught:
+            send_through(server)
+        assert type(caught.value) is error
+        assert caught.value.phase == "mail"
     assert server.mails == []
 
 
@@ -1143,7 +1211,8 @@ def test_a_wrong_password_is_named_and_pointed_at(
 def test_a_refused_relay_is_told_of_with_the_recipient(signed_in: Callable[..., Settings]) -> None:
     with pytest.raises(Refused, match="Relay access denied") as caught:
         docmail.send(pdf_of(10), to="cfo@elsewhere.example", subject="Q3", settings=signed_in())
-    assert (caught.value.kind, caught.value.phase) == (Kind.CONFIG, "rcpt")
+    # Somebody who has signed in is told about the recipient, not about the username.
+    assert (caught.value.kind, caught.value.phase, caught.value.field) == (Kind.RECIPIENT, "rcpt", None)
     assert caught.value.refused["cfo@elsewhere.example"].code == 554
 
 

@@ -6,6 +6,7 @@
 
 It has a home of its own (settings, outbox) and signs in with a password of its own, so that nothing rehearsed touches
 the user's. `nobody@…` is refused and `later@…` deferred at any domain; `answer`, `drop` and `delay` program the rest.
+`Sandbox(failing=NAME)` plays what goes wrong at real servers; `docmail.sandbox.scenarios.catalogue()` has the names.
 """
 
 from docmail.sandbox.box import Sandbox

@@ -9,9 +9,9 @@ import shutil
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from docmail import credentials
 from docmail import home as homes
@@ -21,7 +21,8 @@ from docmail.sandbox.certificates import Certificate
 from docmail.sandbox.failures import Failure, Failures
 from docmail.sandbox.inbox import Inbox, count_mails
 from docmail.sandbox.place import Place, take
-from docmail.sandbox.server import HOST, Server
+from docmail.sandbox.scenarios import Scenario, scenario
+from docmail.sandbox.server import HOST, Nowhere, Server
 from docmail.settings import HttpServer, Security, Settings, SmtpServer
 from docmail.translation import _
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _NAME = "Accounts"
 _ADDRESS = "accounts@example.com"
 _JOINING_SECONDS = 5.0
+_NOWHERE = {"closed", "blackhole"}  # ports at which nobody answers
 
 
 class Sandbox:
@@ -43,6 +45,9 @@ class Sandbox:
 
     `settings` lead to its port with STARTTLS, `tls_settings` to the one with TLS, `http_settings` to its HTTP form.
     Everything it keeps is below `folder` (None: a temporary one, removed when it closes).
+
+    `failing` names what goes wrong, such as "gmail-app-password" or "expired-certificate"; `docmail.sandbox.scenarios`
+    has the list. Correcting the settings mends what they are to blame for, and `reset()` the rest.
     """
 
     def __init__(
@@ -51,9 +56,11 @@ class Sandbox:
         *,
         username: str = _ADDRESS,
         password: str | Secret = SANDBOX_PASSWORD,
+        failing: str | None = None,
     ) -> None:
+        self._scenario = scenario(failing) if failing is not None else Scenario("", "")
         self._given_folder = Path(folder).expanduser().absolute() if folder is not None else None
-        self._username = username
+        self._username = self._right("username") or username
         self._secret = password if isinstance(password, Secret) else Secret(password)
         self._open: _Open | None = None
         self._lock = threading.RLock()
@@ -91,6 +98,8 @@ class Sandbox:
                 return  # a forked child only forgets what its parent goes on running
             if closing.server is not None:
                 closing.server.stop()
+            if closing.nowhere is not None:
+                closing.nowhere.close()
             if closing.lock is not None:
                 closing.lock.release()
             if closing.server is not None and self._given_folder is None:
@@ -131,7 +140,7 @@ class Sandbox:
             # Somebody runs it, or is just about to.
             place = Place.read(folder / "server.json")
             if place is not None and place.answers():
-                self._enter(_Open(folder, place, Inbox(folder / "inbox"), None, None, None))
+                self._enter(_Open(folder, place, Inbox(folder / "inbox"), None, None, None, folder / "ca.pem"))
                 return
             time.sleep(0.05)
         raise SettingsError(
@@ -153,12 +162,17 @@ class Sandbox:
     def _serve(self, folder: Path, lock: FileLock) -> _Open:
         before = Place.read(folder / "server.json")
         inbox, failures, token = Inbox(folder / "inbox"), Failures(), secrets.token_urlsafe()
+        for failure in self._scenario.failures:
+            failures.add(failure)
+        certificate = Certificate.below(folder, self._scenario.certificate)
         server = Server(
             inbox,
             failures,
-            Certificate.below(folder),
+            certificate,
             username=self._username,
-            secret=self._secret,
+            secret=Secret(self._scenario.password) if self._scenario.password else self._secret,
+            address=self._address,
+            offers=self._scenario.offers,
             token=token,
             wanted=before.ports if before else None,
         )
@@ -169,12 +183,15 @@ class Sandbox:
         except BaseException:
             server.stop()
             raise
-        return _Open(folder, place, inbox, failures, server, lock)
+        nowhere = Nowhere() if self._scenario.settings.get("port") in _NOWHERE else None
+        return _Open(folder, place, inbox, failures, server, lock, certificate.ca_file, nowhere)
 
     def _enter(self, opened: _Open) -> None:
         self._open = opened
-        for settings in self._settings_of(opened):
-            credentials.provide(settings.account, self._secret)
+        wrong = self._scenario.settings.get("password")
+        secret = self._secret if wrong is None else Secret(wrong)
+        for settings in self._settings_of(opened) if secret else ():
+            credentials.provide(settings.account, secret)
         homes.begin_rehearsal(opened.home)
         atexit.register(self.close)
 
@@ -193,13 +210,13 @@ class Sandbox:
 
     @property
     def settings(self) -> Settings:
-        """The settings for its port with STARTTLS."""
-        return self._smtp_settings(self._opened, self.port, Security.STARTTLS)
+        """The settings for its port with STARTTLS, or those that `failing` makes of them."""
+        return self._failing_settings(self._opened, Security.STARTTLS)
 
     @property
     def tls_settings(self) -> Settings:
-        """The settings for its port with TLS."""
-        return self._smtp_settings(self._opened, self.tls_port, Security.TLS)
+        """The settings for its port with TLS, or those that `failing` makes of them."""
+        return self._failing_settings(self._opened, Security.TLS)
 
     @property
     def http_settings(self) -> Settings:
@@ -235,7 +252,7 @@ class Sandbox:
     @property
     def ca_file(self) -> Path:
         """The certificate of its authority (PEM), which a client must trust."""
-        return self._opened.folder / "ca.pem"
+        return self._opened.ca_file
 
     @property
     def inbox(self) -> Inbox:
@@ -248,7 +265,7 @@ class Sandbox:
         """Let the server answer this at a step, such as `box.answer("rcpt", "550 5.1.1 No such mailbox")`.
 
         `times` None means from now on; `recipient` limits it to mails to this address. The steps are connect, ehlo,
-        auth, mail, rcpt, data, end (after the final dot) and http.
+        starttls, auth, mail, rcpt, data, end (after the final dot) and http.
         """
         self._order(Failure(step, "answer", reply=reply, times=times, recipient=recipient))
 
@@ -299,22 +316,49 @@ class Sandbox:
         return self._username if "@" in self._username else _ADDRESS
 
     def _smtp_settings(self, opened: _Open, port: int, security: Security) -> Settings:
-        server = SmtpServer(
-            HOST, port=port, security=security, username=self._username, ca_file=str(opened.folder / "ca.pem")
-        )
+        server = SmtpServer(HOST, port=port, security=security, username=self._username, ca_file=str(opened.ca_file))
         sender = _NAME if "@" in self._username else f"{_NAME} <{_ADDRESS}>"
         return Settings(sender, server, home=opened.home)
+
+    def _failing_settings(self, opened: _Open, security: Security) -> Settings:
+        """Return the settings for this kind of encryption with what the scenario does to them."""
+        wrong, ports = self._scenario.settings, opened.place.ports
+        right = self._smtp_settings(opened, ports.tls if security is Security.TLS else ports.starttls, security)
+        assert isinstance(right.server, SmtpServer)  # noqa: S101 - made above
+        changes: dict[str, Any] = {name: wrong[name] for name in ("host", "username") if name in wrong}
+        if "security" in wrong:
+            changes["security"] = Security(wrong["security"])
+        if "port" in wrong:
+            known = {
+                **ports._asdict(),
+                **{name: getattr(opened.nowhere, name) for name in _NOWHERE & {wrong["port"]}},
+            }
+            changes["port"] = known[wrong["port"]]
+        if "fingerprint" in wrong:
+            changes["fingerprint"] = wrong["fingerprint"] * 32
+        if not wrong.get("ca_file", True):
+            changes["ca_file"] = None
+        sender = wrong.get("sender", f"{_NAME} <{_ADDRESS}>" if "username" in wrong else right.sender)
+        return replace(right, sender=sender, server=replace(right.server, **changes))
+
+    def _right(self, name: str) -> str:
+        return str(self._scenario.settings.get(name, ""))
 
     def _settings_of(self, opened: _Open) -> Iterable[Settings]:
         """Return the settings of its own accounts, those that sign in."""
         ports = opened.place.ports
         yield self._smtp_settings(opened, ports.starttls, Security.STARTTLS)
         yield self._smtp_settings(opened, ports.tls, Security.TLS)
+        for security in (Security.STARTTLS, Security.TLS):
+            settings = self._failing_settings(opened, security)
+            if settings.account.username:
+                yield settings
 
     def __repr__(self) -> str:
         if self._open is None:
             return "<Sandbox, closed>"
-        return f"<Sandbox {self.host}:{self.port}, {count_mails(len(self.inbox))}>"
+        failing = f", failing: {self._scenario.name}" if self._scenario.name else ""
+        return f"<Sandbox {self.host}:{self.port}{failing}, {count_mails(len(self.inbox))}>"
 
 
 @dataclass(frozen=True)
@@ -327,6 +371,8 @@ class _Open:
     failures: Failures | None
     server: Server | None
     lock: FileLock | None
+    ca_file: Path
+    nowhere: Nowhere | None = None
     process: int = field(default_factory=os.getpid)
 
     @property

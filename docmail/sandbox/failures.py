@@ -13,8 +13,11 @@ from docmail.translation import _
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-Step = Literal["connect", "ehlo", "auth", "mail", "rcpt", "data", "body", "end", "http"]
+Step = Literal["connect", "ehlo", "starttls", "handshake", "auth", "mail", "rcpt", "data", "body", "end", "http"]
 """Where in a conversation: `data` is the answer to the command, `end` the one after the final dot."""
+
+Does = Literal["answer", "drop", "delay", "reset", "say", "say-and-cut", "drip", "endless"]
+"""What goes wrong; from `reset` on it is what no mail server does (`docmail.sandbox.misbehaviour`)."""
 
 _WITH_RECIPIENTS = {"rcpt", "data", "body", "end", "http"}
 _CODE = re.compile(r"[2-5]\d\d(?=[ -]|$)")
@@ -25,13 +28,15 @@ class Failure:
     """One thing that goes wrong."""
 
     step: Step
-    does: Literal["answer", "drop", "delay"]
+    does: Does
     reply: str = ""
     seconds: float = 0.0
     after: int = 0
     keep: bool = True
     recipient: str | None = None
     times: int | None = None
+    mendable: bool = False
+    """Does not happen to whoever has the right password, and from the mail on, to the account's own address."""
 
     def __post_init__(self) -> None:
         if self.step not in get_args(Step):
@@ -42,6 +47,8 @@ class Failure:
             )
         if self.does == "answer" and self.step == "body":
             _refuse(_("A body is not answered."), _("Answer at “end”, or cut it with drop()."), "step")
+        if self.does == "answer" and self.step == "handshake":
+            _refuse(_("A handshake is not answered."), _("Answer at “starttls”, or cut it with drop()."), "step")
         if self.does == "answer" and not _CODE.match(self.reply):
             _refuse(
                 _("“{reply}” is no reply of a server.").format(reply=self.reply[:60]),
@@ -65,11 +72,11 @@ class Failure:
         """The reply's code."""
         return int(self.reply[:3])
 
-    def applies_to(self, step: str, recipients: Sequence[str]) -> bool:
-        """Whether it is meant for this step of a mail to these recipients."""
-        return self.step == step and (
-            self.recipient is None or self.recipient.casefold() in (address.casefold() for address in recipients)
-        )
+    def applies_to(self, step: str, recipients: Sequence[str], *, right: bool) -> bool:
+        """Whether it is meant for this step of a mail to these recipients, from somebody who does it right or not."""
+        if self.step != step or (self.mendable and right):
+            return False
+        return self.recipient is None or self.recipient.casefold() in (address.casefold() for address in recipients)
 
 
 def reply_lines(reply: str) -> list[str]:
@@ -104,23 +111,26 @@ class Failures:
         with self._lock:
             self._waiting.clear()
 
-    def delay(self, step: Step, recipients: Sequence[str] = ()) -> float:
+    def delay(self, step: Step, recipients: Sequence[str] = (), *, right: bool = False) -> float:
         """Return the seconds to wait at this step."""
-        failure = self._take(step, recipients, {"delay"})
+        failure = self._take(step, recipients, {"delay"}, right=right)
         return failure.seconds if failure else 0.0
 
-    def next(self, step: Step, recipients: Sequence[str] = ()) -> Failure | None:
-        """Return what is to be answered or cut at this step, if anything."""
-        if failure := self._take(step, recipients, {"answer", "drop"}):
+    def next(self, step: Step, recipients: Sequence[str] = (), *, right: bool = False) -> Failure | None:
+        """Return what is to be answered, cut or played at this step, if anything.
+
+        `right` says that whoever is there has the right password, or the right address.
+        """
+        if failure := self._take(step, recipients, set(get_args(Does)) - {"delay"}, right=right):
             return failure
         return _built_in(recipients[0]) if step == "rcpt" and recipients else None
 
-    def _take(self, step: Step, recipients: Sequence[str], does: Iterable[str]) -> Failure | None:
+    def _take(self, step: Step, recipients: Sequence[str], does: Iterable[str], *, right: bool) -> Failure | None:
         with self._lock:
             matching = [
                 failure
                 for failure in self._waiting
-                if failure.does in does and failure.applies_to(step, recipients) and failure.times != 0
+                if failure.does in does and failure.applies_to(step, recipients, right=right) and failure.times != 0
             ]
             if not matching:
                 return None

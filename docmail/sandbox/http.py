@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import json
 import re
+from contextlib import suppress
 from email import policy
 from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage
@@ -73,8 +74,14 @@ class HttpEndpoint:
                 _send(http, writer, status, text)
                 await writer.drain()
                 writer.close()
-        except (ConnectionError, h11.RemoteProtocolError):
-            pass  # the client hung up or speaks something else
+        except h11.RemoteProtocolError:
+            # The client speaks something else, perhaps SMTP; every web server says so.
+            with suppress(ConnectionError, h11.LocalProtocolError):
+                _send(http, writer, HTTPStatus.BAD_REQUEST, _("This is a port for HTTP."))
+                await writer.drain()
+                writer.close()
+        except ConnectionError:
+            pass  # the client hung up
         finally:
             # abort(), because a connection cut by order must not say good-bye; after close() it does nothing.
             if not writer.is_closing():

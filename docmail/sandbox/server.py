@@ -12,11 +12,12 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from docmail.sandbox.http import HttpEndpoint
+from docmail.sandbox.misbehaviour import linger, misbehave, refuse
 from docmail.sandbox.smtp import SmtpServerProtocol
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from docmail.credentials import Secret
     from docmail.sandbox.certificates import Certificate
@@ -28,6 +29,8 @@ SIZE_LIMIT = 50_000_000
 """The largest mail that is taken; providers take 25 to 50 MB."""
 
 _CLOSING_SECONDS = 0.5
+_ACCEPTING_SECONDS = 0.01
+_QUEUE = 8  # more than any system puts into the shortest queue
 _log = logging.getLogger(__name__)
 
 
@@ -50,10 +53,14 @@ class Server:
         *,
         username: str,
         secret: Secret,
+        address: str,
+        offers: Mapping[str, Any],
         token: str,
         wanted: Ports | None = None,
     ) -> None:
         self._tls = certificate.server_context()
+        self._refuses = certificate.refuses
+        self._failures = failures
         self._sockets = _listen_at(wanted or (0, 0, 0))
         self.ports = Ports(*(int(sock.getsockname()[1]) for sock in self._sockets))
         self._endpoint = HttpEndpoint(inbox, failures, token=token, size_limit=SIZE_LIMIT)
@@ -61,6 +68,9 @@ class Server:
         self._account: dict[str, Any] = {
             "username": username,
             "secret": secret,
+            "address": address,
+            "refuses": certificate.refuses,
+            "offers": offers,
             "inbox": inbox,
             "failures": failures,
             "size_limit": SIZE_LIMIT,
@@ -111,11 +121,17 @@ class Server:
 
         servers = [
             await loop.create_server(lambda: greets(self._tls), sock=starttls),
-            await loop.create_server(lambda: _TlsFirst(self._tls, lambda: greets(None)), sock=tls),
+            await loop.create_server(self._tls_first(lambda: greets(None)), sock=tls),
             await asyncio.start_server(self._endpoint.serve, sock=http),
         ]
         self._ready.set_result(loop)
         await self._stop.wait()
+        # A server that is closed while it lets somebody in leaves that connection open for ever, so
+        # first nobody is let in any more, and whoever was gets his place in the list.
+        with suppress(NotImplementedError):  # Windows
+            for sock in self._sockets:
+                loop.remove_reader(sock)
+        await asyncio.sleep(_ACCEPTING_SECONDS)
         for server in servers:
             server.close()
         with suppress(TimeoutError):
@@ -126,6 +142,9 @@ class Server:
                     await asyncio.sleep(0.001)
         # What is left are tasks, which the runner cancels: HTTP requests, handshakes.
 
+    def _tls_first(self, speak: Callable[[], SmtpServerProtocol]) -> Callable[[], asyncio.Protocol]:
+        return lambda: _TlsFirst(self._tls, self._failures, speak, refuses=self._refuses)
+
 
 class _TlsFirst(asyncio.Protocol):
     """A connection that is encrypted before anybody says anything.
@@ -134,8 +153,12 @@ class _TlsFirst(asyncio.Protocol):
     could close them.
     """
 
-    def __init__(self, tls: ssl.SSLContext, speak: Callable[[], SmtpServerProtocol]) -> None:
+    def __init__(
+        self, tls: ssl.SSLContext, failures: Failures, speak: Callable[[], SmtpServerProtocol], *, refuses: bool
+    ) -> None:
         self._tls = tls
+        self._refuses = refuses
+        self._failures = failures
         self._speak = speak
         self._task: asyncio.Task[None] | None = None
 
@@ -146,6 +169,28 @@ class _TlsFirst(asyncio.Protocol):
         self._task = asyncio.get_running_loop().create_task(self._encrypt(transport))
 
     async def _encrypt(self, transport: asyncio.Transport) -> None:
+        try:
+            await self._begin(transport)
+        except asyncio.CancelledError:
+            transport.abort()  # the sandbox closes
+            raise
+
+    async def _begin(self, transport: asyncio.Transport) -> None:
+        seconds, failure = self._failures.delay("handshake"), self._failures.next("handshake")
+        if seconds or failure is not None:
+            transport.resume_reading()
+            if failure is None:
+                await linger(transport, seconds)
+            elif failure.does == "drop":
+                transport.write_eof()  # to close with words unread would be a reset
+                await linger(transport)
+            else:
+                await misbehave(failure, transport)
+            transport.abort()
+            return
+        if self._refuses:
+            await refuse(transport, self._tls)
+            return
         protocol = self._speak()
         try:
             encrypted = await asyncio.get_running_loop().start_tls(transport, protocol, self._tls, server_side=True)
@@ -166,6 +211,29 @@ class _Silence(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Say whether a record may pass."""
         return record.thread != self._thread.ident
+
+
+class Nowhere:
+    """Two ports at which nobody answers: one refuses connections, the other leaves them without an answer."""
+
+    def __init__(self) -> None:
+        self._sockets = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _number in range(2)]
+        full = self._sockets[1]
+        for sock in self._sockets:
+            sock.bind((HOST, 0))  # kept, so that no other program gets the port
+        self.closed, self.blackhole = (int(sock.getsockname()[1]) for sock in self._sockets)
+        full.listen(0)
+        # Connections that nobody accepts fill the queue; from then on the system ignores further ones.
+        for _number in range(_QUEUE):
+            filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            filler.settimeout(0)
+            filler.connect_ex((HOST, self.blackhole))
+            self._sockets.append(filler)
+
+    def close(self) -> None:
+        """Give the ports back."""
+        for sock in self._sockets:
+            sock.close()
 
 
 def _listen_at(ports: Iterable[int]) -> list[socket.socket]:

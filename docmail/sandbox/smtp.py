@@ -12,10 +12,11 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session, TLSSetupExce
 from aiosmtpd.smtp import Envelope as SmtpEnvelope
 
 from docmail.sandbox.failures import reply_lines
+from docmail.sandbox.misbehaviour import linger, misbehave, refuse
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from docmail.credentials import Secret
     from docmail.sandbox.failures import Failure, Failures, Step
@@ -42,12 +43,12 @@ class _Hooks:
         failure = await server.rehearse("ehlo")
         if failure is None or failure.code <= _MAX_CODE_OF_SUCCESS:
             session.host_name = hostname
-        return failure.lines if failure else lines
+        return failure.lines if failure else server.offered(lines)
 
     async def handle_MAIL(  # noqa: N802 - as above
         self, server: SmtpServerProtocol, _session: Session, envelope: SmtpEnvelope, address: str, options: list[str]
     ) -> str:
-        failure = await server.rehearse("mail")
+        failure = await server.rehearse("mail", right=server.is_own(address))
         if failure is None or failure.code <= _MAX_CODE_OF_SUCCESS:
             envelope.mail_from = address
             envelope.mail_options.extend(options)
@@ -56,7 +57,7 @@ class _Hooks:
     async def handle_RCPT(  # noqa: N802 - as above
         self, server: SmtpServerProtocol, _session: Session, envelope: SmtpEnvelope, address: str, options: list[str]
     ) -> str:
-        failure = await server.rehearse("rcpt", [address])
+        failure = await server.rehearse("rcpt", [address], right=server.is_own(envelope.mail_from))
         if failure is None or failure.code <= _MAX_CODE_OF_SUCCESS:
             envelope.rcpt_tos.append(address)
             envelope.rcpt_options.extend(options)
@@ -76,6 +77,9 @@ class SmtpServerProtocol(SMTP):
         *,
         username: str,
         secret: Secret,
+        address: str,
+        offers: Mapping[str, Any],
+        refuses: bool,
         inbox: Inbox,
         failures: Failures,
         size_limit: int,
@@ -84,6 +88,9 @@ class SmtpServerProtocol(SMTP):
     ) -> None:
         self._username = username
         self._secret = secret
+        self._address = address
+        self._offers = offers
+        self._refuses = refuses
         self._inbox = inbox
         self._failures = failures
         self._connections = connections
@@ -138,8 +145,20 @@ class SmtpServerProtocol(SMTP):
 
     async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
         """Begin TLS; a client that does not trust the certificate is let go quietly."""
-        with suppress(TLSSetupException):
-            await super().smtp_STARTTLS(arg)
+        if failure := await self.rehearse("starttls"):
+            await self.push("\r\n".join(failure.lines))
+            return
+        seconds, failure = self._failures.delay("handshake"), self._failures.next("handshake")
+        if seconds or failure is not None:
+            await self.push("220 2.0.0 Ready to start TLS")
+            await self._misbehave(failure, seconds)
+        if self._refuses and self.tls_context is not None and isinstance(self.transport, asyncio.Transport):
+            await self.push("220 2.0.0 Ready to start TLS")
+            self._tls_protocol = self.transport  # type: ignore[assignment]  # only its truth is asked for
+            await refuse(self.transport, self.tls_context)
+        else:
+            with suppress(TLSSetupException):
+                await super().smtp_STARTTLS(arg)
         if self._tls_protocol is not None and (self.session is None or self.session.ssl is None):
             # The handshake failed: nobody calls connection_lost() then, and aiosmtpd would go on to the next command.
             self._connections.discard(self)
@@ -153,14 +172,38 @@ class SmtpServerProtocol(SMTP):
         if status[:3] in {"421", b"421"}:
             self._writer.close()
 
-    async def rehearse(self, step: Step, recipients: Sequence[str] = ()) -> Failure | None:
+    async def rehearse(self, step: Step, recipients: Sequence[str] = (), *, right: bool = False) -> Failure | None:
         """Wait if that is programmed, cut the connection if that is, and return what is to be answered, if anything."""
-        if seconds := self._failures.delay(step, recipients):
+        if seconds := self._failures.delay(step, recipients, right=right):
             await asyncio.sleep(seconds)
-        failure = self._failures.next(step, recipients)
-        if failure is not None and failure.does == "drop":
-            await self._hang_up()
+        failure = self._failures.next(step, recipients, right=right)
+        if failure is not None and failure.does != "answer":
+            await self._misbehave(failure)
         return failure
+
+    async def _misbehave(self, failure: Failure | None, seconds: float = 0.0) -> NoReturn:
+        transport = self.transport
+        if isinstance(transport, asyncio.Transport):
+            await linger(transport, seconds)
+            if failure is not None and failure.does != "drop":
+                await misbehave(failure, transport)
+                # What is being closed sends what is left; to cut it would take it back.
+                raise asyncio.CancelledError
+        await self._hang_up()
+
+    def offered(self, lines: list[str]) -> list[str]:
+        """Return the lines of EHLO as this rehearsal wants them."""
+        if not self._offers.get("starttls", True):
+            lines = [line for line in lines if line[4:] != "STARTTLS"]
+        if (mechanisms := self._offers.get("auth")) is not None:
+            lines = [line for line in lines if not line[4:].startswith("AUTH")]
+            if mechanisms:
+                lines.insert(1, f"250-AUTH {mechanisms}")
+        return lines
+
+    def is_own(self, address: str | None) -> bool:
+        """Say whether an address is that of the account."""
+        return address is not None and address.casefold() == self._address.casefold()
 
     async def _hang_up(self) -> NoReturn:
         self.cut()
@@ -172,8 +215,10 @@ class SmtpServerProtocol(SMTP):
     def _check_password(
         self, _server: SMTP, _session: Session, _envelope: SmtpEnvelope, _mechanism: str, given: LoginPassword
     ) -> AuthResult:
-        right = given.login == self._username.encode() and hmac.compare_digest(
-            given.password, self._secret.reveal().encode()
+        # Of an app password the blanks do not count, as at the providers that show it with blanks.
+        forms = {self._secret.reveal().encode(), self._secret.reveal().replace(" ", "").encode()}
+        right = given.login == self._username.encode() and any(
+            hmac.compare_digest(given.password, form) for form in forms
         )
         # No auth_data: aiosmtpd would keep the password with the connection.
         return AuthResult(success=right, handled=False)
@@ -187,7 +232,7 @@ class SmtpServerProtocol(SMTP):
         return await self._judge(await super().auth_LOGIN(server, args))
 
     async def _judge(self, result: AuthResult) -> AuthResult:
-        failure = await self.rehearse("auth")
+        failure = await self.rehearse("auth", right=bool(result.success))
         if failure is None:
             return result
         return AuthResult(
@@ -208,7 +253,7 @@ class SmtpServerProtocol(SMTP):
             await self.push("501 5.5.4 Syntax: DATA")
             return
         recipients = list(envelope.rcpt_tos)
-        failure = await self.rehearse("data", recipients)
+        failure = await self.rehearse("data", recipients, right=self.is_own(envelope.mail_from))
         if failure is not None and failure.code > _MAX_CODE_OF_SUCCESS:
             await self.push("\r\n".join(failure.lines))
             return
@@ -246,9 +291,10 @@ class SmtpServerProtocol(SMTP):
         return None if too_large else bytes(content.replace(b"\r\n.", b"\r\n")[2:])
 
     async def _end(self, sender: str, recipients: list[str], content: bytes) -> None:
-        if seconds := self._failures.delay("end", recipients):
+        right = self.is_own(sender)
+        if seconds := self._failures.delay("end", recipients, right=right):
             await asyncio.sleep(seconds)
-        failure = self._failures.next("end", recipients)
+        failure = self._failures.next("end", recipients, right=right)
         if failure is None:
             self._inbox.deliver(sender, recipients, content)
             await self.push("250 2.0.0 Ok, in the inbox")
@@ -259,4 +305,4 @@ class SmtpServerProtocol(SMTP):
         else:
             if failure.keep:
                 self._inbox.deliver(sender, recipients, content)
-            await self._hang_up()
+            await self._misbehave(failure)

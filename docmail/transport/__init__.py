@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from docmail.credentials import Secret
     from docmail.settings import Settings
 
-__all__ = ["SendResult", "Transport", "open_transport"]
+__all__ = ["SendResult", "Transport", "check_seconds", "open_transport"]
 
 
 def open_transport(
@@ -35,7 +35,7 @@ def open_transport(
     connected.
     """
     settings = usable(settings)
-    _check_seconds(timeout)
+    check_seconds(timeout)
     if secret is None:
         secret = credentials.get(settings)
     if isinstance(settings.server, HttpServer):
@@ -47,7 +47,8 @@ def open_transport(
     return SmtpTransport(settings, secret, timeout=timeout, reply_timeout=reply_timeout, observe=observe)
 
 
-def _check_seconds(timeout: float) -> None:
+def check_seconds(timeout: float) -> None:
+    """Raise `MessageError` for what is no time to wait."""
     number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
     # A day is longer than anybody means; inf and nan are no times.
     if not number or not 0 < timeout <= 86400:  # noqa: PLR2004

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from docmail.addresses import is_loopback
 from docmail.errors import ConnectError, Kind, SendError
 from docmail.translation import _
+from docmail.transport.tls import Certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,7 +65,12 @@ class Connection:
             started = time.monotonic()
             self._socket, self._peer = self._connect(self.host, self.port, addresses, deadline)
             milliseconds = round((time.monotonic() - started) * 1000)
-            observe("connect", _("port {port}, {milliseconds} ms").format(port=self.port, milliseconds=milliseconds))
+            observe(
+                "connect",
+                _("{address}, port {port}, {milliseconds} ms").format(
+                    address=self._peer, port=self.port, milliseconds=milliseconds
+                ),
+            )
         self._check_aborted("connect")  # an abort() until now found no socket to shut
         with suppress(OSError):  # if it is gone already, the first word will say so
             # Without it, TLS over loopback stalls about 40 ms a message (Nagle's algorithm against delayed ACKs).
@@ -88,6 +94,8 @@ class Connection:
             except queue.Empty:
                 continue
             except TimeoutError as exc:
+                if is_offline():
+                    raise _offline(host) from exc
                 message = _("The name {host} was not found within {seconds:.0f} s.").format(
                     host=host, seconds=deadline.seconds
                 )
@@ -95,11 +103,14 @@ class Connection:
             break
         if isinstance(answer, list):
             return answer
+        if is_offline():
+            raise _offline(host) from answer
         if getattr(answer, "errno", None) == socket.EAI_AGAIN:
-            hint = _("Check your network connection, then the server's name.")
+            message = _("The name {host} cannot be looked up: no name server answers.")
+            hint = _("Check your network connection (a VPN, a hotel's sign-in page), then the server's name.")
         else:
-            hint = _("Check the server's name for a typing error.")
-        raise _not_found(_("There is no server named {host}.").format(host=host), hint) from answer
+            message, hint = _("There is no server named {host}."), _("Check the server's name for a typing error.")
+        raise _not_found(message.format(host=host), hint) from answer
 
     def _connect(self, host: str, port: int, addresses: list[Any], deadline: Deadline) -> tuple[socket.socket, str]:
         failure = OSError()
@@ -208,15 +219,22 @@ class Connection:
         return self._tls.getpeercert(binary_form=True) or b""
 
     def describe_tls(self) -> str:
-        """Say what protects the connection: the version of TLS, whose certificate, how long it is valid."""
+        """Say what protects the connection: version of TLS, cipher, whose certificate, how long it is valid."""
         version = (self._tls.version() or "TLS").replace("TLSv", "TLS ")
-        names = self._tls.getpeercert() or {}
-        if not names:
-            return _("{version}, certificate pinned by its fingerprint").format(version=version)
-        until = time.strftime("%Y-%m-%d", time.gmtime(ssl.cert_time_to_seconds(str(names["notAfter"]))))
-        return _("{version}, certificate of {host}, valid until {date}").format(
-            version=version, host=self.host, date=until
-        )
+        cipher = (self._tls.cipher() or ("-",))[0]
+        certificate = Certificate.read(self.certificate())
+        values = {
+            "version": version,
+            "cipher": cipher,
+            "owner": certificate.subject if certificate else "-",
+            "issuer": certificate.issuer if certificate else "-",
+            "date": certificate.until if certificate else "-",
+        }
+        if not self._tls.getpeercert():
+            said = _("{version}, {cipher}, certificate of {owner}, pinned by its fingerprint, valid until {date}")
+        else:
+            said = _("{version}, {cipher}, certificate of {owner} from {issuer}, valid until {date}")
+        return said.format(**values)
 
     # --- talking ---
 
@@ -338,11 +356,35 @@ def _not_found(message: str, hint: str) -> ConnectError:
     return ConnectError(message, kind=Kind.NETWORK, phase="dns", hint=hint, field="host", guide="Ports")
 
 
+def is_offline() -> bool:
+    """Say whether this computer has no way to any other; sends nothing."""
+    # Connecting a datagram socket asks for the way only; the numbers are nobody's (RFC 5737, RFC 3849).
+    for family, number in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((number, 9))
+            return False
+    return True
+
+
+def _offline(host: str) -> ConnectError:
+    return ConnectError(
+        _("This computer is not connected to any network, so {host} was not found.").format(host=host),
+        kind=Kind.NETWORK,
+        phase="dns",
+        hint=_("Connect it (cable, Wi-Fi, VPN), and try again."),
+        guide="Ports",
+    )
+
+
 def _unreachable(failure: OSError, host: str, port: int, seconds: float) -> ConnectError:
     place = {"host": host, "port": port}
     if isinstance(failure, TimeoutError):
         message = _("{host} does not answer on port {port} (waited {seconds:.0f} s).").format(**place, seconds=seconds)
         hint = _("Try the other port (465 or 587); if neither answers, a firewall or antivirus blocks it.")
+    elif isinstance(failure, ConnectionResetError):
+        message = _("The connection to {host}, port {port}, is broken off before a greeting; nothing was sent.")
+        message = message.format(**place)
+        hint = _("Check the port; a firewall, or too many connections from your network, may be the reason, too.")
     elif isinstance(failure, ConnectionRefusedError):
         message = _("{host} takes no connections on port {port}.").format(**place)
         hint = _("Check the port: most servers use 587 or 465.")

@@ -10,11 +10,14 @@ import base64
 import re
 from typing import TYPE_CHECKING
 
+from docmail import presets
+from docmail.causes import refusal, sentence
 from docmail.errors import AuthenticationError, ConnectError, Kind, SendError, TLSError
-from docmail.replies import Reply, clean, refusal
+from docmail.replies import Reply, clean
 from docmail.settings import Security
 from docmail.translation import _
 from docmail.transport.connection import Connection, ServerClosed, stopped
+from docmail.transport.tls import tls_failure, wants_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,24 +27,37 @@ if TYPE_CHECKING:
     from docmail.transport.base import Deadline
 
 _MAX_LINE = 4096  # octets of a reply line; RFC 5321 4.5.3.1.5 says 512, servers say more
-_MAX_LINES = 500  # lines of one reply
+_MAX_REPLY = 32_768  # octets of one reply: of all that a server says before the mail, well below 1 MB
 
 CLOSING = 421
 """RFC 5321 3.8: the server ends the conversation, whatever it was asked."""
 
+_READY = 220  # RFC 5321 4.3.2: the one reply with which the conversation goes on
 _CONTINUE, _SIGNED_IN = 334, 235  # RFC 4954 6
 
 
 class NoReply(ValueError):
-    """The server's words are no SMTP reply."""
+    """The server's words are no SMTP reply; `words` are the first of them, cleaned, unless they have no end."""
+
+    def __init__(self, words: str = "", *, endless: bool = False) -> None:
+        super().__init__(words)
+        self.words = words
+        self.endless = endless
+
+
+class SlowReply(TimeoutError):
+    """The server had begun to answer when the time was over."""
 
 
 class Conversation:
     """Lines said to one server, and its replies."""
 
-    def __init__(self, server: SmtpServer, host: str, secret: Secret | None) -> None:
-        self.connection = Connection(host, server.port)
+    def __init__(
+        self, server: SmtpServer, host: str, secret: Secret | None, connection: Connection | None = None
+    ) -> None:
+        self.connection = connection or Connection(host, server.port)
         self.extensions: dict[str, str] = {}
+        self.signed_in = False
         self._server = server
         self._host = host
         self._secret = secret
@@ -55,8 +71,19 @@ class Conversation:
         try:
             self.connection.send(line.encode() + b"\r\n", deadline)
         except OSError as exc:
-            raise self.broken(exc, phase) from exc
+            raise self._last_words(exc, phase, deadline) from exc
         return self.read(phase, deadline)
+
+    def _last_words(self, failure: OSError, phase: str, deadline: Deadline) -> SendError:
+        """Return the error for a line that could not be said: the server may have told why before it hung up."""
+        try:
+            reply = self.receive(deadline)
+            if reply.code >= 400:  # noqa: PLR2004 - RFC 5321 4.2.1: a refusal
+                return self.refusal(reply, phase)
+        except (OSError, NoReply) as exc:
+            if isinstance(exc, OSError) and wants_certificate(exc):
+                return self.broken(exc, phase)
+        return self.broken(failure, phase)
 
     def say_secret(self, line: Callable[[], bytes], deadline: Deadline) -> Reply:
         """Say a line that holds the password, which stays out of every traceback."""
@@ -67,6 +94,14 @@ class Conversation:
             exc.__traceback__ = None
             raise (self.broken(exc, "auth") if isinstance(exc, OSError) else exc) from None
         return self.read("auth", deadline)
+
+    def greet(self, deadline: Deadline) -> Reply:
+        """Return the greeting; raises if the server does not want to talk."""
+        self.signed_in = False
+        reply = self.read("greeting", deadline)
+        if reply.code != _READY:
+            raise self.refusal(reply, "greeting")
+        return reply
 
     def hello(self, deadline: Deadline) -> str:
         """Say EHLO, learn the extensions that the server offers, and return their names."""
@@ -83,8 +118,47 @@ class Conversation:
         self.extensions = {keyword.upper(): parameters.upper() for keyword, _blank, parameters in offers}
         return ", ".join(clean(line, self._secret).partition(" ")[0] for line in self._lines[1:])
 
-    def sign_in(self, username: str, secret: Secret, deadline: Deadline) -> None:
-        """Say AUTH with a password, under encryption or to this computer itself."""
+    def ask_for_tls(self, deadline: Deadline) -> None:
+        """Say STARTTLS, so that the handshake can begin; raises `TLSError` if it must not."""
+        if "STARTTLS" not in self.extensions:
+            raise TLSError(
+                _("{host} offers no encryption (STARTTLS) on port {port}; docmail does not go on without.").format(
+                    host=self._host, port=self._server.port
+                ),
+                kind=Kind.CONFIG,
+                phase="tls",
+                hint=_("Choose port 465 with TLS, or ask your network's administrator who removes it."),
+                field="port",
+                guide="Ports",
+            )
+        reply = self.say("STARTTLS", "tls", deadline)
+        if reply.code != _READY:
+            raise TLSError(
+                _("{host} does not begin the encryption it offers. It said: {reply}").format(
+                    host=self._host, reply=sentence(str(reply))
+                ),
+                kind=Kind.TEMPORARY if 400 <= reply.code < 500 else Kind.CONFIG,  # noqa: PLR2004 - RFC 5321 4.2.1: 4yz
+                phase="tls",
+                reply=reply,
+                hint=_("Try again in a few minutes, or choose port 465 with TLS."),
+                field="port",
+                guide="Ports",
+            )
+        if self.connection.has_unread:
+            # What came in clear before the handshake must never count as said under encryption (CVE-2011-0411).
+            raise TLSError(
+                _("Somebody between you and {host} put words into the connection before it was encrypted.").format(
+                    host=self._host
+                ),
+                kind=Kind.CONFIG,
+                phase="tls",
+                hint=_("Use another network, or choose port 465 with TLS."),
+                field="port",
+                guide="Ports",
+            )
+
+    def sign_in(self, username: str, secret: Secret, deadline: Deadline) -> str:
+        """Say AUTH with a password, under encryption or to this computer itself; return the mechanism."""
         if not self.connection.encrypted and not self.connection.peer_is_loopback:
             raise TLSError(
                 _("The password was not sent, because the connection to {host} is not encrypted.").format(
@@ -97,46 +171,73 @@ class Conversation:
                 guide="Ports",
             )
         offered = self.extensions.get("AUTH", "").split()
-        if "PLAIN" in offered:
+        mechanism = next((known for known in ("PLAIN", "LOGIN") if known in offered), "")
+        if mechanism == "PLAIN":
             # RFC 4616, with the initial response of RFC 4954
             reply = self.say_secret(lambda: b"AUTH PLAIN " + _base64(f"\0{username}\0{secret.reveal()}"), deadline)
-        elif "LOGIN" in offered:
+        elif mechanism == "LOGIN":
             reply = self.say("AUTH LOGIN", "auth", deadline)
             if reply.code == _CONTINUE:
                 reply = self.say(_base64(username).decode(), "auth", deadline)
             if reply.code == _CONTINUE:
                 reply = self.say_secret(lambda: _base64(secret.reveal()), deadline)
         else:
-            raise AuthenticationError(
-                _("{host} offers no sign-in with a password on port {port}.").format(
-                    host=self._host, port=self._server.port
-                ),
-                kind=Kind.AUTH,
-                phase="auth",
-                hint=_("Check the port (587 or 465); if it is right, the server wants OAuth 2.0 or no sign-in at all."),
-                field="port",
-                guide="Passwords",
-            )
+            raise self._no_sign_in(offered)
         if reply.code != _SIGNED_IN:
             raise self.refusal(reply, "auth")
+        self.signed_in = True
+        return mechanism
+
+    def _no_sign_in(self, offered: list[str]) -> AuthenticationError:
+        place = {"host": self._host, "port": self._server.port}
+        provider = presets.by_host(self._host)
+        if offered:
+            message = _("{host} lets you in only by {mechanisms}, and docmail signs in with a password only.")
+            hint = _("Ask the provider for a server or an account that takes a password, such as an app password.")
+            field = "host"
+        elif "STARTTLS" in self.extensions:
+            message = _("{host} offers a sign-in on port {port} only once the connection is encrypted.")
+            hint, field = _("Choose STARTTLS."), "security"
+        else:
+            message = _("{host} offers no sign-in with a password on port {port}.")
+            hint = _("Check the port (587 or 465); if it is right and the server wants no sign-in, empty Username.")
+            field = "port"
+        return AuthenticationError(
+            message.format(**place, mechanisms=clean(", ".join(offered), self._secret)[:200]),
+            kind=Kind.AUTH,
+            phase="auth",
+            hint=hint,
+            field=field,
+            guide=provider.guide if provider and offered else "Passwords",
+        )
 
     def read(self, phase: str, deadline: Deadline) -> Reply:
         """Return the next reply; raises `ConnectError` if there is none."""
         try:
             return self.receive(deadline)
         except NoReply as exc:
-            raise ConnectError(
-                _("{host} does not answer on port {port} as an SMTP server does.").format(
-                    host=self._host, port=self._server.port
-                ),
-                kind=Kind.NETWORK,
-                phase=phase,
-                hint=_("Check the server's name and the port."),
-                field="port",
-                guide="Ports",
-            ) from exc
+            raise self._no_smtp(exc, phase) from exc
         except OSError as exc:
             raise self.broken(exc, phase) from exc
+
+    def _no_smtp(self, failure: NoReply, phase: str) -> ConnectError:
+        place = {"host": self._host, "port": self._server.port}
+        message = _("{host} does not answer on port {port} as an SMTP server does.")
+        hint, field = _("Check the server's name and the port."), "port"
+        if failure.endless:
+            message = _("{host} answers on port {port} without end, as no SMTP server does; docmail stopped listening.")
+        elif spoken := other_protocol(failure.words):
+            message, hint, field = spoken
+        elif failure.words:
+            message = _("{host} does not answer on port {port} as an SMTP server does. It said: {words}")
+        return ConnectError(
+            message.format(**place, words=failure.words[:200]),
+            kind=Kind.NETWORK,
+            phase=phase,
+            hint=hint,
+            field=field,
+            guide="Ports",
+        )
 
     def receive(self, deadline: Deadline) -> Reply:
         """Return the next reply, its lines joined; raises `OSError` or `NoReply`."""
@@ -150,18 +251,26 @@ class Conversation:
     def _receive(self, deadline: Deadline) -> Reply:
         lines: list[str] = []
         codes: set[bytes] = set()
+        left = _MAX_REPLY
         more = True
         while more:
             try:
-                line = self.connection.read_line(deadline, _MAX_LINE)
+                line = self.connection.read_line(deadline, min(_MAX_LINE, left))
             except ValueError:
-                raise NoReply from None
+                raise NoReply(endless=True) from None
+            except TimeoutError:
+                if lines or self.connection.has_unread:
+                    raise SlowReply from None
+                raise
+            left -= len(line) + 2
             found = re.fullmatch(rb"([2-5]\d\d)([ -]|$)(.*)", line, re.DOTALL)
-            if not found or len(lines) == _MAX_LINES:
-                raise NoReply
+            if not found:
+                raise NoReply(clean(_text(line), self._secret))
             codes.add(found[1])
             lines.append(_text(found[3]))
             more = found[2] == b"-"
+            if more and left <= 0:
+                raise NoReply(endless=True)
         if len(codes) != 1:
             raise NoReply  # RFC 5321 4.2.1: every line of a reply has the same code
         self._lines = lines
@@ -177,40 +286,77 @@ class Conversation:
                 words.append(found[2])
             else:
                 words.append(line)
-        # Joined before it is cleaned, so that a password echoed over two lines is found.
-        return Reply(code, enhanced, clean(" ".join(words), self._secret))
+        return Reply(code, enhanced, clean(words, self._secret))
 
     def refusal(self, reply: Reply, phase: str, refused: dict[str, Reply] | None = None) -> SendError:
         """Return the error for a negative reply."""
-        return refusal(reply, phase, self._host, refused)
+        return refusal(reply, phase, self._host, refused, signed_in=self.signed_in)
 
-    def broken(self, failure: OSError, phase: str) -> ConnectError:
+    def broken(self, failure: OSError, phase: str) -> SendError:
         """Return the error for a connection that failed before the last byte."""
         if self.connection.aborted:
             return stopped(phase)
+        if wants_certificate(failure):
+            # With TLS 1.3 the server says so when the client believes that the handshake is over.
+            return tls_failure(failure, self._host, self._server.port, None)
+        message, hint, field = self._breakage(failure, phase)
+        return ConnectError(message, kind=Kind.NETWORK, phase=phase, hint=hint, field=field, guide="Ports")
+
+    def _breakage(self, failure: OSError, phase: str) -> tuple[str, str, str | None]:
+        """Return sentence, hint and field for a connection that failed."""
+        place = {
+            "host": self._host,
+            "port": self._server.port,
+            "reason": failure.strerror or type(failure).__name__,
+        }
         field: str | None = "port" if phase in {"greeting", "ehlo", "tls"} else None
-        if phase == "greeting" and isinstance(failure, (TimeoutError, ServerClosed)):
+        if isinstance(failure, SlowReply):
+            message = _("{host} answers too slowly: the time was over before it had finished; nothing was sent.")
+            hint = _("Try again in a few minutes; if it stays so, try another port.")
+        elif phase == "greeting" and isinstance(failure, TimeoutError):
             # The most common reason by far: both sides wait for the other to begin.
-            message = _("{host} is there, but does not greet on port {port}; nothing was sent.").format(
-                host=self._host, port=self._server.port
-            )
+            message = _("{host} is there, but does not greet on port {port}; nothing was sent.")
             if self._server.effective_security is Security.TLS:
                 hint = _("Check the server's name and the port; try again in a few minutes.")
             else:
                 hint = _("This port probably expects TLS from the first byte: choose TLS, or port 587.")
                 field = "security"
+        elif phase == "greeting" and isinstance(failure, (ServerClosed, ConnectionResetError)):
+            message = _("{host} hangs up on port {port} without a greeting; nothing was sent.")
+            if isinstance(failure, ConnectionResetError):
+                message = _("The connection to {host}, port {port}, is broken off before a greeting; nothing was sent.")
+            hint = _("Check the port; a firewall, or too many connections from your network, may be the reason, too.")
+        elif phase == "ehlo" and isinstance(failure, (ServerClosed, ConnectionResetError)):
+            message = _("{host} hung up as soon as docmail had introduced itself; nothing was sent.")
+            hint = _("Check the port and the kind of encryption; the server may also refuse your network.")
+        elif phase == "auth" and isinstance(failure, ServerClosed):
+            message = _("{host} hung up during the sign-in; nothing was sent.")
+            hint = _("Check Username and Password: after a few wrong ones, some servers hang up for a while.")
+            field = "password"
         elif isinstance(failure, TimeoutError):
-            message = _("{host} stopped answering; nothing was sent.").format(host=self._host)
+            message = _("{host} stopped answering; nothing was sent.")
             hint = _("Try again; if it happens again, check the port, and ask whether a firewall interferes.")
         elif isinstance(failure, ServerClosed):
-            message = _("{host} closed the connection; nothing was sent.").format(host=self._host)
+            message = _("{host} closed the connection; nothing was sent.")
             hint = _("Try again; if it happens again, check the port and the kind of encryption.")
         else:
-            message = _("The connection to {host} broke ({reason}); nothing was sent.").format(
-                host=self._host, reason=failure.strerror or type(failure).__name__
-            )
+            message = _("The connection to {host} broke ({reason}); nothing was sent.")
             hint = _("Check your network connection and try again.")
-        return ConnectError(message, kind=Kind.NETWORK, phase=phase, hint=hint, field=field, guide="Ports")
+        return message.format(**place), hint, field
+
+
+def other_protocol(words: str) -> tuple[str, str, str] | None:
+    """Return sentence, hint and field if these are the first words of a server that is none for sending mail."""
+    if re.match(r"HTTP/\d", words) or re.search(r"(?i)bad request|<html|<!doctype", words):
+        message = _("At port {port} of {host} a web server answers, not a mail server.")
+        return message, _("Check the port: most servers use 587 or 465."), "port"
+    if re.match(r"\* (OK|BYE|PREAUTH)\b|\+OK\b", words):
+        message = _("At port {port} of {host} the server answers from which mail is fetched (IMAP or POP3).")
+        return message, _("Enter the name and port for sending; the name often begins with smtp."), "host"
+    if words.startswith("SSH-"):
+        message = _("At port {port} of {host} a server for terminals (SSH) answers, not a mail server.")
+        return message, _("Check the port: most servers use 587 or 465."), "port"
+    return None
 
 
 def _base64(text: str) -> bytes:

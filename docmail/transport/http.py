@@ -11,17 +11,18 @@ and then nobody knows whether the mail was sent.
 
 from __future__ import annotations
 
-import base64
 import os
 import re
+import ssl
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urljoin, urlsplit
 
 import h11
 
 from docmail.addresses import is_loopback
+from docmail.causes import sentence
 from docmail.credentials import Secret
 from docmail.errors import TREATMENT, Deferred, DocmailError, Kind, OutcomeUnknown, SendError, TLSError
 from docmail.replies import Reply, clean
@@ -30,6 +31,7 @@ from docmail.translation import _
 from docmail.transport.base import LOST, REPLY_SECONDS, UNSENT, Deadline, SendResult
 from docmail.transport.connection import Connection, ServerClosed, stopped
 from docmail.transport.form import Form, addresses_of, fields_of, form_of
+from docmail.transport.proxy import Proxy, basic
 from docmail.transport.status import DOUBTFUL, cause, look_first, seconds_of
 from docmail.transport.tls import tls_context, tls_failure
 
@@ -69,7 +71,7 @@ class HttpTransport:
         self._timeout = timeout
         self._reply_timeout = reply_timeout
         self._observe = observe or (lambda _phase, _text: None)
-        self._proxy: _Proxy | None = None
+        self._proxy: Proxy | None = None
         self._connection: _HttpConnection | None = None
         self._opened: tuple[Deadline, float] | None = None  # for the first post, if it comes soon
         self._aborted = False
@@ -216,7 +218,7 @@ class HttpTransport:
                     field="url",
                     guide="Passwords",
                 )
-            headers.append(("Authorization", _basic(Secret(f"{self._server.username}:{self._secret.reveal()}"))))
+            headers.append(("Authorization", basic(Secret(f"{self._server.username}:{self._secret.reveal()}"))))
         return h11.Request(method="POST", target=target, headers=headers)
 
     # --- connecting ---
@@ -238,17 +240,36 @@ class HttpTransport:
             connection.close()
             if isinstance(exc, SendError):
                 raise _for_url(exc, proxied=proxy is not None) from exc.__cause__
-            raise _for_url(tls_failure(exc, self._host, self._port, None)) from exc
+            shown = self._unverified_certificate(deadline) if isinstance(exc, ssl.CertificateError) else None
+            raise _for_url(tls_failure(exc, self._host, self._port, shown)) from exc
         except BaseException:
             connection.close()
             raise
 
-    def _find_proxy(self) -> _Proxy | None:
+    def _unverified_certificate(self, deadline: Deadline) -> bytes | None:
+        """Return the certificate that could not be verified, by a second connection on which nothing is said."""
+        proxy = self._proxy
+        host, port = (proxy.host, proxy.port) if proxy else (self._host, self._port)
+        self._connection = connection = _HttpConnection(host, port)
+        if self._aborted:
+            connection.abort()
+        try:
+            connection.open(deadline, lambda _phase, _text: None)
+            if proxy:
+                self._tunnel(connection, proxy, deadline)
+            connection.encrypt(tls_context(None, verify=False), deadline)
+            return connection.certificate()
+        except OSError:
+            return None  # the error about the check stands; only the certificate is missing from it
+        finally:
+            connection.close()
+
+    def _find_proxy(self) -> Proxy | None:
         """Return the HTTP proxy that the environment names for this server; SOCKS5_PROXY goes before it."""
         if os.environ.get("SOCKS5_PROXY") or is_loopback(self._host):
             return None
         try:
-            proxy = _Proxy.of_environment("http" if self._plain else "https", self._host)
+            proxy = Proxy.of_environment("http" if self._plain else "https", self._host)
         except BaseException as exc:  # noqa: BLE001 - raised again
             # The frames below hold the proxy's password in clear, and verbose tracebacks print their variables.
             raise exc.with_traceback(None) from None
@@ -262,7 +283,7 @@ class HttpTransport:
             raise _error(Kind.NETWORK, "connect", message.format(scheme=clean(proxy.scheme)), hint)
         return proxy
 
-    def _tunnel(self, connection: _HttpConnection, proxy: _Proxy, deadline: Deadline) -> None:
+    def _tunnel(self, connection: _HttpConnection, proxy: Proxy, deadline: Deadline) -> None:
         place = f"{_bracketed(self._host)}:{self._port}"
         headers = [("Host", place)]
         try:
@@ -312,7 +333,7 @@ class HttpTransport:
         return _error(
             meaning.kind,
             "reply",
-            _("{what} It said: {reply}.").format(what=what, reply=reply),
+            _("{what} It said: {reply}").format(what=what, reply=sentence(str(reply))),
             meaning.hint,
             reply=reply,
             field=meaning.field,
@@ -344,38 +365,6 @@ def _for_url(error: SendError, *, proxied: bool = False) -> SendError:
         error.hint = _("Have the issuer's CA added to this computer's, or name its file in SSL_CERT_FILE.")
     error.field = error.field and "url"
     return error
-
-
-class _Proxy(NamedTuple):
-    """An HTTP proxy; without a host where the environment names one that cannot be read."""
-
-    scheme: str
-    host: str
-    port: int
-    sign_in: Secret | None
-
-    @classmethod
-    def of_environment(cls, scheme: str, host: str) -> _Proxy | None:
-        """Return the one that is named for this server."""
-        from urllib.request import getproxies, proxy_bypass
-
-        proxies = getproxies()
-        if not (named := proxies.get(scheme) or proxies.get("all")) or proxy_bypass(host):
-            return None
-        try:
-            url = urlsplit(named if "://" in named else f"http://{named}")
-            if "@" in url.path + url.query + url.fragment:  # the password holds a sign that ends the host's part
-                return cls(url.scheme, "", 0, None)
-            user = url.username
-            sign_in = None if user is None else Secret(f"{unquote(user)}:{unquote(url.password or '')}")
-            return cls(url.scheme, url.hostname or "", url.port or 80, sign_in)
-        except ValueError:  # its words may hold a part of the password
-            return cls("http", "", 0, None)
-
-    @property
-    def sign_in_header(self) -> list[tuple[str, str]]:
-        """The header that a proxy with a password wants."""
-        return [("Proxy-Authorization", _basic(self.sign_in))] if self.sign_in else []
 
 
 # --- the wire -----------------------------------------------------------------------------------------------
@@ -437,7 +426,3 @@ def _headers(response: h11.Response) -> dict[str, str]:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _basic(sign_in: Secret) -> str:
-    return "Basic " + base64.b64encode(sign_in.octets()).decode()

@@ -27,8 +27,9 @@ from docmail.errors import (
 from docmail.settings import Security, SmtpServer, fingerprint_bytes
 from docmail.translation import _
 from docmail.transport.base import REPLY_SECONDS, Deadline, SendResult
+from docmail.transport.connection import Connection
 from docmail.transport.conversation import CLOSING, Conversation, NoReply
-from docmail.transport.tls import fingerprint, matches, tls_context, tls_failure
+from docmail.transport.tls import Certificate, fingerprint, matches, tls_context, tls_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -43,8 +44,7 @@ if TYPE_CHECKING:
 _QUIT_SECONDS = 2.0
 _LAST_WORDS_SECONDS = 2.0
 
-# RFC 5321 4.3.2: the one reply with which a step goes on
-_READY, _START_MAIL = 220, 354
+_START_MAIL = 354  # RFC 5321 4.3.2: the one reply with which the body may go out
 
 
 class SmtpTransport:
@@ -69,6 +69,7 @@ class SmtpTransport:
         self._observe = observe or (lambda _phase, _text: None)
         self._seconds_left = timeout  # until the last RCPT of the mail for which the connection was opened
         self._talk = Conversation(self._server, self._host, secret)
+        self._second: Connection | None = None
         self.in_doubt = False
 
     # --- opening ---
@@ -80,8 +81,13 @@ class SmtpTransport:
         try:
             self._connect(deadline)
             if self._server.username and self._secret is not None:
-                self._talk.sign_in(self._server.username, self._secret, deadline)
-                self._observe("auth", _("signed in as {username}").format(username=self._server.username))
+                mechanism = self._talk.sign_in(self._server.username, self._secret, deadline)
+                self._observe(
+                    "auth",
+                    _("signed in as {username} ({mechanism})").format(
+                        username=self._server.username, mechanism=mechanism
+                    ),
+                )
         except BaseException:
             self._talk.connection.close()
             raise
@@ -102,11 +108,11 @@ class SmtpTransport:
         self._talk.connection.open(deadline, self._observe)
         if security is Security.TLS:
             self._encrypt(pinned, deadline)
-        greeting = self._greet(deadline)
+        greeting = self._talk.greet(deadline)
         self._observe("greeting", greeting.text[:100])
         self._hello(deadline)
         if security is Security.STARTTLS:
-            self._ask_for_tls(deadline)
+            self._talk.ask_for_tls(deadline)
             self._encrypt(pinned, deadline)
             self._hello(deadline)  # RFC 3207 4.2: what was said before is forgotten
 
@@ -140,10 +146,11 @@ class SmtpTransport:
                 ).format(host=self._host, shown=shown, pinned=pinned.hex(":").upper()),
                 kind=Kind.CONFIG,
                 phase="tls",
-                hint=_("Ask the server's administrator whether it was renewed, before you trust the new one."),
+                hint=_("The certificate was changed: compare it with the administrator before you trust the new one."),
                 field="fingerprint",
                 guide="Certificates",
                 fingerprint=shown,
+                certificate=Certificate.read(connection.certificate()),
             )
         self._observe("tls", connection.describe_tls())
 
@@ -156,69 +163,31 @@ class SmtpTransport:
 
         The library gives no access to it after a failed check.
         """
-        refused, self._talk = self._talk, Conversation(self._server, self._host, self._secret)
-        connection = self._talk.connection
+        connection = self.connect_again(self._server.port)
+        talk = Conversation(self._server, self._host, self._secret, connection)
         try:
             connection.open(deadline, lambda _phase, _text: None)
             if self._server.effective_security is Security.STARTTLS:
-                self._greet(deadline)
-                self._talk.hello(deadline)
-                self._ask_for_tls(deadline)
+                talk.greet(deadline)
+                talk.hello(deadline)
+                talk.ask_for_tls(deadline)
             connection.encrypt(tls_context(None, verify=False), deadline)
             return connection.certificate()
         except (OSError, SendError):
-            return None  # the error about the check stands; only the fingerprint is missing from it
+            return None  # the error about the check stands; only the certificate is missing from it
         finally:
             connection.close()
-            self._talk = refused
 
-    def _greet(self, deadline: Deadline) -> Reply:
-        reply = self._talk.read("greeting", deadline)
-        if reply.code != _READY:
-            raise self._talk.refusal(reply, "greeting")
-        return reply
+    def connect_again(self, port: int) -> Connection:
+        """Return a further connection to the same server, not yet open, to find something out; abort() ends it, too."""
+        self._second = connection = Connection(self._host, port)
+        if self._talk.connection.aborted:
+            connection.abort()
+        return connection
 
     def _hello(self, deadline: Deadline) -> None:
         offered = self._talk.hello(deadline)
         self._observe("ehlo", _("offers {extensions}").format(extensions=offered[:200] or "-"))
-
-    def _ask_for_tls(self, deadline: Deadline) -> None:
-        if "STARTTLS" not in self._talk.extensions:
-            raise TLSError(
-                _("{host} offers no encryption (STARTTLS) on port {port}; docmail does not go on without.").format(
-                    host=self._host, port=self._server.port
-                ),
-                kind=Kind.CONFIG,
-                phase="tls",
-                hint=_("Choose port 465 with TLS, or ask your network's administrator who removes it."),
-                field="port",
-                guide="Ports",
-            )
-        reply = self._talk.say("STARTTLS", "tls", deadline)
-        if reply.code != _READY:
-            raise TLSError(
-                _("{host} does not begin the encryption it offers. It said: {reply}.").format(
-                    host=self._host, reply=reply
-                ),
-                kind=Kind.TEMPORARY if 400 <= reply.code < 500 else Kind.CONFIG,  # noqa: PLR2004 - RFC 5321 4.2.1: 4yz
-                phase="tls",
-                reply=reply,
-                hint=_("Try again in a few minutes, or choose port 465 with TLS."),
-                field="port",
-                guide="Ports",
-            )
-        if self._talk.connection.has_unread:
-            # What came in clear before the handshake must never count as said under encryption (CVE-2011-0411).
-            raise TLSError(
-                _("Somebody between you and {host} put words into the connection before it was encrypted.").format(
-                    host=self._host
-                ),
-                kind=Kind.CONFIG,
-                phase="tls",
-                hint=_("Use another network, or choose port 465 with TLS."),
-                field="port",
-                guide="Ports",
-            )
 
     # --- sending ---
 
@@ -379,6 +348,8 @@ class SmtpTransport:
     def abort(self) -> None:
         """Break off from another thread."""
         self._talk.connection.abort()
+        if self._second is not None:
+            self._second.abort()
 
 
 def _readable(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from email.utils import parsedate_to_datetime
 
+from docmail.causes import Cause
 from docmail.errors import Kind
-from docmail.replies import Cause
 from docmail.translation import _
 
 

@@ -86,7 +86,7 @@ function renderPassword({ model, el }) {
 
 const TESTS = {
   is: (value, wanted) => value === wanted,
-  lacks: (value, part) => !String(value).includes(part),
+  lacks: (value, part) => value !== "" && !String(value).includes(part),
 };
 
 // A selection widget's front-end model knows the index of what is chosen, not its value.

@@ -37,7 +37,7 @@ SILENCE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Rule:
-    """A state of the form that holds while a field `is` a value, or `lacks` a text; rows are shown by states."""
+    """A state of the form that holds while a field `is` a value, or is not empty and `lacks` a text."""
 
     state: str
     field: str
@@ -47,7 +47,7 @@ class Rule:
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Say whether it holds for these values, as `controls.js` does for what is on the screen."""
         found = values[self.field]
-        return bool(found == self.value) if self.test == "is" else str(self.value) not in str(found)
+        return bool(found == self.value) if self.test == "is" else bool(found) and str(self.value) not in str(found)
 
 
 class Controls(anywidget.AnyWidget):

@@ -33,6 +33,7 @@ RULES = (
     Rule("tls", "security", "is", Security.TLS),
     Rule("starttls", "security", "is", Security.STARTTLS),
     Rule("plain", "security", "is", Security.NONE),
+    Rule("asks-address", "username", "lacks", "@"),
     Rule("copies", "copies", "is"),
     Rule("replies", "replies", "is"),
     Rule("self-signed", "self_signed", "is"),
@@ -54,7 +55,7 @@ def rows(profile: str) -> Rows:
             Row(
                 "email_address",
                 text(_("Your email address"), placeholder="accounts@example.com"),
-                hint=escape(_("fills in the rest for known providers")),
+                hint=_address_help(),
             ),
             Row("provider", menu(_("Provider"), providers(), ""), style="dm-last-helper"),
             Row("protocol", choice(_("Protocol"), [("SMTP", "smtp"), ("HTTP", "http")], "smtp")),
@@ -142,6 +143,12 @@ ADVANCED = ("ca_file", "profile")
 def providers() -> list[tuple[str, str]]:
     """Return what the Provider menu offers: a label and the preset's id, "" for none of them."""
     return [(_("Choose, or type your address"), ""), *((_(preset.name), preset.id) for preset in presets.presets())]
+
+
+def _address_help() -> str:
+    usual = escape(_("fills in the rest for known providers"))
+    asked = escape(_("the address you send from, because your username is none"))
+    return f'<span class="dm-unless-asks-address">{usual}</span><span class="dm-if-asks-address">{asked}</span>'
 
 
 def _port_25() -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
@@ -82,6 +82,35 @@ class Certificates:
         """Issue a correct one, from an authority that nobody trusts."""
         return self._save("unknown-authority", trustme.CA().issue_cert(*NAMES))
 
+    def company_proxy(self) -> ServerCertificate:
+        """Issue one as a company's proxy does: from the company's own authority, which comes along in the chain."""
+        company = trustme.CA(organization_name="The company")
+        saved = self._save("company-proxy", company.issue_cert(*NAMES))
+        with saved.chain.open("ab") as chain:
+            chain.write(company.cert_pem.bytes())
+        return saved
+
+    def short_key(self) -> ServerCertificate:
+        """Issue one whose key is too short to be safe."""
+        key = rsa.generate_private_key(65537, 1024)  # noqa: S505 - what it is for
+        pem = self._authority.private_key_pem.bytes()
+        signing_key = serialization.load_pem_private_key(pem, None)
+        assert isinstance(signing_key, ec.EllipticCurvePrivateKey)
+        authority = x509.load_pem_x509_certificate(self._authority.cert_pem.bytes())
+        now = dt.datetime.now(dt.UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]))
+            .issuer_name(authority.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _DAY)
+            .not_valid_after(now + 30 * _DAY)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+            .sign(signing_key, hashes.SHA256())
+        )
+        return self._write("short-key", certificate, key)
+
     def self_signed(self) -> ServerCertificate:
         """Make one that signs itself, as small office servers and appliances do."""
         now = dt.datetime.now(dt.UTC)
@@ -98,7 +127,12 @@ class Certificates:
             .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
             .sign(key, hashes.SHA256())
         )
-        saved = self._files("self-signed")
+        return self._write("self-signed", certificate, key)
+
+    def _write(
+        self, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    ) -> ServerCertificate:
+        saved = self._files(name)
         saved.chain.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         saved.key.write_bytes(
             key.private_bytes(

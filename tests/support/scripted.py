@@ -463,6 +463,13 @@ def echoes(password: str = PASSWORD, user: str = USER) -> tuple[str, ...]:
     return (password, repr(password)[1:-1], *encoded)
 
 
+def _described(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception as exc:  # noqa: BLE001 - some things cannot be described once they are closed
+        return repr(exc)
+
+
 def shown(error: BaseException) -> str:
     """Return everything that a notebook in verbose mode, or a tool that logs variables, could show of an error."""
     from IPython.core.ultratb import VerboseTB
@@ -476,7 +483,7 @@ def shown(error: BaseException) -> str:
     frame = inner
     while chained is not None:
         while frame is not None:
-            texts += [repr(value) for value in frame.tb_frame.f_locals.values()]
+            texts += [_described(value) for value in frame.tb_frame.f_locals.values()]
             frame = frame.tb_next
         chained = chained.__cause__ or (None if chained.__suppress_context__ else chained.__context__)
         frame = chained.__traceback__ if chained is not None else None

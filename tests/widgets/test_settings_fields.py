@@ -157,6 +157,7 @@ def test_the_states_of_the_form_follow_the_values() -> None:
     values = SMTP | {"port": "other", "security": Security.NONE, "copies": True, "replies": True, "self_signed": True}
     assert settings_fields.states(values) == {"smtp", "other-port", "plain", "copies", "replies", "self-signed"}
     assert "http" in settings_fields.states(EMPTY | {"protocol": "http"})
+    assert "asks-address" in settings_fields.states(EMPTY | {"username": "u123"})
 
 
 def test_filling_in_a_port_sets_the_security_and_filling_in_an_address_ticks_its_box() -> None:
