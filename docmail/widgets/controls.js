@@ -266,8 +266,8 @@ function renderActions({ model, el }) {
       setValue(fields.security, "index", implied);
     }
   };
-  // The username and HTTP's reply-to are the email address until somebody changes them, and a username that is an
-  // address is the email address.
+  // The username and HTTP's reply-to are the email address until somebody changes them. The other way round a username
+  // that is an address is the email address, unless that was typed itself.
   const followAddress = (changed) => {
     const followers = model.get("follow").address ?? [];
     if (!followers.length) return;
@@ -277,7 +277,8 @@ function renderActions({ model, el }) {
         if (fields[name].get("value") === address) setValue(fields[name], "value", now);
       }
       address = now;
-    } else if (changed === fields.username && changed.get("value").includes("@")) {
+      state.typed = now !== "";
+    } else if (changed === fields.username && !state.typed && changed.get("value").includes("@")) {
       address = changed.get("value");
       setValue(fields.email_address, "value", address);
     }

@@ -6,7 +6,6 @@ anything else happens, and is handed on as such; no trait, no state and no repr 
 
 from __future__ import annotations
 
-from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
@@ -18,7 +17,7 @@ import traitlets
 from ipywidgets import Layout, widget_serialization
 
 from docmail.credentials import Secret
-from docmail.translation import _
+from docmail.translation import _, chosen, language
 from docmail.widgets.rows import shared
 
 if TYPE_CHECKING:
@@ -154,8 +153,9 @@ class Actions(Controls):
         if rows is not None:
             rows.publish = lambda: setattr(self, "notes", rows.notes)
         self._handle = handle
-        # The language chosen when the form was made holds for all that it says later, in whatever thread.
-        self._context = copy_context()
+        # The language chosen when the form was made holds for all that it says later, in whatever thread. Not its whole
+        # context: ipykernel answers a press on the channel of the context, and that of the making waits for its cell.
+        self._language = chosen()
         self.ready = False
         self.on_ready: Callable[[], None] = lambda: None
         self.on_left: Callable[[str, dict[str, Any]], None] = lambda _name, _values: None
@@ -167,13 +167,16 @@ class Actions(Controls):
         secret = Secret(bytes(buffers[0]).decode("utf-8", "replace")) if buffers else None
         if content.get("ready"):
             self.ready = True
+            self.send({"heard": True})  # from now on answers take the channel of presses
             self.on_ready()
         elif left := content.get("left"):
-            self._context.copy().run(self.on_left, str(left), self._values(content.get("values") or {}))
+            with language(self._language):
+                self.on_left(str(left), self._values(content.get("values") or {}))
         elif action := content.get("action"):
             values = self._values(content.get("values") or {})
             self.send({"answered": True})
-            self._context.copy().run(self._handle, str(action), values, secret)
+            with language(self._language):
+                self._handle(str(action), values, secret)
 
     def _values(self, sent: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values on the screen, by name; selections by what is chosen, not by its index."""
@@ -190,9 +193,10 @@ class Actions(Controls):
 
         def look() -> None:
             if not self.ready:
-                silent()
+                with language(self._language):
+                    silent()
 
-        timer = Timer(SILENCE_SECONDS, self._context.copy().run, (look,))
+        timer = Timer(SILENCE_SECONDS, look)
         timer.daemon = True
         timer.start()
 

@@ -59,14 +59,18 @@ class EmailButton(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
         super().__init__([self.bar, self.panel])
         self.add_class("docmail")
         settings_form.watchers.add(self)
-        self.settings_saved()
+        self._offer()
 
     @property
     def form(self) -> ipywidgets.Widget | None:
         """The form that is open below the button, if one is."""
         return self.panel.children[0] if self.panel.children else None
 
-    def settings_saved(self) -> None:
+    def settings_saved(self, _settings: Settings, _profile: str) -> None:
+        """Offer what is possible since a form saved settings."""
+        self._offer()
+
+    def _offer(self) -> None:
         """Offer what is possible now: to email, or to set email up first."""
         label = _("✉ Email") if _saved_settings() else _("✉ Set up email")
         self.bar.actions = [[EMAIL, label], [DOWNLOAD, _("⬇ Download")]]

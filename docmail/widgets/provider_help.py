@@ -5,6 +5,7 @@ What a person typed is replaced only where that person asks for it, and then the
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,11 @@ from docmail.translation import _
 from docmail.widgets import markup
 from docmail.widgets.controls import Actions
 from docmail.widgets.rows import light
-from docmail.widgets.settings_fields import port_values
+from docmail.widgets.settings_fields import OTHER, port_values
 from docmail.widgets.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from docmail.credentials import Secret
     from docmail.discovery import Finding
@@ -47,9 +48,13 @@ class ProviderHelp:
         self._rows = rows
         self._fields = fields
         self._show_state = show_state
-        self._hints = {name: rows[name].hint for name in ("host", "username")}
-        self._filled: dict[str, Any] = {}
-        self._replaced: dict[str, str] = {}
+        self._hints = {name: rows[name].hint for name in ("host", "port", "username")}
+        self._source = ""
+        self._filled: dict[str, Any] = {}  # by recognising an address
+        self._ours: dict[str, Any] = {}  # the last that was filled in, for whatever reason
+        self._chosen: set[str] = set()  # the ports and securities that somebody has decided on
+        self._replaced: dict[str, str] = {}  # what somebody had typed before it was replaced
+        self._waits = False
         self._address = ""
         self._finding: Finding | None = None
         self._filling = False
@@ -70,19 +75,38 @@ class ProviderHelp:
 
     def loaded(self) -> None:
         """Take note of the values that the form begins with, without changing any."""
-        self._filled = {}
+        self._filled, self._ours, self._replaced = {}, {}, {}
+        self._chosen.clear()
         self._address = self._value("email_address")
         self._choose(self._provider_of_server())
         self._show(opened=False)
+
+    @contextmanager
+    def standing_back(self, *, when: bool = True) -> Iterator[None]:
+        """Fill nothing in while a program fills fields in, and take note of what stands there afterwards."""
+        if not when:
+            yield
+            return
+        self._filling = True
+        try:
+            yield
+        finally:
+            self._filling = False
+            self.loaded()
 
     def edited(self, name: str) -> None:
         """Follow a change that somebody made."""
         if self._filling:
             return
         self._replaced.pop(name, None)
+        if name in {"port", "port_number", "security"} and self._value(name) != self._ours.get(name):
+            self._chosen.add(name)
         # While a cell runs, the username that follows the address may come after it.
-        if name == "email_address" or (name == "username" and self._value(name) == self._address):
+        late = name == "username" and self._waits and self._value(name) == self._address
+        if name == "email_address" or late:
             self._address_typed()
+        elif name == "protocol":
+            self._show(opened=False)
         elif name == "provider":
             if self.preset is not None:
                 self._replace(_values_of_preset(self.preset, self._address), _(self.preset.name))
@@ -96,7 +120,10 @@ class ProviderHelp:
     def _address_typed(self) -> None:
         before, self._address = self._address, self._value("email_address")
         preset = presets.by_address(self._address)
-        if self._untouched({before, self._address}):
+        self._waits = False
+        if self._value("protocol") == "http":
+            pass  # somebody has chosen that; only the menu leads back
+        elif self._untouched({before, self._address}):
             if preset is not None:
                 self._filled = _values_of_preset(preset, self._address)
                 self._fill(self._filled)
@@ -106,26 +133,39 @@ class ProviderHelp:
             self._choose(preset)
         elif self.preset is not None and self._value("username") in {before, self._address}:
             self._fill({"username": _username(self.preset.username, self._address)})
+        else:
+            self._waits = True
         self._show(opened=True)
 
     def _untouched(self, addresses: set[str]) -> bool:
-        """Whether nobody has typed into the fields that a provider decides; the username may be the address."""
-        allowed = {name: {empty, self._filled.get(name, empty)} for name, empty in _EMPTY.items()}
-        allowed["username"] |= addresses
-        return all(self._value(name) in values for name, values in allowed.items())
+        """Whether nobody has decided on what a provider decides; the username may be the address."""
+        host, username = self._value("host"), self._value("username")
+        return (
+            not self._chosen
+            and host in {"", self._filled.get("host")}
+            and username in {"", self._filled.get("username"), *addresses}
+        )
 
     def _replace(self, values: dict[str, Any], source: str) -> None:
         """Fill in because somebody asked for it, and say what stood there if that was typed."""
-        before = {name: self._value(name) for name in self._hints}
-        known = {name: {"", self._address, self._filled.get(name)} for name in before}
+        before = {name: self._said(name) for name in self._hints}
+        known: dict[str, set[Any]] = {
+            "host": {"", self._ours.get("host")},
+            "username": {"", self._address, self._ours.get("username")},
+            "port": set() if self._chosen else {before["port"]},
+        }
         self._filled = {}
         self._fill(values)
-        sentence = _("filled in for {provider}; “{before}” stood here")
-        self._replaced = {
-            name: sentence.format(provider=source, before=text)
-            for name, text in before.items()
-            if text not in known[name] | {self._value(name)}
+        self._source = source
+        self._replaced = {name: text for name, text in self._replaced.items() if text != self._said(name)} | {
+            name: text for name, text in before.items() if text not in known[name] | {self._said(name)}
         }
+
+    def _said(self, name: str) -> str:
+        """Return what stands in a field, as it is read on the screen."""
+        if name == "port":
+            return str(self._value("port_number") if self._value("port") == OTHER else self._value("port"))
+        return str(self._value(name))
 
     def _fill(self, values: Mapping[str, Any]) -> None:
         self._filling = True
@@ -134,6 +174,8 @@ class ProviderHelp:
                 self._fields[name].value = value
         finally:
             self._filling = False
+        self._ours |= values
+        self._chosen -= values.keys()
 
     def _choose(self, preset: Preset | None) -> None:
         self._filling = True
@@ -159,15 +201,15 @@ class ProviderHelp:
 
     def _show(self, *, opened: bool) -> None:
         preset, known, domain = self.preset, presets.by_address(self._address), _domain(self._address)
-        findable = preset is None and known is None and bool(domain) and not self._value("host")
+        empty = self._value("protocol") == "smtp" and not self._value("host")
+        findable = preset is None and known is None and bool(domain) and empty
         self._finding = None
         if self.finder.actions[0][0] != FIND:
             self.finder.actions = [[FIND, _("Find settings")]]
         self._show_state("findable", findable)
         self._rows["provider"].hint = _about(preset, known, domain if findable else "")
         for name, hint in self._hints.items():
-            usual = hint if preset is None else escape(_issued(preset)) if name == "username" else ""
-            self._rows[name].hint = escape(self._replaced[name]) if name in self._replaced else usual
+            self._rows[name].hint = self._hint(name, hint, preset)
         if "REGION" in self._value("host"):
             self._rows["host"].hint = markup.warning(_("write your region in the place of REGION"))
         guides = [markup.guide_panel(preset, opened=each) for each in (opened, not opened)] if preset else [""]
@@ -175,6 +217,14 @@ class ProviderHelp:
         if self.guide.value not in guides:
             self.guide.value = guides[0]
         self._show_state("guided", preset is not None)
+
+    def _hint(self, name: str, usual: str, preset: Preset | None) -> str:
+        if name in self._replaced:
+            sentence = _("filled in for {provider}; “{before}” stood here")
+            return escape(sentence.format(provider=self._source, before=self._replaced[name]))
+        if preset is None or name == "port":
+            return usual
+        return escape(_issued(preset)) if name == "username" else ""
 
     # --- looking for settings ---
 
@@ -189,7 +239,11 @@ class ProviderHelp:
     def _find(self, address: str) -> None:
         from docmail.discovery import find
 
-        self._finding = find(address, on_step=self._say, stopped=lambda: self._work.stopped)
+        finding = find(address, on_step=self._say, stopped=lambda: self._work.stopped)
+        if _domain(self._address) != _domain(address):
+            self._show(opened=True)  # somebody has gone on to another domain
+            return
+        self._finding = finding
         if self._finding.encrypted and not self._finding.foreign and self._untouched({address}):
             self._take()
             return

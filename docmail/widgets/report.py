@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from docmail.profiles import profile_name
 from docmail.settings import SmtpServer
 from docmail.translation import _, ngettext
 from docmail.widgets import markup
@@ -107,10 +108,15 @@ def trusted() -> str:
     return markup.box("mind", markup.paragraph(_("Test again: this certificate is now trusted.")))
 
 
-def saved(settings: Settings, place: Where | CredentialError | None, *, rehearsal: bool) -> str:
+def saved(settings: Settings, place: Where | CredentialError | None, profile: str, *, rehearsal: bool) -> str:
     """Return what saving has brought, and where the password is, or why it cannot be had."""
-    every = _("Every PDF that docmail shows in a notebook now has an Email button.")
-    parts = [markup.good(_("Saved. {what_now}").format(what_now=every))]
+    if profile == profile_name(None) or rehearsal:
+        now = _("Every PDF that docmail shows in a notebook now has an Email button.")
+    else:
+        now = _("To send with these settings, set DOCMAIL_PROFILE={name} before the kernel starts.").format(
+            name=profile
+        )
+    parts = [markup.good(_("Saved. {what_now}").format(what_now=now))]
     if not settings.account.username:
         pass
     elif isinstance(place, Exception):
@@ -124,7 +130,7 @@ def saved(settings: Settings, place: Where | CredentialError | None, *, rehearsa
 
 def without_kernel(profile: str, saved: Settings | None) -> str:
     """Return what stands in a notebook that is opened without a kernel: no address, and nothing secret."""
-    title = _("Email settings, profile “{profile}”").format(profile=profile)
+    title = _("Email settings, profile “{profile}”").format(profile=markup.without_addresses(profile))
     if saved is None:
         state = _("Nothing was saved when this was shown.")
     else:

@@ -236,9 +236,10 @@ def _port(values: Mapping[str, Any]) -> str:
 
 
 def _sender(values: Mapping[str, Any]) -> tuple[str, list[Problem]]:
-    """Return the sender: the name, with the address where the username is none."""
+    """Return the sender: the name, with the address unless the username is the same."""
     name, address = trimmed(values["sender"]), trimmed(values["email_address"])
-    if "@" in values["username"] or "@" in name or not address:
+    # A username that is the address says it already (the reference); so does a name with an address of its own.
+    if not address or "@" in name or address.casefold() == trimmed(values["username"]).casefold():
         return name, []
     try:
         parsed = parse_address(address, "email_address")
@@ -302,7 +303,7 @@ def shown_field(field: str, values: Mapping[str, Any]) -> str:
         return "http_reply_to"
     if field == "port" and values["port"] == OTHER:
         return "port_number"
-    if field == "email_address" and "@" in values["username"]:
+    if field == "email_address" and "@" in values["username"] and not trimmed(values["email_address"]):
         return "username"
     if field == "fingerprint" and not values["self_signed"]:
         return "self_signed"
@@ -350,14 +351,10 @@ def _sender_values(sender: str, username: str) -> dict[str, str]:
         address = parse_address(sender, "sender") if "@" in sender else None
     except AddressError:
         address = None
-    own = username if "@" in username else ""
     if address is None:
-        return {"sender": sender.removeprefix('"').removesuffix('"'), "email_address": own}
-    if not own:
-        return {"sender": address.name, "email_address": address.addr_spec}
-    if address.addr_spec.casefold() == username.casefold() and address.name:
-        return {"sender": address.name, "email_address": own}
-    return {"sender": sender, "email_address": own}
+        name = sender.removeprefix('"').removesuffix('"')
+        return {"sender": name, "email_address": username if "@" in username else ""}
+    return {"sender": address.name, "email_address": address.addr_spec}
 
 
 _NOT_FILLABLE = {"password", "provider", "port_number", "http_reply_to", "copies", "replies", "advanced"}
@@ -374,7 +371,9 @@ def filled(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, A
                 names=", ".join(unknown), known=", ".join(sorted(FILLABLE))
             )
         )
-    changes = dict(values)
+    changes = {
+        name: "" if value is None and name not in {"security", "port"} else value for name, value in values.items()
+    }
     if "port" in values:
         changes |= port_values(values["port"])
         changes.setdefault("security", None)
@@ -382,7 +381,7 @@ def filled(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, A
         security = changes["security"]
         # None is what `SmtpServer` has, too: as the port implies.
         changes["security"] = implied(_port({**current, **changes})) if security is None else Security(security)
-    if "@" in values.get("username", ""):
+    if "@" in changes.get("username", ""):
         changes.setdefault("email_address", values["username"])
     if "ca_file" in values:
         changes["ca_file"] = str(values["ca_file"] or "")

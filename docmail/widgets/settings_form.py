@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from dataclasses import replace
 from functools import wraps
 from html import escape
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -13,8 +15,9 @@ import ipywidgets
 from docmail import credentials, presets
 from docmail import home as homes
 from docmail.addresses import trimmed
-from docmail.errors import CredentialError, DocmailError, Kind, SettingsError
-from docmail.settings import Settings, profiles
+from docmail.errors import CredentialError, DocmailError, Kind, Problem, SettingsError
+from docmail.profiles import profile_name, read_profiles
+from docmail.settings import HttpServer, Settings, profiles
 from docmail.translation import _, chosen, language
 from docmail.widgets import markup, report, settings_fields
 from docmail.widgets.controls import Actions, Password
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 
     from docmail.credentials import Account, Secret, Where
     from docmail.diagnosis import Check, Diagnosis
-    from docmail.errors import Problem
 
 __all__ = ["SettingsForm"]
 
@@ -36,8 +38,10 @@ _T = TypeVar("_T")
 
 TEST, UPDATE, OTHER_PORT = "test", "update", "other-port"
 
+_NOTHING = object()
+
 watchers: WeakSet[Any] = WeakSet()
-"""What is shown in this kernel and depends on saved settings; `settings_saved()` is called on each after an Update."""
+"""What is shown in this kernel and depends on saved settings; `settings_saved(settings, profile)` is called on each."""
 
 
 def _speaking(method: Callable[_P, _T]) -> Callable[_P, _T]:
@@ -62,10 +66,17 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
     def __init__(self, profile: str | None = None, *, language: str | None = None) -> None:
         self.language = language or chosen()
         self._profile = profile or os.environ.get("DOCMAIL_PROFILE") or "default"
+        self._home = homes.current()
         self._saved: Settings | None = None
+        self._as_shown: Settings | None = None
         self._submitted: dict[str, Any] = {}
+        self._at_press: dict[str, Any] = {}
         self._places: dict[Account, Where | None] = {}
         self._untrusted = ""
+        self._judged: set[str] = set()
+        self._replacing = ""
+        self._silent = False
+        self._succeeded = False
         self._answering: int | None = None
         self._states: set[str] = set()
         self._build()
@@ -136,8 +147,12 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
     @_speaking
     def fill(self, **values: Any) -> None:
         """Fill fields in, by their names in `Settings` (host, port, username, sender, ...); never the password."""
-        for name, value in settings_fields.filled(values, self._values()).items():
-            self.fields[name].value = value
+        changes = settings_fields.filled(values, self._values())
+        with self.help.standing_back(when="host" in changes):
+            if "email_address" in changes:  # what is given explicitly has the last word
+                self.fields["email_address"].value = changes.pop("email_address")
+            for name, value in changes.items():
+                self.fields[name].value = value
 
     @_speaking
     def test(self) -> Diagnosis | None:
@@ -151,7 +166,9 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
 
     @_speaking
     def trust(self) -> None:
-        """Fill in the fingerprint of the certificate that the last test met and could not verify."""
+        """Fill in the fingerprint of the certificate that the last test met and could not verify; else do nothing."""
+        if not self._untrusted:
+            return
         self.fields["fingerprint"].value = self._untrusted
         self._offer_trust(None)
         self.report.value = report.trusted()
@@ -218,42 +235,64 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         settings = self._checked(values)
         if settings is None:
             return False
+        profile = trimmed(values["profile"]) or self._profile
+        if problem := self._profile_problem(profile):
+            self._show_problems([problem])
+            return False
+        if not settings.account.username:
+            secret = None  # an account that does not sign in has no password; what is typed stays on the screen
         if secret:
             secret = credentials.tidied(settings, secret)  # what is no password is refused before anything is saved
-        profile = trimmed(values["profile"]) or self._profile
         settings.save(profile)
-        self._profile, self._saved = profile, settings
+        self._profile, self._saved, self._as_shown = profile, settings, settings
+        self._shown = self._values()
         if secret:
             credentials.set(settings, secret)
             self.password.clear()
         self._show_saved(settings)
         self.actions.primary = ""
-        self._places.clear()
-        self._refresh()
         for watcher in list(watchers):
-            watcher.settings_saved()
+            with suppress(Exception):  # the settings are saved, whatever becomes of what else is on the screen
+                watcher.settings_saved(settings, profile)
         return True
+
+    def _profile_problem(self, profile: str) -> Problem | None:
+        """Return what is wrong with the place where Update would save, if anything."""
+        if self._home.rehearsal and not self._home.settings_file.parent.exists():
+            return Problem("profile", _("The sandbox of this rehearsal is closed: run this cell again."))
+        try:
+            taken = profile_name(profile) != self._profile and profile in read_profiles(self._home.settings_file)
+        except SettingsError as exc:
+            return Problem("profile", str(exc))
+        if not taken or profile == self._replacing:
+            return None
+        self._replacing = profile
+        sentence = _("“{name}” is saved already. Press Update again to replace it, or choose another name.")
+        return Problem("profile", sentence.format(name=profile))
 
     def _checked(self, values: dict[str, Any]) -> Settings | None:
         """Return the settings that the values mean; None, with the problems beside their fields, if there are any."""
-        self._submitted = values
+        self._submitted, self._at_press = dict(values), self._values()
         self._offer_trust(None)
         self._offer_port(None)
+        self._succeeded = False
         self.report.value = ""
-        settings, problems = settings_fields.settings_of(values, self._home)
+        settings, problems = self._settings_of(values)
         with self.actions.hold_sync():
             self.rows.clear_problems()
             if problems:
                 self._show_problems(problems)
         return None if problems else settings
 
-    @property
-    def _home(self) -> homes.Home | None:
-        """Where to save: where the settings come from, or the open sandbox; None is the user's own place."""
-        if self._saved is not None and self._saved.home is not None:
-            return self._saved.home
-        current = homes.current()
-        return current if current.rehearsal else None
+    def _settings_of(self, values: dict[str, Any]) -> tuple[Settings, list[Problem]]:
+        """Return what the values mean, saved where this form's settings are, and what is wrong with them."""
+        settings, problems = settings_fields.settings_of(values, self._home)
+        before = self._saved.server if self._saved else None
+        if isinstance(before, HttpServer) and isinstance(settings.server, HttpServer):
+            # What the form has no field for stays.
+            server = replace(settings.server, api=before.api, username=before.username)
+            settings = replace(settings, server=server)
+        return settings, problems
 
     # --- what the form says ---
 
@@ -268,9 +307,11 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
     def _show_diagnosis(self, diagnosis: Diagnosis, settings: Settings, values: dict[str, Any]) -> None:
         failed = diagnosis.failed
         if failed is None:
-            saved = settings == self._saved
+            saved = settings == self._as_shown
             self.report.value = report.sent(diagnosis, settings, saved=saved)
-            self.actions.primary = "" if saved else UPDATE
+            untouched = not self._typed_since_press(values)
+            self.actions.primary = "" if saved else UPDATE if untouched else TEST
+            self._succeeded = untouched
             return
         self.actions.primary = TEST
         if self._work.stopped and failed.kind is Kind.NETWORK:
@@ -287,6 +328,11 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         elif failed.field and (row := self.rows.get(settings_fields.shown_field(failed.field, values))):
             row.show_problem(hint or failed.text)
             self._unfold(row.name)
+
+    def _typed_since_press(self, values: dict[str, Any]) -> bool:
+        """Whether somebody has gone on typing; a change that preceded the press may also have arrived late."""
+        now = self._values()
+        return any(now[name] not in {self._at_press[name], values[name]} for name in now)
 
     def _unfold(self, name: str) -> None:
         if name in settings_fields.ADVANCED:
@@ -312,7 +358,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             place = exc
         if settings.account.username and place is None:
             self.rows["password"].show_problem(_("no password is stored yet"))
-        self.report.value = report.saved(settings, place, rehearsal=self._rehearsal)
+        self.report.value = report.saved(settings, place, self._profile, rehearsal=self._home.rehearsal)
 
     @_speaking
     def _show_failure(self, exc: Exception) -> None:
@@ -323,7 +369,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
     def _refresh(self) -> None:
         """Bring heading, placeholder and the self-signed box in line with the values."""
         values = self._values()
-        self._heading.value = report.heading(self._profile, self._state(), rehearsal=self._rehearsal)
+        self._heading.value = report.heading(self._profile, self._state(), rehearsal=self._home.rehearsal)
         self._refresh_password(values)
         provider = presets.established(trimmed(values["host"]))
         box = self.fields["self_signed"]
@@ -333,22 +379,18 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self.rows["self_signed"].hint = settings_fields.self_signed_help(values["host"])
 
     @_speaking
-    def settings_saved(self) -> None:
-        """Follow what another form has saved under this profile, unless something is changed here."""
-        untouched = self._values() == self._shown
-        try:
-            saved = Settings.load(self._profile)
-        except SettingsError:
-            return
-        if saved == self._saved:
-            return
-        self._saved = saved
-        if untouched:
-            self._show_values(saved)
+    def settings_saved(self, settings: Settings, profile: str) -> None:
+        """Follow what a form has saved under this profile, but leave alone what is being typed here."""
+        if profile == self._profile and settings.home == self._home:
+            untouched = self._values() == self._shown
+            self._saved = self._as_shown = settings
+            if untouched:
+                self._show_values(settings)
+        self._places.clear()
         self._refresh()
 
     def _refresh_password(self, values: dict[str, Any]) -> None:
-        settings, _problems = settings_fields.settings_of(values, self._home)
+        settings, _problems = self._settings_of(values)
         kept: Where | None = None
         # A stored password belongs to one account: with another server or username its placeholder goes away.
         if self._saved is not None and settings.account == self._saved.account and settings.account.username:
@@ -372,15 +414,10 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
                 self._places[settings.account] = None
         return self._places[settings.account]
 
-    @property
-    def _rehearsal(self) -> bool:
-        return self._home is not None and self._home.rehearsal
-
     def _state(self) -> str:
         if self._saved is None:
             return "not saved yet"
-        settings, _problems = settings_fields.settings_of(self._values(), self._home)
-        return "saved" if settings == self._saved else "changed"
+        return "saved" if self._settings_of(self._values())[0] == self._as_shown else "changed"
 
     def _values(self) -> dict[str, Any]:
         """Return the values as the kernel knows them."""
@@ -396,13 +433,16 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         except DocmailError as exc:
             self.report.value = markup.failure(exc)
             return
+        self._home = self._saved.home or self._home
         self._show_values(self._saved)
 
     def _show_values(self, settings: Settings) -> None:
-        for name, value in settings_fields.values_of(settings).items():
-            self.fields[name].value = value
-        self.help.loaded()
+        with self.help.standing_back():
+            for name, value in settings_fields.values_of(settings).items():
+                self.fields[name].value = value
         self._shown = self._values()
+        # Settings can be written in more ways than one; as the form writes them is what a change is judged by.
+        self._as_shown = self._settings_of(self._shown)[0]
 
     def _follow(self, follow: Callable[..., None], *what: Any) -> None:
         """Do what a change asks for; ipywidgets would write a failure into a log that nobody reads."""
@@ -415,15 +455,19 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
     def _edited(self, name: str) -> None:
         """Take back what the form said about a field once it has been changed."""
         # While a cell runs, the change that preceded a press may arrive after it; it is then not a new one.
-        if self.fields[name].value == self._submitted.get(name):
-            return
+        late = self.fields[name].value == self._submitted.pop(name, _NOTHING)
         with self.actions.hold_sync():
-            self.rows[name].clear_problem()
             self.help.edited(name)
-            if name in {"host", "port", "port_number"}:
-                self._offer_port(None)
-            if not self.actions.busy:
-                self.actions.primary = TEST
+            if not late:
+                self.rows[name].clear_problem()
+                if name in {"host", "port", "port_number"}:
+                    self._offer_port(None)
+                    self._offer_trust(None)
+                if self._succeeded:  # with other values than those that now stand here
+                    self._succeeded = False
+                    self.report.value = ""
+                if not self.actions.busy:
+                    self.actions.primary = TEST
             self._refresh()
 
     @_speaking
@@ -431,19 +475,23 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         """Judge a field as soon as it is left; the others wait for their turn, or for a press."""
         if self.actions.busy or name not in self.rows:
             return
-        problems = {problem.field: problem.message for problem in settings_fields.settings_of(values)[1]}
+        problems = {problem.field: problem.message for problem in self._settings_of(values)[1]}
         if name == "email_address" and values["username"] == values[name]:
             problems.setdefault(name, problems.get("username", ""))
         if message := problems.get(name):
+            self._judged.add(name)
             self.rows[name].show_problem(message)
-        else:
+        elif name in self._judged:  # what a test has said stays
+            self._judged.discard(name)
             self.rows[name].clear_problem()
 
     def _front_end_ready(self) -> None:
-        if self.report.value == markup.silence():
+        if self._silent:
+            self._silent = False
             self.report.value = ""
 
     @_speaking
     def _front_end_silent(self) -> None:
         if not self.report.value:
+            self._silent = True
             self.report.value = markup.silence()

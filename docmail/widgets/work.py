@@ -23,7 +23,6 @@ class Work:
     def __init__(self, actions: Actions, failed: Callable[[Exception], None]) -> None:
         self._actions = actions
         self._failed = failed
-        self._context = copy_context()  # so that the form's language holds in its threads
         self._running = Lock()
         self._transport: Transport | None = None
         self.stopped = False
@@ -33,7 +32,8 @@ class Work:
         if not self._running.acquire(blocking=False):
             return False
         try:
-            Thread(target=self._context.copy().run, args=(self._do, do), name="docmail-form", daemon=True).start()
+            # The press's language, and the channel on which ipykernel answers it, hold in the thread as well.
+            Thread(target=copy_context().run, args=(self._do, do), name="docmail-form", daemon=True).start()
         except Exception as exc:  # noqa: BLE001 - "can't start new thread"; a later press may find room for one
             self._running.release()
             self._failed(exc)
@@ -44,7 +44,7 @@ class Work:
         """Do it here and now; False, and nothing else, while something else is being done."""
         if not self._running.acquire(blocking=False):
             return False
-        self._context.copy().run(self._do, do)
+        self._do(do)
         return True
 
     def _do(self, do: Callable[[], object]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from docmail import presets
 from docmail.discovery import Finding
 from docmail.errors import ConnectError, Kind, SettingsError
-from docmail.settings import Security, Settings, SmtpServer
+from docmail.settings import HttpServer, Security, Settings, SmtpServer
 from docmail.widgets.settings_form import SettingsForm
 from tests.widgets.press import finish_search, press_find
 
@@ -320,3 +320,73 @@ def test_a_search_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     finish_search(form)
     assert "Stopped." in form.rows["provider"].note
     assert not form.help.finder.busy
+
+
+# --- what a person decided stays ---
+
+
+def test_a_port_chosen_after_recognition_stays_when_the_address_is_corrected() -> None:
+    form = SettingsForm()
+    type_address(form, "me@gmail.com")
+    form.fields["port"].value = "587"
+    form.fields["security"].value = Security.STARTTLS
+    type_address(form, "you@gmail.com")
+    assert values(form, "host", "port") == {"host": "smtp.gmail.com", "port": "587"}
+
+
+def test_a_typed_port_that_the_menu_replaces_is_named() -> None:
+    form = SettingsForm()
+    form.fields["host"].value = "mail.example.org"
+    form.fields["port"].value = "other"
+    form.fields["port_number"].value = "2525"
+    form.fields["provider"].value = "gmail"
+    assert "2525" in form.rows["port"].note
+    form.fields["provider"].value = "yahoo"
+    assert "mail.example.org" in form.rows["host"].note, "what was typed, not what docmail filled in since"
+
+
+def test_an_address_never_leads_away_from_http() -> None:
+    form = SettingsForm()
+    form.fields["protocol"].value = "http"
+    form.fields["url"].value = "mail.example.com"
+    type_address(form, "me@gmail.com")
+    assert values(form, "protocol", "host") == {"protocol": "http", "host": ""}
+    form.fields["email_address"].value = "me@firm.co.za"
+    assert "dm-findable" not in form._dom_classes
+
+
+def test_a_saved_http_profile_stays_one() -> None:
+    Settings("A", HttpServer("mail.example.com"), reply_to=("office@gmail.com",)).save()
+    form = SettingsForm()
+    assert form.fields["protocol"].value == "http"
+    assert repr(form) == "<SettingsForm profile=default, saved>"
+    form.fields["email_address"].value = "office2@gmail.com"
+    assert form.fields["protocol"].value == "http"
+
+
+def test_the_whole_address_can_be_the_username_where_the_provider_s_rule_is_another() -> None:
+    form = SettingsForm()
+    type_address(form, "me@web.de")
+    for end in range(3, 10):
+        form.fields["username"].value = "me@web.de"[:end]
+    assert form.fields["username"].value == "me@web.de"
+
+
+def test_what_a_program_gives_explicitly_has_the_last_word_in_any_order() -> None:
+    form = SettingsForm()
+    form.fill(port=587, email_address="me@gmail.com")
+    assert values(form, "host", "port") == {"host": "smtp.gmail.com", "port": "587"}
+    form = SettingsForm()
+    form.fill(email_address="me@gmail.com", host="mail.example.org")
+    assert values(form, "host", "port") == {"host": "mail.example.org", "port": "587"}
+
+
+def test_what_is_found_for_a_domain_that_has_been_left_is_not_taken_over(
+    finding: Callable[[Finding], list[str]],
+) -> None:
+    finding(FOUND)
+    form = unknown_domain()
+    form.fields["email_address"].value = "me@firm.co.za"
+    press_find(form, "me@example.com")
+    assert form.fields["host"].value == ""
+    assert "firm.co.za" in form.rows["provider"].note

@@ -60,8 +60,10 @@ def test_the_email_address_is_the_sender_where_the_username_is_none() -> None:
     assert found.address.addr_spec == "a@example.com"
 
 
-def test_an_email_address_left_over_from_another_username_is_not_used() -> None:
-    assert settings(SMTP | {"email_address": "other@example.com"}).address.addr_spec == "accounts@example.com"
+def test_an_email_address_beside_a_username_that_is_another_is_the_sender() -> None:
+    found = settings(SMTP | {"email_address": "other@example.com", "sender": "Accounts"})
+    assert found.sender == "Accounts <other@example.com>"
+    assert settings(SMTP | {"email_address": "Accounts@example.com", "sender": "A"}).sender == "A"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from docmail.credentials import SANDBOX_PASSWORD, Secret
 from docmail.diagnosis import Check, Diagnosis
 from docmail.errors import DocmailError, Kind
 from docmail.replies import Reply
-from docmail.settings import Settings, SmtpServer, profiles
+from docmail.settings import HttpServer, Security, Settings, SmtpServer, profiles
 from docmail.transport.tls import Certificate
 from docmail.widgets.settings_form import SettingsForm
 from tests.widgets.press import as_synced, begin, finish, press
@@ -219,6 +219,129 @@ def test_a_failure_while_following_a_change_is_shown_and_not_lost(monkeypatch: p
     monkeypatch.setattr(form.help, "edited", broken)
     form.fields["host"].value = "smtp.example.com"
     assert "It broke" in shown(form)
+
+
+# --- nothing that somebody decided is lost ---
+
+
+def test_going_back_to_what_was_tested_is_followed_like_any_other_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = Check("connect", ok=False, text="Refused.", seconds=0, kind=Kind.NETWORK)
+    monkeypatch.setattr("docmail.diagnosis.diagnose", lambda *_args, **_options: Diagnosis((failed,)))
+    form = SettingsForm()
+    form.fields["email_address"].value = "me@gmail.com"
+    press(form, "test", **{name: field.value for name, field in form.fields.items()})
+    form.fields["email_address"].value = "me@yahoo.com"
+    form.fields["email_address"].value = "me@gmail.com"
+    assert form.fields["host"].value == "smtp.gmail.com"
+
+
+def test_a_form_made_before_a_sandbox_opens_saves_where_it_said_it_would() -> None:
+    form = SettingsForm()
+    form.fill(**HERE)
+    with docmail.Sandbox():
+        rehearsed = SettingsForm()
+        rehearsed.fill(**HERE | {"host": "rehearsal.example.com"})
+        assert rehearsed.save()
+        assert form.fields["host"].value == "smtp.example.com"
+        assert form.save()
+    assert Settings.load() == SAVED
+    assert not rehearsed.save()
+    assert "sandbox of this rehearsal is closed" in rehearsed.rows["profile"].note
+
+
+@pytest.mark.parametrize(
+    "other", [{"username": "", "email_address": "a@example.com"}, {"protocol": "http", "url": "h.example.com"}]
+)
+def test_a_password_typed_for_an_account_that_does_not_sign_in_is_neither_stored_nor_lost(
+    memory_keyring: MemoryKeyring, monkeypatch: pytest.MonkeyPatch, other: dict[str, str]
+) -> None:
+    form = SettingsForm()
+    form.fill(**HERE)
+    cleared: list[object] = []
+    monkeypatch.setattr(form.password, "send", lambda content, **_options: cleared.append(content))
+    press(form, "update", "typed-password", **other, http_reply_to="a@example.com")
+    assert profiles() == ["default"]
+    assert memory_keyring.data == {}
+    assert cleared == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings("Accounts <accounts@example.com>", SmtpServer("smtp.example.com", username="accounts@example.com")),
+        Settings("A", SmtpServer("smtp.example.com", 587, Security.STARTTLS, "accounts@example.com")),
+        Settings('"A"', SmtpServer("SMTP.Example.com", username="Accounts@Example.com")),
+        Settings("A", HttpServer("mail.example.com", username="u"), reply_to=("a@example.com",)),
+    ],
+)
+def test_settings_open_as_saved_however_they_were_written(settings: Settings) -> None:
+    settings.save()
+    form = SettingsForm()
+    assert repr(form) == "<SettingsForm profile=default, saved>"
+    assert form.save()
+    assert Settings.load().account == settings.account
+    assert Settings.load().address == settings.address
+
+
+def test_another_profile_is_replaced_only_by_a_second_press() -> None:
+    SAVED.save("work")
+    form = SettingsForm()
+    form.fill(**HERE | {"host": "smtp.other.com"}, profile="work")
+    assert not form.save()
+    assert invalid(form) == ["profile"]
+    assert Settings.load("work") == SAVED
+    assert form.save()
+    assert Settings.load("work") != SAVED
+    assert "DOCMAIL_PROFILE=work" in shown(form)
+
+
+def test_a_name_that_cannot_be_a_profile_s_is_said_beside_its_field() -> None:
+    form = SettingsForm()
+    form.fill(**HERE, profile="a/b")
+    assert not form.save()
+    assert invalid(form) == ["profile"]
+    assert form.fields["advanced"].value
+
+
+def test_a_neighbour_that_fails_does_not_hide_that_the_settings_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    neighbour, form = SettingsForm(), SettingsForm()
+    monkeypatch.setattr(neighbour, "settings_saved", lambda *_args: 1 / 0)
+    form.fill(**HERE)
+    assert form.save()
+    assert "Saved." in shown(form)
+
+
+def test_a_password_saved_by_one_form_is_known_to_the_other(memory_keyring: MemoryKeyring) -> None:
+    SAVED.save()
+    first, second = SettingsForm(), SettingsForm()
+    press(first, "update", "typed-password")
+    assert list(memory_keyring.data.values()) == ["typed-password"]
+    assert "stored" in second.password.placeholder
+
+
+def test_an_offer_to_trust_ends_when_the_server_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed_certificate(monkeypatch)
+    form = SettingsForm()
+    form.fill(**HERE | {"host": "mail.example.org"}, fingerprint=OLD)
+    form.test()
+    form.fields["host"].value = "mail.example.net"
+    form.trust()
+    assert form.fields["fingerprint"].value == OLD
+
+
+def test_a_good_test_is_no_longer_reported_when_the_values_have_changed(form: SettingsForm) -> None:
+    press(form, "test", SANDBOX_PASSWORD)
+    assert "on its way" in shown(form)
+    form.fields["sender"].value = "Others"
+    assert shown(form) == ""
+    assert form.actions.primary == "test"
+
+
+def test_leaving_a_field_keeps_what_the_test_said_about_it(form: SettingsForm) -> None:
+    press(form, "test", "wrong-password")
+    leave(form, "password")
+    leave(form, "username", username="accounts@example.com")
+    assert invalid(form) == ["password"]
 
 
 # --- its language, its neighbours, its absence ---
