@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from docmail import home as homes
 from docmail import owners
+from docmail.causes import cause
 from docmail.errors import (
     TREATMENT,
     Action,
@@ -364,7 +365,8 @@ def _turned_away(reply: Reply, *, repeatable: bool) -> str:
     """Return the state of a recipient who got nothing, beside others who may have."""
     if reply.code == LOST:
         return "unknown"
-    if reply.code >= 500:  # noqa: PLR2004 - RFC 5321 4.2.1: 5yz is for good
+    # RFC 5321 4.2.1: 5yz is for good; but some providers say it of a limit, which passes (Gmail's 550 5.4.5).
+    if reply.code >= 500 and cause(reply, "rcpt", "").kind is not Kind.LIMIT:  # noqa: PLR2004
         return "refused"
     return "queued" if repeatable else "failed"
 

@@ -509,6 +509,15 @@ def test_a_run_repeats_only_for_the_recipient_who_was_put_off(box: Sandbox) -> N
     assert {each.state for each in row.recipients.values()} == {"sent"}
 
 
+def test_a_limit_said_of_one_recipient_is_no_refusal_though_its_code_says_so(box: Sandbox) -> None:
+    box.answer("rcpt", "550 5.4.5 Daily user sending limit exceeded", recipient="late@example.com", times=1)
+    outbox = Outbox()
+    outbox.add(docmail.Message("cfo@example.com; late@example.com", "Q3"), settings=box.settings)
+    assert outbox.run(settings=box.settings) == {"queued": 1}
+    assert outbox.run(settings=box.settings) == {"sent": 1}
+    assert [mail.recipients for mail in box.inbox] == [("cfo@example.com",), ("late@example.com",)]
+
+
 def test_an_interrupted_run_goes_on_with_the_same_mail(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     outbox = Outbox()
     outbox.add(docmail.Message("cfo@example.com", "Q3", documents=PDF), settings=box.settings)

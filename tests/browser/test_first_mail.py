@@ -224,7 +224,7 @@ def test_a_press_carries_what_is_on_the_screen_while_a_cell_runs(lab: LabPage) -
         "running.ipynb",
         SETTINGS.replace("Sandbox.shared()", "Sandbox().start()"),
         WHERE,
-        "import time; time.sleep(6)",
+        "import time; time.sleep(60)",
     )
     lab.open("running.ipynb").run(0)
     form = lab.cell(0).locator(".docmail-form")
@@ -245,3 +245,4 @@ def test_a_press_carries_what_is_on_the_screen_while_a_cell_runs(lab: LabPage) -
     form.get_by_role("button", name="Test email settings").click()
     expect(form.get_by_text("on its way to accounts@example.com")).to_be_visible(timeout=30_000)
     expect(form.locator(".dm-invalid")).to_have_count(0)
+    expect(lab.cell(2).locator(".jp-InputPrompt")).to_contain_text("*")
