@@ -182,7 +182,8 @@ class Outbox:
                 except MessageError:
                     continue  # about this mail only, and written down
                 except SendError as exc:
-                    if TREATMENT[exc.kind].action is Action.STOP:
+                    # Before a mail is begun nothing is about this mail: the next one would sign in for the same answer.
+                    if TREATMENT[exc.kind].action is Action.STOP or exc.phase in _BEFORE_A_MAIL:
                         raise
         return self._store.count()
 
@@ -346,6 +347,9 @@ class Outbox:
             for address, reply in error.refused.items():
                 outcomes[address] = (_turned_away(reply, repeatable=False), reply)
         self._store.settle(number, attempt, state, outcomes, reply=error.reply, reason=str(error))
+
+
+_BEFORE_A_MAIL = {"dns", "connect", "greeting", "ehlo", "tls", "auth"}
 
 
 def _being_sent(message: Message) -> MessageError:

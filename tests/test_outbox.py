@@ -509,6 +509,17 @@ def test_a_run_repeats_only_for_the_recipient_who_was_put_off(box: Sandbox) -> N
     assert {each.state for each in row.recipients.values()} == {"sent"}
 
 
+def test_a_server_that_puts_the_sign_in_off_is_not_asked_again_for_each_mail(box: Sandbox) -> None:
+    box.answer("auth", "454 4.7.0 Too many login attempts, please try again later")
+    outbox = Outbox()
+    for number in range(3):
+        outbox.add(docmail.Message("cfo@example.com", f"Q{number}"), settings=box.settings)
+    with pytest.raises(Deferred):
+        outbox.run(settings=box.settings)
+    assert [row.state for row in outbox] == ["queued"] * 3
+    assert [row.reply is not None for row in outbox] == [True, False, False]
+
+
 def test_a_limit_said_of_one_recipient_is_no_refusal_though_its_code_says_so(box: Sandbox) -> None:
     box.answer("rcpt", "550 5.4.5 Daily user sending limit exceeded", recipient="late@example.com", times=1)
     outbox = Outbox()
