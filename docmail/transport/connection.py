@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from docmail.addresses import is_loopback
 from docmail.errors import ConnectError, Kind, SendError
 from docmail.translation import _
-from docmail.transport.tls import Certificate
+from docmail.transport.tls import Certificate, read_verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -222,19 +222,14 @@ class Connection:
         """Say what protects the connection: version of TLS, cipher, whose certificate, how long it is valid."""
         version = (self._tls.version() or "TLS").replace("TLSv", "TLS ")
         cipher = (self._tls.cipher() or ("-",))[0]
-        certificate = Certificate.read(self.certificate())
-        values = {
-            "version": version,
-            "cipher": cipher,
-            "owner": certificate.subject if certificate else "-",
-            "issuer": certificate.issuer if certificate else "-",
-            "date": certificate.until if certificate else "-",
-        }
-        if not self._tls.getpeercert():
-            said = _("{version}, {cipher}, certificate of {owner}, pinned by its fingerprint, valid until {date}")
-        else:
+        if peer := self._tls.getpeercert():
+            owner, issuer, date = read_verified(peer)
             said = _("{version}, {cipher}, certificate of {owner} from {issuer}, valid until {date}")
-        return said.format(**values)
+        else:
+            pinned = Certificate.read(self.certificate())
+            owner, issuer, date = (pinned.subject, pinned.issuer, pinned.until) if pinned else ("-", "-", "-")
+            said = _("{version}, {cipher}, certificate of {owner}, pinned by its fingerprint, valid until {date}")
+        return said.format(version=version, cipher=cipher, owner=owner, issuer=issuer, date=date)
 
     # --- talking ---
 
