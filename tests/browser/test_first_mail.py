@@ -177,6 +177,8 @@ def test_fields_appear_and_disappear_while_the_kernel_is_busy(lab: LabPage) -> N
     expect(form.get_by_label("Your email address")).to_have_value("accounts@example.com")
     form.get_by_label("Your email address").fill("other@example.com")
     expect(form.get_by_label("Username")).to_have_value("other@example.com")
+    form.get_by_label("Username").fill("login@relay.example.net")
+    expect(form.get_by_label("Your email address")).to_have_value("other@example.com")
     form.get_by_role("button", name="465").click()
     expect(form.get_by_role("button", name="TLS", exact=True)).to_have_attribute("aria-pressed", "true")
     form.get_by_role("button", name="none").click()
