@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import replace
 from functools import wraps
 from html import escape
@@ -252,8 +251,10 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self._show_saved(settings)
         self.actions.primary = ""
         for watcher in list(watchers):
-            with suppress(Exception):  # the settings are saved, whatever becomes of what else is on the screen
+            try:
                 watcher.settings_saved(settings, profile)
+            except Exception as exc:  # noqa: BLE001 - the settings are saved, whatever else on the screen fails at it
+                self.report.value += markup.failure(exc)
         return True
 
     def _profile_problem(self, profile: str) -> Problem | None:
@@ -460,6 +461,8 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             self.help.edited(name)
             if not late:
                 self.rows[name].clear_problem()
+                if name == "profile":
+                    self._replacing = ""  # the question was about another name
                 if name in {"host", "port", "port_number"}:
                     self._offer_port(None)
                     self._offer_trust(None)

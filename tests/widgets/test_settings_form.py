@@ -295,6 +295,17 @@ def test_another_profile_is_replaced_only_by_a_second_press() -> None:
     assert "DOCMAIL_PROFILE=work" in shown(form)
 
 
+def test_the_question_about_another_profile_ends_when_the_name_is_changed() -> None:
+    SAVED.save("work")
+    form = SettingsForm()
+    form.fill(**HERE | {"host": "smtp.other.com"}, profile="work")
+    assert not form.save()
+    form.fill(profile="private")
+    form.fill(profile="work")
+    assert not form.save()
+    assert Settings.load("work") == SAVED
+
+
 def test_a_name_that_cannot_be_a_profile_s_is_said_beside_its_field() -> None:
     form = SettingsForm()
     form.fill(**HERE, profile="a/b")
@@ -309,6 +320,7 @@ def test_a_neighbour_that_fails_does_not_hide_that_the_settings_are_saved(monkey
     form.fill(**HERE)
     assert form.save()
     assert "Saved." in shown(form)
+    assert "ZeroDivisionError" in shown(form), "and neither is that lost"
 
 
 def test_a_password_saved_by_one_form_is_known_to_the_other(memory_keyring: MemoryKeyring) -> None:
