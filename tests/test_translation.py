@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import gettext
 import html
+import platform
 import re
 import string
 import subprocess
@@ -248,9 +249,10 @@ def _shouted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 TEXTS = ("description", "tooltip", "placeholder", "label", "_options_labels", "words")
-ATTRIBUTES = re.compile(r"\b(?:aria-label|title|alt|placeholder)=\"([^\"]*)\"")
+ATTRIBUTES = re.compile(r"\b(?:aria-label|title|alt|placeholder|data-copied)=\"([^\"]*)\"")
 NAMES = {
     "docmail",
+    *("Python", "OpenSSL", platform.system()),
     # What the sandbox says about itself, as any server does in words of its own.
     "localhost ESMTP docmail sandbox",
     "docmail sandbox",

@@ -139,6 +139,20 @@ function setValue(field, key, value) {
   field.save_changes();
 }
 
+// A report is copied where it stands. Without https (a plain JupyterHub) there is no clipboard but the old command.
+async function copyReport(event) {
+  const button = event.target.closest(".dm-copy");
+  if (!button) return;
+  const source = button.parentElement.querySelector(".dm-copied");
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+  } catch {
+    getSelection().selectAllChildren(source);
+    document.execCommand("copy");
+  }
+  button.textContent = button.dataset.copied;
+}
+
 function renderActions({ model, el }) {
   const words = model.get("words");
   const bar = create("div", "dm-actions");
@@ -327,10 +341,12 @@ function renderActions({ model, el }) {
     });
     observer.observe(root, { childList: true, subtree: true });
     root.addEventListener("focusout", left);
+    root.addEventListener("click", copyReport);
     const releaseKeys = keepKeys(root);
     release = () => {
       observer.disconnect();
       root.removeEventListener("focusout", left);
+      root.removeEventListener("click", copyReport);
       releaseKeys();
     };
     root.querySelector(".dm-report")?.setAttribute("aria-live", "polite");

@@ -18,7 +18,7 @@ from docmail.errors import CredentialError, DocmailError, Kind, Problem, Setting
 from docmail.profiles import profile_name, read_profiles
 from docmail.settings import HttpServer, Settings, profiles
 from docmail.translation import _, chosen, language
-from docmail.widgets import markup, report, settings_fields
+from docmail.widgets import handout, markup, report, settings_fields
 from docmail.widgets.controls import Actions, Password
 from docmail.widgets.provider_help import ProviderHelp
 from docmail.widgets.rows import light, shared
@@ -322,7 +322,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         if failed.phase == "credential" and failed.field == "password":
             hint = _("Type it into Password.")  # the core's hint is for people who are not in this form
         asks = bool(failed.fingerprint and values["self_signed"] and not presets.established(trimmed(values["host"])))
-        self.report.value = report.failed(diagnosis, failed, hint, asks=asks)
+        self.report.value = report.failed(diagnosis, failed, hint, asks=asks) + handout.section(diagnosis, settings)
         self._offer_port(failed.port)
         if asks:
             self._offer_trust(failed.fingerprint)
