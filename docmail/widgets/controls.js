@@ -176,16 +176,24 @@ function renderActions({ model, el }) {
   const paint = () => {
     const busy = model.get("busy");
     const off = busy || state.waiting || state.settling || state.gone;
-    buttons.replaceChildren(
-      ...model.get("actions").map(([action, text]) => {
-        const primary = action === model.get("primary") ? " mod-primary" : "";
-        const button = create("button", `jupyter-button widget-button${primary}`, { type: "button", textContent: text });
-        button.dataset.action = action;
-        button.disabled = off;
-        button.addEventListener("click", () => press(action));
-        return button;
-      }),
-    );
+    const actions = model.get("actions");
+    // A button that were replaced between mouse down and mouse up would never hear of the click.
+    if (actions.map(([action]) => action).join() !== [...buttons.children].map((each) => each.dataset.action).join()) {
+      buttons.replaceChildren(
+        ...actions.map(([action]) => {
+          const button = create("button", "jupyter-button widget-button", { type: "button" });
+          button.dataset.action = action;
+          button.addEventListener("click", () => press(action));
+          return button;
+        }),
+      );
+    }
+    actions.forEach(([action, text], index) => {
+      const button = buttons.children[index];
+      button.classList.toggle("mod-primary", action === model.get("primary"));
+      if (button.textContent !== text) button.textContent = text;
+      button.disabled = off;
+    });
     stop.hidden = !busy || state.gone;
     stop.disabled = !model.get("stoppable");
     const share = model.get("progress");

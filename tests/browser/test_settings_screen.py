@@ -205,6 +205,16 @@ def test_a_double_click_starts_one_test_which_can_be_stopped(lab: LabPage) -> No
     assert lab.output_text(1) == ["0\n"]
 
 
+def test_a_button_that_changes_while_it_is_held_down_still_hears_the_click(lab: LabPage) -> None:
+    form = opened(lab, "held.ipynb", "import docmail; form = docmail.SettingsForm(); form", "form.actions.primary = ''")
+    form.get_by_role("button", name="Update").hover()
+    lab.page.mouse.down()
+    lab.run(1)
+    expect(lab.cell(0).locator(".dm-buttons .mod-primary")).to_have_count(0)
+    lab.page.mouse.up()
+    expect(lab.cell(0).get_by_text("fields need another look")).to_be_visible()
+
+
 def test_reopened_without_a_kernel_the_cell_says_what_is_saved_and_what_to_do(lab: LabPage) -> None:
     form = opened(lab, "later.ipynb", f"{SANDBOX}\nform.save()\nform")
     expect(form.get_by_text("Saved.")).to_be_visible()

@@ -121,7 +121,15 @@ class LabPage:
         return cell
 
     def output_text(self, cell: int) -> list[str]:
-        """Return the visible text of each output of a cell."""
+        """Return the visible text of each output of a cell, once all that the notebook holds are drawn."""
+        self.page.wait_for_function(
+            """index => {
+                const cell = window.jupyterapp.shell.currentWidget.content.widgets[index];
+                return cell.outputArea.node.querySelectorAll('.jp-OutputArea-output').length
+                    === cell.model.outputs.length;
+            }""",
+            arg=cell,
+        )
         return self.cell(cell).locator(".jp-OutputArea-output").all_inner_texts()
 
     def save(self) -> None:
