@@ -13,6 +13,9 @@ PIP := "$(RUN)" -m pip install --quiet
 # JupyterLab refuses to run as root unless told to.
 AS_ROOT := $(shell test "$$(id -u)" -ne 0 || echo --allow-root)
 
+# Test files that run side by side; more than two need a machine with more than two cores.
+JOBS ?= 2
+
 # Given on the command line, it shall reach tests/debian-packages.
 export APT
 
@@ -37,7 +40,7 @@ test: $(VENV)/.installed-test ## lint, type-check, all tests and all notebooks
 	"$(RUN)" -m ruff check
 	"$(RUN)" -m ruff format --check
 	"$(RUN)" -m mypy
-	"$(RUN)" -m pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
+	"$(RUN)" -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
 
 bench: $(VENV)/.installed-test ## measure; prints a table per benchmark
 	@tests/debian-packages

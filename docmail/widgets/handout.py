@@ -48,7 +48,7 @@ def report(diagnosis: Diagnosis, settings: Settings) -> str:
             lines.append(_("What docmail advises: {hint}").format(hint=failed.hint))
         if failed.reply is not None and str(failed.reply) not in failed.text:
             lines.append(_("What the server said: {reply}").format(reply=failed.reply))
-        if failed.fingerprint:
+        if failed.fingerprint and failed.fingerprint not in failed.text:
             lines.append(_("Certificate's SHA-256: {fingerprint}").format(fingerprint=failed.fingerprint))
     return _redacted("\n".join(lines), settings.account.username)
 

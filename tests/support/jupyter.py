@@ -31,8 +31,9 @@ _QUIET: Final[Mapping[str, Mapping[str, Any]]] = {
         "checkForUpdates": False,
         "doNotDisturbMode": True,
     },
+    "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
 }
-"""User settings, by plugin: no question about news, which would cover the notebook."""
+"""User settings, by plugin: no question that would cover the notebook, about news or a file that was saved twice."""
 
 
 def write_notebook(path: Path, *cells: str) -> Path:
