@@ -13,7 +13,7 @@ PIP := "$(RUN)" -m pip install --quiet
 # JupyterLab refuses to run as root unless told to.
 AS_ROOT := $(shell test "$$(id -u)" -ne 0 || echo --allow-root)
 
-# How many test files run side by side; 0: one after the other. 2 saves half the time on an idle machine with two cores.
+# How many test files run side by side; 0: one after the other.
 JOBS ?= 0
 
 # Given on the command line, it shall reach tests/debian-packages.

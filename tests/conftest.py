@@ -111,8 +111,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
     for item in items:
         if item.get_closest_marker("browser"):
-            # JupyterLab, its kernels and Chromium share a small machine with another test; a second try that succeeds
-            # is reported as a rerun, and not as if nothing had been.
+            # A server, kernels and a browser on a small machine sometimes miss a time limit that is none of the test's
+            # subject. A second try that succeeds is reported as a rerun, and not as if nothing had been.
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 

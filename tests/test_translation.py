@@ -249,7 +249,7 @@ def _shouted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 TEXTS = ("description", "tooltip", "placeholder", "label", "_options_labels", "words")
-ATTRIBUTES = re.compile(r"\b(?:aria-label|title|alt|placeholder|data-copied)=\"([^\"]*)\"")
+ATTRIBUTES = re.compile(r"\b(?:aria-label|title|alt|placeholder|data-copied|data-selected)=\"([^\"]*)\"")
 NAMES = {
     "docmail",
     *("Python", "OpenSSL", platform.system()),

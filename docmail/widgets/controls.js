@@ -144,13 +144,14 @@ async function copyReport(event) {
   const button = event.target.closest(".dm-copy");
   if (!button) return;
   const source = button.parentElement.querySelector(".dm-copied");
+  let copied = true;
   try {
     await navigator.clipboard.writeText(source.textContent);
   } catch {
     getSelection().selectAllChildren(source);
-    document.execCommand("copy");
+    copied = document.execCommand("copy");
   }
-  button.textContent = button.dataset.copied;
+  button.textContent = copied ? button.dataset.copied : button.dataset.selected;
 }
 
 function renderActions({ model, el }) {
@@ -177,7 +178,7 @@ function renderActions({ model, el }) {
     const busy = model.get("busy");
     const off = busy || state.waiting || state.settling || state.gone;
     const actions = model.get("actions");
-    // A button that were replaced between mouse down and mouse up would never hear of the click.
+    // A button that is replaced between mouse down and mouse up never hears of the click.
     if (actions.map(([action]) => action).join() !== [...buttons.children].map((each) => each.dataset.action).join()) {
       buttons.replaceChildren(
         ...actions.map(([action]) => {

@@ -6,6 +6,7 @@ The report is made to be handed on: no password, no address, no username; the se
 from __future__ import annotations
 
 import platform
+import re
 import ssl
 from datetime import UTC, datetime
 from html import escape
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from docmail.settings import Settings
 
 _HIDDEN = "•••"
-_SHORT = 3  # characters; what is shorter may be part of any word
 
 
 def report(diagnosis: Diagnosis, settings: Settings) -> str:
@@ -73,7 +73,8 @@ def section(diagnosis: Diagnosis, settings: Settings) -> str:
     """Return both as HTML, folded; the Copy button of the report is brought to life by `controls.js`."""
     text = escape(report(diagnosis, settings))
     copy = (
-        f'<button type="button" class="dm-copy jupyter-button widget-button" data-copied="{escape(_("Copied"))}">'
+        f'<button type="button" class="dm-copy jupyter-button widget-button" data-copied="{escape(_("Copied"))}"'
+        f' data-selected="{escape(_("Press Ctrl+C to copy"))}">'
         f"{escape(_('Copy report'))}</button>"
     )
     parts = [
@@ -98,6 +99,11 @@ def section(diagnosis: Diagnosis, settings: Settings) -> str:
 
 
 def _redacted(text: str, username: str) -> str:
-    """Return a text without addresses, and without the username where that is none."""
+    """Return a text without addresses, and without the username where it stands alone.
+
+    Within a host it stays: Resend's username is "resend", and smtp.resend.com is what an administrator looks for.
+    """
     hidden = markup.without_addresses(text)
-    return hidden.replace(username, _HIDDEN) if len(username) > _SHORT else hidden
+    if not username:
+        return hidden
+    return re.sub(rf"(?<![\w.-]){re.escape(username)}(?![\w-]|\.\w)", _HIDDEN, hidden, flags=re.IGNORECASE)

@@ -93,7 +93,7 @@ def set_email_up(lab: LabPage, pictures: Pictures) -> None:
     expect(form.locator(".dm-field-password .dm-problem")).to_be_visible(timeout=20_000)
     expect(form.get_by_text("What the server said").first).to_be_visible()
     pictures.take("3-failed", 0)
-    copy_the_report(lab, form)
+    copy_the_report(lab, form, pictures)
 
     password.fill(SANDBOX_PASSWORD)
     test.click()
@@ -111,16 +111,28 @@ def set_email_up(lab: LabPage, pictures: Pictures) -> None:
     assert "wrong-password" not in path.read_text("utf-8")
 
 
-def copy_the_report(lab: LabPage, form: Locator) -> None:
+def copy_the_report(lab: LabPage, form: Locator, pictures: Pictures) -> None:
     """Take the administrator's report to the clipboard, as somebody does who is stuck."""
     lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     form.get_by_text("Report for your administrator").click()
+    form.get_by_text("Try the same settings in Thunderbird").click()
+    pictures.take("3-report", 0)
     form.get_by_role("button", name="Copy report").click()
     expect(form.get_by_role("button", name="Copied")).to_be_visible()
     copied = lab.page.evaluate("() => navigator.clipboard.readText()")
     assert copied == form.locator(".dm-copied").inner_text()
     assert "FAILED sign-in" in copied
     assert "accounts@" not in copied
+    # A browser that forbids it: what is not in the clipboard is not called copied.
+    lab.page.evaluate(
+        """() => {
+            navigator.clipboard.writeText = () => Promise.reject(new Error("forbidden"));
+            document.execCommand = () => false;
+        }"""
+    )
+    form.locator(".dm-copy").click()
+    expect(form.get_by_role("button", name="Press Ctrl+C to copy")).to_be_visible()
+    assert lab.page.evaluate("() => getSelection().toString()") == copied
 
 
 def send_a_document(lab: LabPage, pictures: Pictures) -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+
+import pytest
 
 import docmail
 from docmail import credentials
@@ -11,9 +12,6 @@ from docmail.replies import Reply
 from docmail.settings import HttpServer, Security, Settings, SmtpServer
 from docmail.widgets import handout
 from docmail.widgets.settings_form import SettingsForm
-
-if TYPE_CHECKING:
-    import pytest
 
 WHO = "accounts@example.com"
 
@@ -30,12 +28,25 @@ def test_the_report_of_a_real_failure_tells_an_administrator_everything_but_who_
     assert "What docmail advises: " in text
 
 
-def test_a_username_that_is_no_address_is_hidden_in_the_report_as_well() -> None:
-    settings = Settings(WHO, SmtpServer("smtp.example.com", username="relay-user-7"))
-    said = Reply(535, "5.7.8", "relay-user-7 is unknown here, ask postmaster@example.com")
+@pytest.mark.parametrize(
+    ("username", "words", "shown"),
+    [
+        ("relay-user-7", "relay-user-7 is unknown, ask postmaster@example.com", "••• is unknown, ask …@…"),
+        ("Relay-User-7", "relay-user-7 is unknown", "••• is unknown"),
+        ("ann", "Who is ann?", "Who is •••?"),
+        ("ann", "Cannot announce ann.", "Cannot announce •••."),
+        ("resend", "smtp.resend.com refuses resend.", "smtp.resend.com refuses •••."),
+    ],
+)
+def test_a_username_that_is_no_address_is_hidden_in_the_report_and_nothing_else_is(
+    username: str, words: str, shown: str
+) -> None:
+    settings = Settings(WHO, SmtpServer("smtp.resend.com", username=username))
+    said = Reply(535, "5.7.8", words)
     check = Check("auth", ok=False, text=f"Refused. It said: {said}", seconds=0.1, kind=Kind.AUTH, reply=said)
     text = handout.report(Diagnosis((check,)), settings)
-    assert "535 5.7.8 ••• is unknown here, ask …@…" in text
+    assert "SMTP smtp.resend.com:587" in text
+    assert f"535 5.7.8 {shown}" in text
 
 
 def test_thunderbird_s_screen_is_filled_in_line_by_line() -> None:
