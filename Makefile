@@ -42,7 +42,7 @@ test: $(VENV)/.installed-test ## lint, type-check, all tests and all notebooks
 	"$(RUN)" -m mypy
 	"$(RUN)" -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
 
-bench: $(VENV)/.installed-test ## measure; prints a table per benchmark
+bench: $(VENV)/.installed-bench ## measure; prints a table per benchmark
 	@tests/debian-packages
 	@"$(RUN)" -m tests.benchmarks
 
@@ -68,6 +68,11 @@ $(VENV)/.installed-test: pyproject.toml $(VENV)/.made
 	@echo "Installing docmail and what its tests need into $(VENV)."
 	@$(PIP) -e '.[lab,test,oauth,proxy]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-lab
+
+$(VENV)/.installed-bench: $(VENV)/.installed-test
+	@echo "Installing what docmail is measured against into $(VENV)."
+	@$(PIP) -e '.[bench]'
+	@touch $@
 
 $(VENV)/.made:
 	@command -v "$(PYTHON)" >/dev/null || \

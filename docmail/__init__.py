@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from docmail import credentials, errors, presets
     from docmail.diagnosis import send_test
     from docmail.documents import Document
+    from docmail.merging import merge
     from docmail.message import Message
     from docmail.outbox import Outbox, send
     from docmail.sandbox import Sandbox
@@ -38,6 +39,7 @@ __all__ = [
     "SmtpServer",
     "credentials",
     "errors",
+    "merge",
     "presets",
     "send",
     "send_test",
@@ -53,6 +55,7 @@ _HOMES = {
     "Settings": "settings",
     "SettingsForm": "widgets",
     "SmtpServer": "settings",
+    "merge": "merging",
     "send": "outbox",
     "send_test": "diagnosis",
 }
@@ -71,6 +74,21 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Let FPDF objects and matplotlib's figures show an Email button as well: `%load_ext docmail`."""
+    from docmail.widgets.display import register, register_foreign
+
+    register(shell)
+    register_foreign(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take that back: `%unload_ext docmail`."""
+    from docmail.widgets.display import unregister_foreign
+
+    unregister_foreign(shell)
 
 
 def _register_displays() -> None:

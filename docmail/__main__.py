@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from docmail.diagnosis import Check
+    from docmail.outbox import Outbox
     from docmail.sandbox import ReceivedMail
+    from docmail.settings import Settings
 
 _LOOK_SECONDS = 0.2
 _LOOK_FOR_HOST = 10  # every so many looks
@@ -72,9 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     send.add_argument("--profile", help=_("the saved settings to send with"))
     send.set_defaults(run=_send)
 
-    outbox = commands.add_parser("outbox", help=_("the record of sent mail"))
-    outbox.add_argument("what", choices=["list"])
+    outbox = commands.add_parser("outbox", help=_("the record of sent mail: list it, run the queue, retry what failed"))
+    outbox.add_argument("what", choices=["list", "run", "retry"])
     outbox.add_argument("--profile", help=_("the saved settings whose mail it is"))
+    outbox.add_argument("--batch", help=_("only the mails of this batch"))
+    outbox.add_argument("--limit", type=int, help=_("run: send no more mails than this"))
+    outbox.add_argument("--rate", help=_("run: how fast, such as 30/min"))
     outbox.set_defaults(run=_outbox)
     return parser
 
@@ -209,15 +214,29 @@ def _outbox(options: argparse.Namespace) -> int:
 
     # A named profile, also one named by the environment, may have an outbox of its own: the sandbox has.
     named = options.profile or os.environ.get("DOCMAIL_PROFILE")
-    home = Settings.load(named).home if named else None
-    outbox = Outbox(home.outbox if home else None)
+    settings = Settings.load(named) if named else None
+    outbox = Outbox(settings.home.outbox if settings and settings.home else None)
     try:
+        if options.what == "run":
+            return _run_outbox(outbox, settings, options)
+        if options.what == "retry":
+            number = outbox.retry(options.batch)
+            _say(ngettext("{number} mail waits again.", "{number} mails wait again.", number).format(number=number))
+            return 0
         for row in outbox:
-            when = (row.sent_at or row.created).astimezone().strftime("%Y-%m-%d %H:%M")
-            _say(f"{row.id:>5}  {row.state:<8} {when}  {', '.join(row.to)}: {row.subject}")
+            if options.batch is None or row.batch == options.batch:
+                when = (row.sent_at or row.created).astimezone().strftime("%Y-%m-%d %H:%M")
+                _say(f"{row.id:>5}  {row.state:<8} {when}  {', '.join(row.to)}: {row.subject}")
     finally:
         outbox.close()
     return 0
+
+
+def _run_outbox(outbox: Outbox, settings: Settings | None, options: argparse.Namespace) -> int:
+    """Send what waits; 0 if everything was sent, 1 if something needs a person."""
+    counts = outbox.run(settings=settings, batch=options.batch, limit=options.limit, rate=options.rate)
+    _say(", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or _("The outbox is empty."))
+    return 1 if counts.keys() & {"failed", "refused", "unknown"} else 0
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ def _wanted(provider: Preset | None) -> str:
         "api-key": _("Enter the key that {name} made for sending as Password, and check Username."),
         "account": _("Check both, and whether {name} lets mail programs in: its mailbox has a switch for that."),
         "bridge": _("Copy Username and Password from {name}; they are not those of your account."),
-        "oauth": _("{name} takes no password any more: send with another account."),
+        "oauth": _("{name} takes no password any more: choose Microsoft in the row “Sign in with”."),
     }
     return sentences[provider.password].format(name=provider.name)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hmac
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
@@ -110,7 +111,7 @@ def set(settings: Settings, secret: str | Secret, remember: bool = True) -> Wher
     if not remember or _is_rehearsed(settings):
         return "session"
     try:
-        _with_time_limit(lambda: _keyring().set_password(KEYRING_SERVICE, str(account), secret.reveal()))
+        _with_time_limit(lambda: _write_keyring(account, secret))
         kept = _with_time_limit(lambda: _read_keyring(account))
     except CredentialError:
         return "session"
@@ -166,7 +167,7 @@ def forget(settings: Settings) -> None:
         return
     account = settings.account
     if _with_time_limit(lambda: _has_keyring() and _read_keyring(account) is not None):
-        _with_time_limit(lambda: _keyring().delete_password(KEYRING_SERVICE, str(account)))
+        _with_time_limit(lambda: _delete_from_keyring(account))
 
 
 def where(settings: Settings) -> Where | None:
@@ -184,6 +185,15 @@ def get(settings: Settings) -> Secret | None:
         return None
     if found := _find(settings):
         return found[1]
+    if settings.signs_in_with_token:
+        raise CredentialError(
+            _("Nobody has signed in as {username} yet, or the sign-in was not kept.").format(
+                username=settings.account.username
+            ),
+            hint=_("Open docmail.SettingsForm() and sign in there."),
+            guide="Passwords",
+            field="sign_in",
+        )
     raise CredentialError(
         _("No password is stored for {username} at {host}.").format(
             username=settings.account.username, host=settings.account.host
@@ -233,31 +243,41 @@ def withdraw(account: Account) -> None:
 
 
 def _from_environment(settings: Settings) -> Secret | None:
-    if not _is_profile(settings, None):
+    if settings.signs_in_with_token:
+        return None  # a password must not be taken for a token, and sent to where tokens are renewed
+    secret = from_variable(settings, "DOCMAIL_PASSWORD")
+    return secret and tidied(settings, secret)
+
+
+def from_variable(settings: Settings, name: str) -> Secret | None:
+    """Return what an environment variable holds, or the file that `NAME_FILE` names, for the selected profile only."""
+    if not {name, f"{name}_FILE"} & os.environ.keys() or not _is_profile(settings, None):
         return None
-    if value := os.environ.get("DOCMAIL_PASSWORD"):
-        return tidied(settings, Secret(value))
-    if not (path := os.environ.get("DOCMAIL_PASSWORD_FILE")):
+    if value := os.environ.get(name):
+        return Secret(value)
+    if not (path := os.environ.get(f"{name}_FILE")):
         return None
     # Unlike Path's, this expanduser() leaves an unknown ~user as it is.
     file = Path(os.path.expanduser(path))  # noqa: PTH111
     try:
         if file.exists() and not file.is_file():
-            raise _unreadable(path, _("it is not a file"))  # reading a pipe could wait for ever
+            raise _unreadable(name, path, _("it is not a file"))  # reading a pipe could wait for ever
         # The line end is the editor's, and so is a byte order mark; blanks may belong to the password.
         secret = Secret(file.read_bytes().decode("utf-8-sig").removesuffix("\n").removesuffix("\r"))
     except OSError as exc:
-        raise _unreadable(path, exc.strerror or str(exc)) from None
+        raise _unreadable(name, path, exc.strerror or str(exc)) from None
     except ValueError:
-        raise _unreadable(path, _("it is not UTF-8 text")) from None
+        raise _unreadable(name, path, _("it is not UTF-8 text")) from None
     if not secret:
-        raise _unreadable(path, _("it is empty"))
-    return tidied(settings, secret)
+        raise _unreadable(name, path, _("it is empty"))
+    return secret
 
 
-def _unreadable(path: str, reason: str) -> CredentialError:
+def _unreadable(name: str, path: str, reason: str) -> CredentialError:
     return CredentialError(
-        _("DOCMAIL_PASSWORD_FILE names {path}, which cannot be read ({reason}).").format(path=path, reason=reason),
+        _("{variable} names {path}, which cannot be read ({reason}).").format(
+            variable=f"{name}_FILE", path=path, reason=reason
+        ),
         hint=_("Correct the variable or the file, and start the kernel again."),
         guide="Passwords",
         field="password",
@@ -284,9 +304,51 @@ def _has_keyring() -> bool:
     return not isinstance(_keyring().get_keyring(), NoKeyring)
 
 
+# Windows takes 2,560 bytes of UTF-16 for one password, and tokens are longer. They are split everywhere, so that what
+# is tested here is what happens there.
+_PART = 1200
+_IN_PARTS = "docmail-in-parts:"
+
+
+def _write_keyring(account: Account, secret: Secret) -> None:
+    _delete_parts(account)
+    number = -(-len(secret.reveal()) // _PART)
+    if number <= 1:
+        _keyring().set_password(KEYRING_SERVICE, str(account), secret.reveal())
+        return
+    for part in range(number):
+        _keyring().set_password(
+            KEYRING_SERVICE, f"{account}#{part}", secret.reveal()[part * _PART : (part + 1) * _PART]
+        )
+    _keyring().set_password(KEYRING_SERVICE, str(account), f"{_IN_PARTS}{number}")
+
+
 def _read_keyring(account: Account) -> Secret | None:
-    value = _keyring().get_password(KEYRING_SERVICE, str(account))
-    return Secret(value) if value else None
+    value = Secret(_keyring().get_password(KEYRING_SERVICE, str(account)) or "")
+    parts = [Secret(_keyring().get_password(KEYRING_SERVICE, name) or "") for name in _parts(account, value)]
+    if not all(parts):
+        return None  # somebody has deleted one of them
+    return Secret("".join(part.reveal() for part in parts)) if parts else value or None
+
+
+def _delete_from_keyring(account: Account) -> None:
+    _delete_parts(account)
+    _keyring().delete_password(KEYRING_SERVICE, str(account))
+
+
+def _delete_parts(account: Account) -> None:
+    from keyring.errors import PasswordDeleteError
+
+    for name in _parts(account, Secret(_keyring().get_password(KEYRING_SERVICE, str(account)) or "")):
+        with suppress(PasswordDeleteError):  # gone already
+            _keyring().delete_password(KEYRING_SERVICE, name)
+
+
+def _parts(account: Account, value: Secret) -> list[str]:
+    """Return the names under which the parts of a long secret are kept."""
+    before, mark, number = value.reveal()[:40].partition(_IN_PARTS)
+    in_parts = mark and not before and number.isdecimal()
+    return [f"{account}#{part}" for part in range(int(number))] if in_parts else []
 
 
 class _Waiting:

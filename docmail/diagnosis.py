@@ -20,7 +20,8 @@ from docmail.errors import (
     TLSError,
 )
 from docmail.message import Message
-from docmail.settings import HttpServer, Settings, SmtpServer, usable
+from docmail.oauth import tokens_of
+from docmail.settings import Settings, SmtpServer, usable
 from docmail.translation import _
 from docmail.transport import Transport, check_seconds, open_transport
 from docmail.transport.base import Deadline
@@ -136,8 +137,12 @@ class _Examination:
             message = _test_message(settings, to)
             mail = message.render(settings)
             self._passed("settings", _("complete"))
-            typed = secret is not None and settings.account.username
-            secret = credentials.tidied(settings, secret) if secret and typed else credentials.get(settings)
+            typed = secret is not None and settings.account.username and not settings.signs_in_with_token
+            if settings.signs_in_with_token:
+                secret = None  # what stands in the row of the password is not meant
+                tokens_of(settings).current()
+            else:
+                secret = credentials.tidied(settings, secret) if secret and typed else credentials.get(settings)
             self._passed("credential", _("password as typed") if typed else _where(settings))
             deadline = Deadline(timeout)
             transport = open_transport(
@@ -239,6 +244,8 @@ def _for_oneself(error: DocmailError) -> DocmailError:
 
 
 def _where(settings: Settings) -> str:
+    if settings.signs_in_with_token:
+        return _("signed in as {username}").format(username=settings.account.username)
     return {
         None: _("no sign-in"),
         "session": _("password of this session"),
@@ -248,7 +255,7 @@ def _where(settings: Settings) -> str:
 
 
 def _test_message(settings: Settings, to: str | None) -> Message:
-    address = settings.reply_to[0] if isinstance(settings.server, HttpServer) else settings.address.addr_spec
+    address = settings.reply_to[0] if settings.server_has_the_address else settings.address.addr_spec
     return Message(
         to=address if to is None else to,
         subject=_("docmail: your email settings work"),

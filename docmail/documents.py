@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from docmail.addresses import first_control
 from docmail.errors import DocumentError
+from docmail.sources import file_of, locked
 from docmail.translation import _
 
 if TYPE_CHECKING:
@@ -52,12 +53,23 @@ class Document:
     """When a file was last changed (nanoseconds), to notice that it is no longer the one that was checked."""
 
     @classmethod
-    def of(cls, source: Any, name: str | None = None) -> Document:
-        """Return the document for an FPDF object, a `Path` to a file, or the bytes of one.
+    def of(cls, source: Any, name: str | None = None, *, password: str | None = None) -> Document:
+        """Return the document for a PDF in the making, a table, a figure, a file, or the bytes of one.
 
-        The name is the one the recipient sees; by default that of the file, or the title of the PDF. Raises
+        `source` is an FPDF object, a `docmail.reports.Report`, a DataFrame (pandas, polars), a figure of matplotlib's,
+        a `Path`, or bytes. The name is the one the recipient sees; by default that of the file, or the title of the
+        PDF. A DataFrame becomes a PDF, or with a name that says so `.csv` or `.xlsx`; a figure a PDF, `.png` or `.svg`.
+
+        With a `password` a PDF is locked here and now (AES-256); the password itself is kept nowhere. Raises
         `DocumentError` for anything that is missing, empty, cut off, or cannot be guessed safely.
         """
+        if password is not None:
+            from docmail.credentials import Secret
+
+            # A traceback that shows all values must not show this one.
+            secret = Secret(password) if isinstance(password, str) else password
+            password = None
+            return _locked(cls.of(source, name), secret)
         if isinstance(source, Document):
             return _again(source, source.name if name is None else name)
         if isinstance(source, Path):
@@ -66,6 +78,10 @@ class Document:
             return _from_bytes(bytes(source), name)
         if _is_fpdf(source):
             return _from_fpdf(source, name)
+        if (made := file_of(source, name)) is not None:
+            content, ending = made
+            kind = {"Report": "report", "Figure": "figure"}.get(type(source).__name__, "table")
+            return _from_bytes(content, _ending_in(ending, _titled(source, kind) if name is None else name))
         raise _not_a_document(source)
 
     @property
@@ -209,14 +225,45 @@ def _from_fpdf(pdf: Any, name: str | None) -> Document:
             _("fpdf2 cannot finish this PDF: {reason}.").format(reason=str(exc).rstrip(".")),
             hint=_("Correct what it names; pdf.output() alone shows where it comes from."),
         ) from exc
-    if name is None:
-        title = str(getattr(pdf, "title", None) or "").strip()[:_MAX_TITLE].strip(" .") or "document"
-        title = "".join(
-            "_" if character in '/\\:*?"<>|' or first_control(character) else character for character in title
-        )
-        name = title.removesuffix(".pdf")
+    return _from_bytes(content, _ending_in(".pdf", _titled(pdf, "document") if name is None else name))
+
+
+def _titled(source: Any, otherwise: str) -> str:
+    """Return a file name from the title of what is to be a PDF."""
+    title = getattr(source, "title", None)
+    title = (title if isinstance(title, str) else "").strip()[:_MAX_TITLE].strip(" .") or otherwise
+    title = "".join("_" if character in '/\\:*?"<>|' or first_control(character) else character for character in title)
+    return title.removesuffix(".pdf")
+
+
+def _ending_in(ending: str, name: Any) -> str:
     name = _checked_name(name)
-    return _from_bytes(content, name if name.lower().endswith(".pdf") else f"{name}.pdf")
+    return name if name.lower().endswith(ending) else f"{name}{ending}"
+
+
+def _locked(document: Document, password: Any) -> Document:
+    """Return a PDF that opens with this password only."""
+    from docmail.credentials import Secret
+
+    if not isinstance(password, Secret):
+        raise DocumentError(
+            _("The {field} must be text, not {type}.").format(field="password", type=type(password).__name__),
+            hint=_("Write str(...) around it."),
+            field="password",
+        )
+    if not document.is_pdf:
+        raise DocumentError(
+            _("{name} cannot be locked with a password: only a PDF can.").format(name=document.name),
+            hint=_("Leave out password=, or make it a PDF."),
+            field="password",
+        )
+    content = locked(document.read(), password, document.name)
+    if content is None:
+        raise DocumentError(
+            _("The PDF {name} is locked by a password already.").format(name=document.name),
+            hint=_("Leave out password=, or give the PDF as it was before."),
+        )
+    return _from_bytes(content, document.name)
 
 
 def _not_a_document(source: object) -> DocumentError:
@@ -231,8 +278,10 @@ def _not_a_document(source: object) -> DocumentError:
             ),
         )
     corrections = {
-        "Figure": _('Save it first: figure.savefig("figure.pdf"), then Path("figure.pdf").'),
+        "Figure": _('Save it first as a PDF, then Path("figure.pdf").'),
+        "Axes": _("Give its figure: axes.figure."),
         "DataFrame": _('Save it first: df.to_csv("table.csv"), then Path("table.csv").'),
+        "Styler": _("Give its data: styler.data."),
         "NoneType": _('pdf.output("report.pdf") returns nothing: give the pdf itself, or Path("report.pdf").'),
         "BytesIO": _('Give its content: Document.of(buffer.getvalue(), name="report.pdf").'),
         "BufferedReader": _(
@@ -241,7 +290,7 @@ def _not_a_document(source: object) -> DocumentError:
     }
     return DocumentError(
         _("A {type} cannot be attached.").format(type=kind),
-        hint=corrections.get(kind, _('Give an FPDF object, a Path("report.pdf"), or bytes.')),
+        hint=corrections.get(kind, _('Give an FPDF object, a DataFrame, a figure, a Path("report.pdf"), or bytes.')),
     )
 
 

@@ -5,6 +5,7 @@ DocmailError                .hint  .guide  .field
 ├── CredentialError         nothing stored, keyring locked     store one
 ├── MessageError            nothing left this computer         fix the arguments
 │   ├── AddressError        .address
+│   ├── BatchError          .problems                          fix the rows, or skip them
 │   └── DocumentError       not a PDF, empty, too large
 └── SendError               .reply  .phase  .kind  .refused
     ├── ConnectError        DNS, TCP, time-out, proxy, cut before the last byte    not sent
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AddressError",
     "AuthenticationError",
+    "BatchError",
     "ConnectError",
     "CredentialError",
     "Deferred",
@@ -42,10 +44,14 @@ __all__ = [
     "OutcomeUnknown",
     "Problem",
     "Refused",
+    "RowProblem",
     "SendError",
     "SettingsError",
     "TLSError",
 ]
+
+
+_SHOWN = 30  # rows of a table; all are in `problems`
 
 
 class DocmailError(Exception):
@@ -105,6 +111,36 @@ class AddressError(MessageError):
     def __init__(self, message: str, *, address: str = "", hint: str = "", field: str | None = None) -> None:
         super().__init__(message, hint=hint, guide="Addresses", field=field)
         self.address = address
+
+
+@dataclass(frozen=True)
+class RowProblem:
+    """One row of a batch that cannot be sent, and why: its number (from 1), its key, the field, a sentence."""
+
+    row: int
+    key: str | None
+    field: str | None
+    message: str
+
+    def __str__(self) -> str:
+        return "  ".join(part for part in (f"{self.row:>5}", self.key or "-", self.field or "-", self.message) if part)
+
+
+class BatchError(MessageError):
+    """Some rows of a batch cannot be sent, and nothing was added; `problems` is the table of them."""
+
+    def __init__(self, message: str, *, problems: Sequence[RowProblem] = (), hint: str = "", **details: Any) -> None:
+        super().__init__(message, hint=hint, **{"field": problems[0].field if problems else None, **details})
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        shown = [str(problem) for problem in self.problems[:_SHOWN]]
+        more = len(self.problems) - len(shown)
+        return "\n".join([super().__str__(), *shown, *([f"  ... {more}"] if more else [])])
+
+    def _render_traceback_(self) -> list[str]:
+        """Let a notebook show the table alone: no line of code is to blame."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class DocumentError(MessageError):

@@ -102,7 +102,7 @@ REPLIES: tuple[Known, ...] = (
         Kind.AUTH,
         lambda: (
             _("The security defaults of your company's Microsoft 365 forbid sign-in with a password."),
-            _("Ask your administrator for another way to send: this sign-in needs OAuth 2.0."),
+            _("Choose Microsoft in the row “Sign in with”."),
         ),
         "password",
         "Microsoft 365",
@@ -112,7 +112,7 @@ REPLIES: tuple[Known, ...] = (
         Kind.AUTH,
         lambda: (
             _("Outlook.com no longer lets anybody sign in with a password."),
-            _("Send with another account: this sign-in needs OAuth 2.0."),
+            _("Choose Microsoft in the row “Sign in with”."),
         ),
         "password",
         "Outlook.com",
@@ -123,7 +123,7 @@ REPLIES: tuple[Known, ...] = (
         Kind.AUTH,
         lambda: (
             _("Microsoft no longer lets this account sign in with a password."),
-            _("Ask your administrator, or use another account: this sign-in needs OAuth 2.0."),
+            _("Choose Microsoft in the row “Sign in with”."),
         ),
         "password",
         "Microsoft 365",

@@ -19,31 +19,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from docmail import home as homes
-from docmail import owners
-from docmail.causes import cause
-from docmail.errors import (
-    TREATMENT,
-    Action,
-    DocmailError,
-    Kind,
-    MessageError,
-    OutcomeUnknown,
-    SendError,
-)
+from docmail import owners, verdicts
+from docmail.addresses import parse_addresses
+from docmail.entry import entry_of
+from docmail.errors import DocmailError, Kind, MessageError, OutcomeUnknown, SendError
 from docmail.message import Message
+from docmail.pace import Pace
+from docmail.preparing import BadRows, prepare
+from docmail.queue_run import Run, account_of, going_on
+from docmail.queue_store import QueueStore
+from docmail.repetition import compare, difference, recorded_result
 from docmail.rows import Row
+from docmail.sender import not_written_down
 from docmail.settings import Settings, usable
-from docmail.spool import sha256_of
-from docmail.store import KeyTakenError, Store, body_digest
+from docmail.store import KeyTakenError
 from docmail.translation import _
 from docmail.transport import SendResult, Transport, open_transport
-from docmail.transport.base import LOST
+from docmail.watching import watchers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Executor
 
     from docmail.addresses import Address
-    from docmail.replies import Reply
+    from docmail.merging import Merge
+    from docmail.preparing import Added
+    from docmail.preview import Preview
+    from docmail.store import Settled
 
     Progress = Callable[[int, int], None]
     Hold = Callable[[Transport], None]
@@ -54,7 +56,9 @@ __all__ = ["Outbox", "Row", "deliver", "send"]
 _NOBODY_GOT_IT = {"failed", "refused"}
 
 CONTENT_DAYS = 30
-"""How long the text and the attachments of settled mails are kept; the record stays."""
+"""How long the text and the attachments of settled mails are kept by default; the record stays."""
+_MOST_DAYS = 36_500
+_REHEARSED = 3  # mails, if nobody says how many
 
 
 def send(  # noqa: PLR0913 - the header fields of a mail
@@ -62,7 +66,7 @@ def send(  # noqa: PLR0913 - the header fields of a mail
     *,
     to: Addresses,
     subject: str,
-    body: str = "",
+    body: Any = "",
     cc: Addresses = (),
     bcc: Addresses = (),
     reply_to: Addresses | None = None,
@@ -74,9 +78,9 @@ def send(  # noqa: PLR0913 - the header fields of a mail
     """Email one or more documents now: one attempt, written down before and after.
 
     `documents` is anything `Document.of` takes, or a list of it; `to`, `cc`, `bcc` a text with addresses separated by
-    `;` or `,`, or a list of addresses; `body` Markdown. With a `key`, the same call sends once: run again, it returns
-    the recorded result with `repeated=True`; `resend=True` sends again on purpose. `timeout` (seconds) covers
-    everything up to the server's answer to the last recipient.
+    `;` or `,`, or a list of addresses; `body` Markdown, or a list of Markdown, figures and small DataFrames. With a
+    `key`, the same call sends once: run again, it returns the recorded result with `repeated=True`; `resend=True` sends
+    again on purpose. `timeout` (seconds) covers everything up to the server's answer to the last recipient.
 
     Returns the recipients that were accepted and those that were refused (which also warns). Raises `SettingsError`,
     `CredentialError` or `MessageError` before anything is sent, `SendError` if nobody gets it, and `OutcomeUnknown` if
@@ -118,13 +122,18 @@ class Outbox:
 
     def __init__(self, path: Path | str | None = None) -> None:
         # Absolute: the working folder may change while this is open.
-        self._store = Store(Path(path).expanduser().absolute() if path is not None else homes.current().outbox)
+        self._store = QueueStore(Path(path).expanduser().absolute() if path is not None else homes.current().outbox)
         self._store.recover()
-        self._store.expire(CONTENT_DAYS)
+        self._store.expire_daily(self.content_days)
 
     def close(self) -> None:
         """Close its files."""
         self._store.close()
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its files."""
+        return self._store.folder
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self._store.rows())
@@ -133,8 +142,26 @@ class Outbox:
         return sum(self._store.count().values())
 
     def __repr__(self) -> str:
+        if not self._store.close.alive:
+            return "<Outbox, closed>"  # a repr never raises; tracebacks and debuggers ask for it
         counts = self._store.count()
         return f"<Outbox {', '.join(f'{number} {state}' for state, number in sorted(counts.items())) or 'empty'}>"
+
+    @property
+    def content_days(self) -> int:
+        """How many days the text and the attachments of settled mails are kept; the record stays."""
+        return int(self._store.note("content_days") or CONTENT_DAYS)
+
+    @content_days.setter
+    def content_days(self, days: int) -> None:
+        if not isinstance(days, int) or isinstance(days, bool) or not 0 <= days <= _MOST_DAYS:
+            raise MessageError(
+                _("The contents are kept for a number of days."),
+                field="content_days",
+                hint=_("Write a whole number, such as content_days = 30; 0 keeps no content of what is settled."),
+            )
+        self._store.set_note("content_days", str(days))
+        self._store.expire(days)
 
     def add(self, message: Message, *, key: str | None = None, settings: Settings | None = None) -> int:
         """Write a message down, to be sent by `run()`, and return its number.
@@ -145,7 +172,7 @@ class Outbox:
             message = replace(message, key=key)
         settings = usable(settings)
         replaces = None
-        if message.key is not None and (row := self._store.with_key(_account(settings), None, message.key)):
+        if message.key is not None and (row := self._store.with_key(account_of(settings), None, message.key)):
             if row.state not in _NOBODY_GOT_IT:
                 raise MessageError(
                     _("The key {key} is in the outbox already ({state}).").format(key=message.key, state=row.state),
@@ -155,71 +182,93 @@ class Outbox:
             replaces = row
         return self._add(message, settings, None, replaces)
 
-    def run(
-        self, *, settings: Settings | None = None, batch: str | None = None, limit: int | None = None
-    ) -> dict[str, int]:
-        """Send what is queued, oldest first, and return how many mails are in each state now.
+    def add_all(
+        self,
+        messages: Iterable[Message] | Merge,
+        *,
+        batch: str,
+        settings: Settings | None = None,
+        executor: Executor | None = None,
+        bad_rows: BadRows = "refuse",
+    ) -> Added:
+        """Write a batch down, to be sent by `run(batch=...)`: all of it, or nothing.
+
+        Everything is made and checked before the first mail leaves. Rows that cannot be sent are one `BatchError` with
+        `problems`, a table; `bad_rows="skip"` adds the others and returns the table. Keys that are in the batch already
+        are recognised, so the same cell can be run again. Documents are made one after the other, or by any `executor`
+        of `concurrent.futures`.
+        """
+        return prepare(self._store, messages, batch, usable(settings), executor, bad_rows)
+
+    def withdraw(self, batch: str) -> int:
+        """Take what waits of a batch out of the queue, so that it can be added anew; return how many mails."""
+        reason = _("Withdrawn before it was sent.")
+        return self._store.withdraw(batch, reason)
+
+    def preview(self, n: int = 3, *, batch: str | None = None) -> Preview:
+        """Return the first mails that wait, as they will arrive."""
+        from docmail.preview import preview
+
+        return preview(self._store, n, batch)
+
+    def run(  # noqa: PLR0913 - what a run can be told
+        self,
+        *,
+        settings: Settings | None = None,
+        batch: str | None = None,
+        limit: int | None = None,
+        redirect_to: str | Address | None = None,
+        rate: str | None = None,
+        wait: bool = True,
+    ) -> Run:
+        """Send what is queued, oldest first, and return how many mails are in each state then.
 
         It may be called again at any time: what was sent stays sent. A failure that every mail would meet (sign-in,
-        connection, the account's limit) stops it and is raised; the rest stays queued.
+        connection, the account's limit) stops it and is raised; the rest stays queued. Mails that the server puts off
+        are tried again after a while.
+
+        `limit` is the number of mails to send; with it, or for 20 mails and fewer, a notebook does not ask first.
+        `redirect_to` sends the first mails (3, or `limit`) to this address instead, which counts as a rehearsal, not as
+        sent. `rate` is how fast the account sends from now on ("30/min"); unsaid, as its provider allows. With
+        `wait=False`, it returns at once and goes on until this program ends.
         """
         settings = usable(settings)
-        if limit is not None and (not isinstance(limit, int) or limit < 0):
+        if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
             raise MessageError(
                 _("The limit must be a number of mails."), field="limit", hint=_("Leave it out, or write limit=10.")
             )
-        self._store.recover()
-        waiting = self._store.rows(
-            "state = 'queued' AND owner IS NULL AND account = ? AND (? IS NULL OR batch = ?)",
-            (_account(settings), batch, batch),
-        )
-        for row in waiting[:limit]:
-            with self._claimed(row.id) as attempt:
-                if attempt is None:
-                    continue  # another program was faster
-                try:
-                    self._attempt(row.id, attempt, open_transport(settings), None, repeatable=True)
-                except MessageError:
-                    continue  # about this mail only, and written down
-                except SendError as exc:
-                    # Before a mail is begun nothing is about this mail: the next one would sign in for the same answer.
-                    if TREATMENT[exc.kind].action is Action.STOP or exc.phase in _BEFORE_A_MAIL:
-                        raise
-        return self._store.count()
+        (address,) = parse_addresses([redirect_to], "redirect_to") if redirect_to is not None else (None,)
+        run = going_on(self._store.folder, settings, batch) if address is None else None
+        if run is None:
+            limit = _REHEARSED if address is not None and limit is None else limit
+            run = Run(self._store.folder, settings, batch=batch, limit=limit, redirect_to=address, rate=rate)
+            asked = [asks(run) for asks in watchers]
+            if any(asked):
+                return run
+            run = run.start()
+        return run.wait() if wait else run
 
     def retry(self, batch: str | None = None) -> int:
         """Put the mails of the queue that failed (nothing was sent) back into it; return how many.
 
         Mails of `send()` are not among them: it has raised, and whoever called it has decided since.
         """
-        waiting = "current AND NOT single AND head IS NOT NULL AND (? IS NULL OR batch = ?)"
-        return self._store.change("failed", "queued", waiting, (batch, batch))
+        return self._store.retry(batch)
 
     def resolve(self, id: int, outcome: Literal["sent", "resend"]) -> None:  # noqa: A002 - the row's name for it
         """Decide about a mail whose outcome is unknown: it arrived ("sent"), or it is to be sent again ("resend")."""
-        states = {"sent": "sent", "resend": "queued"}
-        if outcome not in states:
-            raise MessageError(
-                _("“{outcome}” is no outcome.").format(outcome=outcome), hint=_('Say "sent" or "resend".')
-            )
-        # A mail whose key a later one has was sent again already.
-        which = "id = ?" if outcome == "sent" else "id = ? AND current AND head IS NOT NULL"
-        if not self._store.change("unknown", states[outcome], which, (id,)):
-            raise MessageError(
-                _("Mail {id} is not one whose outcome is unknown, or it was sent again since.").format(id=id),
-                hint=_("Look at the rows of docmail.Outbox() whose state is “unknown”."),
-            )
+        self._store.resolve(id, outcome)
 
     # --- one attempt ---
 
     def _recorded(self, message: Message, settings: Settings, *, resend: bool) -> SendResult | None:
         """Return what is recorded of a key that was sent before; None if it is to be sent now."""
-        row = None if message.key is None else self._store.with_key(_account(settings), None, message.key)
+        row = None if message.key is None else self._store.with_key(account_of(settings), None, message.key)
         if row is None or resend or row.state in _NOBODY_GOT_IT:
             return None
-        _compare(message, row)
+        compare(message, row)
         if row.state == "sent":
-            return _result(message, row)
+            return recorded_result(message, row)
         if row.state == "unknown":
             raise OutcomeUnknown(
                 _("The mail with the key {key} may have arrived already.").format(key=message.key),
@@ -238,14 +287,14 @@ class Outbox:
         self, message: Message, settings: Settings, transport: Transport, progress: Progress | None, *, resend: bool
     ) -> SendResult:
         """Send a message that is not recorded as sent: as a new row, or the one that waits with its key."""
-        row = None if message.key is None else self._store.with_key(_account(settings), None, message.key)
+        row = None if message.key is None else self._store.with_key(account_of(settings), None, message.key)
         if row is not None and row.state == "queued":
             with self._claimed(row.id) as attempt:
                 if attempt is None:
                     raise _being_sent(message)
-                result = self._attempt(row.id, attempt, transport, progress)
+                result = self._attempt(row.id, attempt, settings, transport, progress)
             # What was written down is what was promised; a PDF made again differs in its date of creation.
-            return replace(result, note=_difference(message, row))
+            return replace(result, note=difference(message, row))
         if row is not None and row.state not in _NOBODY_GOT_IT and not resend:
             raise _being_sent(message)  # since it was looked at
         attempt = self._store.begin_attempt()
@@ -254,15 +303,15 @@ class Outbox:
                 number = self._add(message, settings, attempt, row)
             except KeyTakenError:
                 raise _being_sent(message) from None
-            return self._attempt(number, attempt, transport, progress)
+            return self._attempt(number, attempt, settings, transport, progress)
         finally:
             owners.end_attempt(attempt)
 
     def _add(self, message: Message, settings: Settings, attempt: str | None, replaces: Row | None) -> int:
         mail = message.render(settings)
-        return self._store.add(
-            message, mail, account=_account(settings), batch=None, attempt=attempt, replaces=replaces
-        )
+        contents = [self._store.keep(document) for document in message.documents]
+        entry = entry_of(message, mail, account=account_of(settings), batch=None, contents=contents)
+        return self._store.add(entry, attempt=attempt, replaces=replaces)
 
     @contextmanager
     def _claimed(self, number: int) -> Iterator[str | None]:
@@ -274,82 +323,48 @@ class Outbox:
             owners.end_attempt(attempt)
 
     def _attempt(
-        self,
-        number: int,
-        attempt: str,
-        transport: Transport,
-        progress: Progress | None,
-        *,
-        repeatable: bool = False,
+        self, number: int, attempt: str, settings: Settings, transport: Transport, progress: Progress | None
     ) -> SendResult:
         """Send a mail that the attempt has claimed, and write down what became of it, whatever happens."""
         everybody: tuple[str, ...] = ()
         try:
             mail = self._store.mail(number)
             everybody = mail.recipients
+            account = account_of(settings)
+            interval = Pace(self._store, settings, account).interval
             transport.open()
+            self._store.reserve_time(account, interval)  # it waits for nothing, but the mails of a run wait for it
             self._store.begin(number, attempt)
             result = transport.send(mail, progress)
         except SendError as exc:
-            self._settle_failure(number, attempt, everybody, exc, repeatable=repeatable)
+            self._settle(attempt, verdicts.of_failure(number, everybody, exc, repeatable=False))
             raise
         except BaseException as exc:
-            # An interrupt, or a fault of ours: all that is known is whether the last byte had gone.
-            if transport.in_doubt:
-                state, reason = "unknown", _("Interrupted after the last byte: the mail may have arrived.")
-            elif isinstance(exc, Exception):
-                state, reason = "failed", str(exc)
-            else:
-                state, reason = "queued" if repeatable else "failed", _("Interrupted; nothing was sent.")
-            self._store.settle(number, attempt, state, dict.fromkeys(everybody, (state, None)), reason=reason)
+            in_doubt = transport.in_doubt
+            verdict = verdicts.of_interrupt(number, everybody, exc, in_doubt=in_doubt, repeatable=False)
+            self._settle(attempt, verdict)
             raise
         else:
-            self._settle_success(number, attempt, everybody, result, repeatable=repeatable)
+            self._settle_success(attempt, verdicts.of_success(number, everybody, result, repeatable=False))
             return result
         finally:
             transport.close()
 
-    def _settle_success(
-        self, number: int, attempt: str, everybody: tuple[str, ...], result: SendResult, *, repeatable: bool
-    ) -> None:
-        outcomes: dict[str, tuple[str, Reply | None]] = dict.fromkeys(everybody, ("sent", result.reply))
-        for address, reply in result.refused.items():
-            outcomes[address] = (_turned_away(reply, repeatable=repeatable), reply)
-        # Whoever was only put off gets it in another run, and nobody else does.
-        state = "queued" if any(each == "queued" for each, _reply in outcomes.values()) else "sent"
+    def _settle(self, attempt: str, verdict: Settled) -> None:
+        self._store.settle(
+            verdict.number, attempt, verdict.state, verdict.recipients, reply=verdict.reply, reason=verdict.reason
+        )
+
+    def _settle_success(self, attempt: str, verdict: Settled) -> None:
         try:
-            self._store.settle(number, attempt, state, outcomes, reply=result.reply)
+            self._settle(attempt, verdict)
         except DocmailError as exc:
-            # The row stays “sending”, and becomes unknown when the outbox is next opened: nothing sends it by itself.
-            raise DocmailError(
-                _("The mail was sent, but this could not be written down. {reason}").format(reason=exc.message),
-                hint=_("Do not send it again; free the disk or the folder first."),
-                guide="Sending",
-            ) from exc
+            raise not_written_down(exc) from exc
         except BaseException:
             reason = _("Interrupted while it was being recorded: the mail has most likely arrived.")
-            unknown = dict.fromkeys(everybody, ("unknown", None))
-            self._store.settle(number, attempt, "unknown", unknown, reason=reason)
+            unknown = dict.fromkeys(verdict.recipients, ("unknown", None))
+            self._store.settle(verdict.number, attempt, "unknown", unknown, reason=reason)
             raise
-
-    def _settle_failure(
-        self, number: int, attempt: str, everybody: tuple[str, ...], error: SendError, *, repeatable: bool
-    ) -> None:
-        action = TREATMENT[error.kind].action
-        if action is Action.ASK:
-            state = "unknown"
-        elif action is Action.DROP:
-            state = "refused"
-        else:
-            state = "queued" if repeatable else "failed"
-        outcomes: dict[str, tuple[str, Reply | None]] = dict.fromkeys(everybody, (state, error.reply))
-        if action is Action.DROP:
-            for address, reply in error.refused.items():
-                outcomes[address] = (_turned_away(reply, repeatable=False), reply)
-        self._store.settle(number, attempt, state, outcomes, reply=error.reply, reason=str(error))
-
-
-_BEFORE_A_MAIL = {"dns", "connect", "greeting", "ehlo", "tls", "auth"}
 
 
 def _being_sent(message: Message) -> MessageError:
@@ -357,63 +372,4 @@ def _being_sent(message: Message) -> MessageError:
         _("The mail with the key {key} is being sent right now.").format(key=message.key),
         field="key",
         hint=_("Wait until that is done, and look at docmail.Outbox()."),
-    )
-
-
-def _account(settings: Settings) -> str:
-    """Return what a key is unique for: the sending address, whatever server it goes through."""
-    return settings.address.addr_spec.casefold()
-
-
-def _turned_away(reply: Reply, *, repeatable: bool) -> str:
-    """Return the state of a recipient who got nothing, beside others who may have."""
-    if reply.code == LOST:
-        return "unknown"
-    # RFC 5321 4.2.1: 5yz is for good; but some providers say it of a limit, which passes (Gmail's 550 5.4.5).
-    if reply.code >= 500 and cause(reply, "rcpt", "").kind is not Kind.LIMIT:  # noqa: PLR2004
-        return "refused"
-    return "queued" if repeatable else "failed"
-
-
-def _compare(message: Message, row: Row) -> None:
-    """Raise `MessageError` if a key is used for something else than it was used for before."""
-    addressed = {address.mailbox for address in (*message.to, *message.cc, *message.bcc)}
-    recorded = {address.lower() for address, recipient in row.recipients.items() if recipient.role != "archive"}
-    for field, differs in (
-        ("to", addressed != recorded),
-        ("subject", message.subject != row.subject),
-        ("body", body_digest(message) != row.body_sha256),
-    ):
-        if differs:
-            names = {"to": _("other recipients"), "subject": _("another subject"), "body": _("another body")}
-            raise MessageError(
-                _("The key {key} belongs to a mail with {difference}; nothing was sent.").format(
-                    key=message.key, difference=names[field]
-                ),
-                field="key",
-                hint=_("Use another key for another mail."),
-            )
-
-
-def _difference(message: Message, row: Row) -> str:
-    """Say that the documents are not those of the row; nothing if they are."""
-    given = [(document.name, sha256_of(document)) for document in message.documents]
-    if given == list(zip(row.documents, row.contents, strict=True)):
-        return ""
-    return _("The documents differ from those that were sent, as a PDF does that is made again.")
-
-
-def _result(message: Message, row: Row) -> SendResult:
-    """Return the result that is recorded of a mail."""
-    return SendResult(
-        row.message_id,
-        tuple(address for address, recipient in row.recipients.items() if recipient.state == "sent"),
-        {
-            address: recipient.reply
-            for address, recipient in row.recipients.items()
-            if recipient.state != "sent" and recipient.reply is not None
-        },
-        row.reply,
-        repeated=True,
-        note=_difference(message, row),
     )

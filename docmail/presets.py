@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from datetime import date
     from importlib.resources.abc import Traversable
 
+    from docmail.services import Service
+    from docmail.settings import Settings
+
 _LABEL = r"[a-z0-9_-]+"
 # yahoo.co.uk is Yahoo's, yahoo.example.com is anybody's: a final "*" is a public suffix, not "the rest".
 _SUFFIX = r"(?:com|[a-z]{2}|(?:com|co)\.[a-z]{2})"
@@ -135,6 +138,15 @@ def established(host: str) -> Preset | None:
     return preset if preset and preset.established else None
 
 
+def size_limit(settings: Settings) -> int | None:
+    """Return how many octets a mail may have on the wire with the provider of these settings; None if not known.
+
+    There an attachment takes 37 % more than its file (base64, RFC 2045 6.8): compare it with `Mail.size`.
+    """
+    preset = by_host(settings.account.host, settings.account.port)
+    return preset.limits.message_bytes if preset else None
+
+
 def tidy_password(host: str, text: str) -> str:
     """Return a password without the blanks that this host's provider only displays, any other unchanged."""
     preset = by_host(host)
@@ -164,8 +176,8 @@ def guides() -> tuple[str, ...]:
     return tuple(section.title for section in _sections(current()).values())
 
 
-def steps(preset: Preset) -> Guide:
-    """Return how to set up this provider: the numbered steps that a form shows beside its fields."""
+def steps(preset: Preset | Service) -> Guide:
+    """Return how to set up this provider or mail service: the numbered steps that a form shows beside its fields."""
     return guide(f"How do I set up {preset.guide}?")
 
 

@@ -6,30 +6,35 @@ profiles with `save()` and `load()`.
 
 from __future__ import annotations
 
-import os
-import re
 from contextlib import suppress
 from dataclasses import dataclass, field
-from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 from urllib.parse import urlsplit
 
 from docmail import home as homes
-from docmail import presets
 from docmail.addresses import (
     MAX_NAME,
     Address,
     ascii_host,
-    first_control,
-    is_loopback,
     parse_address,
     parse_addresses,
-    trimmed,
 )
 from docmail.credentials import Account
 from docmail.errors import AddressError, Problem, SettingsError
 from docmail.profiles import damaged, profile_name, read_profiles, write_profiles
+from docmail.servers import (
+    MAX_VALUE,
+    HttpServer,
+    Security,
+    SignIn,
+    SmtpServer,
+    fingerprint_bytes,
+    http_problems,
+    sign_in_problems,
+    smtp_problems,
+    text_problem,
+    trim,
+)
 from docmail.translation import _
 
 if TYPE_CHECKING:
@@ -37,65 +42,7 @@ if TYPE_CHECKING:
 
     from docmail.home import Home
 
-__all__ = ["HttpServer", "Problem", "Security", "Settings", "SmtpServer", "profiles"]
-
-_MAX_VALUE = 1000  # characters; more is a document pasted into a field
-_MAX_PORT = 65535
-
-
-class Security(StrEnum):
-    """How the connection is encrypted (RFC 8314 calls TLS "implicit TLS")."""
-
-    TLS = "tls"
-    STARTTLS = "starttls"
-    NONE = "none"
-
-
-@dataclass(frozen=True)
-class SmtpServer:
-    """A submission server (RFC 6409) and the account that signs in there; an empty username signs in nowhere.
-
-    `security` None follows the port: 465 TLS, otherwise STARTTLS, which is then required. `fingerprint`, the SHA-256
-    of a server's certificate, replaces the checks of its chain, name and dates: for a server of one's own. `ca_file`
-    adds an organisation's own certification authority (PEM) to the system's.
-    """
-
-    host: str
-    port: int = 587
-    security: Security | None = None
-    username: str = ""
-    fingerprint: str | None = None
-    ca_file: str | None = None
-
-    def __post_init__(self) -> None:
-        _trim(self, "host", "username", "fingerprint", "ca_file")
-        for name in ("fingerprint", "ca_file"):
-            if getattr(self, name) == "":
-                object.__setattr__(self, name, None)
-        if isinstance(self.security, str) and self.security in list(Security):
-            object.__setattr__(self, "security", Security(self.security))
-
-    @property
-    def effective_security(self) -> Security:
-        """The security in force: as chosen, or as the port implies."""
-        return self.security or (Security.TLS if self.port == 465 else Security.STARTTLS)  # noqa: PLR2004 - RFC 8314
-
-
-@dataclass(frozen=True)
-class HttpServer:
-    """A server that takes mail as an HTTP form and sends it from an address of its own; `https://` is assumed."""
-
-    url: str
-    api: str = "form"
-    username: str = ""
-
-    def __post_init__(self) -> None:
-        _trim(self, "url", "username")
-
-    @property
-    def full_url(self) -> str:
-        """The URL with its scheme."""
-        return self.url if "://" in self.url else f"https://{self.url}"
+__all__ = ["HttpServer", "Problem", "Security", "Settings", "SignIn", "SmtpServer", "fingerprint_bytes", "profiles"]
 
 
 @dataclass(frozen=True)
@@ -115,7 +62,7 @@ class Settings:
     """Where these settings are saved and their mail is recorded (None: the user's own place)."""
 
     def __post_init__(self) -> None:
-        _trim(self, "sender", "copy_to")
+        trim(self, "sender", "copy_to")
         object.__setattr__(self, "reply_to", _several(self.reply_to))
         if self.copy_to == "":
             object.__setattr__(self, "copy_to", None)
@@ -129,26 +76,40 @@ class Settings:
         named = _sender(self.sender)
         if isinstance(named, Address):
             return named
-        if isinstance(self.server, HttpServer):
+        if self.server_has_the_address:
             source, where = (self.reply_to[0] if self.reply_to else ""), "reply_to"
         else:
             source, where = self.server.username, "email_address"
         return Address(named, *_parts(parse_address(source, where)))
 
     @property
+    def server_has_the_address(self) -> bool:
+        """Whether the server sends from an address of its own, so that a sender has none here."""
+        return isinstance(self.server, HttpServer) and self.server.service is None
+
+    @property
+    def signs_in_with_token(self) -> bool:
+        """Whether one signs in at Microsoft in a browser, and not with a password."""
+        server: Any = self.server
+        known = isinstance(server, (SmtpServer, HttpServer)) and isinstance(server.sign_in, SignIn)
+        return known and server.sign_in is not SignIn.PASSWORD
+
+    @property
     def account(self) -> Account:
         """Whose password it is; settings with problems have an account, too, which nobody else has."""
         server: Any = self.server
+        # A token is no password, and neither is ever sent in the place of the other.
+        way = f"+{server.sign_in}" if self.signs_in_with_token else ""
         if isinstance(server, SmtpServer):
-            return Account("smtp", *_place(server.host, server.port), _as_text(server.username))
+            return Account(f"smtp{way}", *_place(server.host, server.port), _as_text(server.username))
         if not isinstance(server, HttpServer):
             return Account("", "", 0, "")
         try:
             split = urlsplit(server.full_url)
             port = split.port or (80 if split.scheme == "http" else 443)
         except (TypeError, ValueError):
-            return Account("https", _as_text(server.url), 0, _as_text(server.username))
-        return Account(split.scheme, *_place(split.hostname or "", port), _as_text(server.username))
+            return Account("https", _as_text(server.url), 0, _as_text(server.signs_in_as))
+        return Account(split.scheme + way, *_place(split.hostname or "", port), _as_text(server.signs_in_as))
 
     def problems(self) -> list[Problem]:
         """Return what is wrong with each field, all at once, in the order of the form; empty if all is well."""
@@ -239,11 +200,18 @@ def usable(settings: Settings | None) -> Settings:
 # --- the file ---------------------------------------------------------------------------------------------------------
 
 
+_SIGN_IN: dict[str, Any] = {"sign_in": SignIn.PASSWORD, "client_id": "", "tenant": ""}
+
+
 def _to_json(settings: Settings) -> dict[str, Any]:
     server = settings.server
     return {
         "sender": settings.sender,
-        "server": {"protocol": "http" if isinstance(server, HttpServer) else "smtp", **vars(server)},
+        "server": {
+            "protocol": "http" if isinstance(server, HttpServer) else "smtp",
+            # What only this version knows is left out where it says nothing, so that an older one can read the file.
+            **{name: value for name, value in vars(server).items() if name not in _SIGN_IN or value != _SIGN_IN[name]},
+        },
         "copy_to": settings.copy_to,
         "reply_to": list(settings.reply_to),
     }
@@ -271,15 +239,6 @@ def _from_json(content: dict[str, Any], home: Home) -> Settings:
 # --- the fields -------------------------------------------------------------------------------------------------------
 
 
-def _trim(owner: object, *names: str) -> None:
-    for name in names:
-        value = getattr(owner, name)
-        if isinstance(value, Path):
-            value = str(value)
-        if isinstance(value, str):
-            object.__setattr__(owner, name, trimmed(value))
-
-
 def _several(value: Any) -> Any:
     """Return several addresses as a tuple; what cannot be read stays as it is, for problems() to name."""
     if value is None:
@@ -288,7 +247,7 @@ def _several(value: Any) -> Any:
         return tuple(value)
     if not isinstance(value, str):
         return value
-    if len(value) > _MAX_VALUE:
+    if len(value) > MAX_VALUE:
         return (value,)
     try:
         return tuple(str(address) for address in parse_addresses(value, "reply_to"))
@@ -319,128 +278,28 @@ def _parts(address: Address) -> tuple[str, str]:
 def _problems(settings: Settings) -> Iterator[Problem]:
     server: Any = settings.server
     if isinstance(server, SmtpServer):
-        yield from _smtp_problems(server)
+        yield from smtp_problems(server)
     elif isinstance(server, HttpServer):
-        yield from _http_problems(server)
+        yield from http_problems(server)
     else:
         yield Problem("protocol", _("Choose a protocol: SMTP or HTTP."))
+    if isinstance(server, (SmtpServer, HttpServer)):
+        yield from sign_in_problems(server)
     yield from _sender_problems(settings)
     if settings.copy_to is not None:
         yield from _address_problems(settings.copy_to, "copy_to")
     reply_to: Any = settings.reply_to
     if not isinstance(reply_to, tuple):
         yield Problem("reply_to", _("Give the address that replies go to, such as office@example.com."))
-    elif not reply_to and isinstance(server, HttpServer):
+    elif not reply_to and settings.server_has_the_address:
         yield Problem("reply_to", _("Give the address that replies go to; the test email goes there as well."))
     else:
         for text in reply_to:
             yield from _address_problems(text, "reply_to")
 
 
-def _text_problem(value: object, field_name: str, *, optional: bool = False) -> Problem | None:
-    if value is None and optional:
-        return None
-    if not isinstance(value, str):
-        return Problem(field_name, _("This must be text, not {type}.").format(type=type(value).__name__))
-    if len(value) > _MAX_VALUE:
-        return Problem(field_name, _("This is longer than {limit} characters.").format(limit=_MAX_VALUE))
-    if control := first_control(value):
-        return Problem(
-            field_name, _("This contains the invisible character {code}; type it again.").format(code=control)
-        )
-    return None
-
-
-def _smtp_problems(server: SmtpServer) -> Iterator[Problem]:
-    host = None
-    if problem := _text_problem(server.host, "host"):
-        yield problem
-    elif not server.host:
-        yield Problem("host", _("Give the SMTP server's name, such as smtp.example.com."))
-    else:
-        try:
-            host = ascii_host(server.host)
-        except ValueError as exc:
-            yield Problem("host", str(exc))
-    # True and False are ints in Python, but no ports.
-    if type(server.port) is not int or not 0 < server.port <= _MAX_PORT:
-        yield Problem("port", _("The port is a number from 1 to 65535; most servers use 587 or 465."))
-    yield from _security_problems(server, host)
-    if problem := _text_problem(server.username, "username"):
-        yield problem
-    yield from _trust_problems(server, host)
-
-
-def _trust_problems(server: SmtpServer, host: str | None) -> Iterator[Problem]:
-    if problem := _text_problem(server.fingerprint, "fingerprint", optional=True):
-        yield problem
-    elif server.fingerprint is not None and fingerprint_bytes(server.fingerprint) is None:
-        yield Problem("fingerprint", _("A SHA-256 fingerprint has 64 digits (0 to 9, A to F), perhaps with colons."))
-    elif server.fingerprint is not None and host and (preset := presets.established(host)):
-        yield Problem(
-            "fingerprint",
-            _("{provider} has a certificate that can be checked; a self-signed one there is somebody else's.").format(
-                provider=_(preset.name)
-            ),
-        )
-    if problem := _text_problem(server.ca_file, "ca_file", optional=True):
-        yield problem
-    # Unlike Path's, these functions raise for no text at all: an unknown ~user, a path that is too long.
-    elif server.ca_file is not None and not os.path.isfile(os.path.expanduser(server.ca_file)):  # noqa: PTH111, PTH113
-        yield Problem("ca_file", _("There is no file {path}.").format(path=server.ca_file))
-
-
-def _security_problems(server: SmtpServer, host: str | None) -> Iterator[Problem]:
-    security: Any = server.security
-    if security is not None and not isinstance(security, Security):
-        yield Problem("security", _("Choose how the connection is encrypted: TLS, STARTTLS or none."))
-    elif security is Security.NONE and server.username and host and not is_loopback(host):
-        yield Problem(
-            "security",
-            _("A password is never sent unencrypted. Choose STARTTLS or TLS, or leave Username empty."),
-        )
-
-
-def _http_problems(server: HttpServer) -> Iterator[Problem]:
-    if problem := _text_problem(server.url, "url"):
-        yield problem
-    else:
-        try:
-            _check_url(server)
-        except ValueError as exc:
-            yield Problem("url", str(exc))
-    if problem := _text_problem(server.api, "protocol"):
-        yield problem
-    elif server.api != "form":
-        yield Problem("protocol", _("“{api}” is not a service that docmail knows.").format(api=server.api[:40]))
-    if problem := _text_problem(server.username, "username"):
-        yield problem
-
-
-def _check_url(server: HttpServer) -> None:
-    """Raise `ValueError` with a sentence that says what is wrong with the address."""
-    if not server.url:
-        raise ValueError(_("Give the HTTP server's address, such as mail.example.com."))
-    no_address = _("“{url}” is not a web address.").format(url=server.url[:100])
-    try:
-        split = urlsplit(server.full_url)
-        port = split.port
-    except ValueError:
-        raise ValueError(no_address) from None
-    host = split.hostname or ""
-    if split.scheme not in {"http", "https"} or host in {"http", "https"}:  # the latter is "https:/example.com"
-        raise ValueError(_("The address must begin with https:// (or nothing, which means the same)."))
-    if split.username is not None or split.password is not None:
-        raise ValueError(_("Leave out the name and password before the @ sign; they do not belong in an address."))
-    if port == 0 or split.fragment or "\\" in server.url or any(character.isspace() for character in server.url):
-        raise ValueError(no_address)
-    host = ascii_host(host)
-    if split.scheme == "http" and server.username and not is_loopback(host):
-        raise ValueError(_("A password is never sent unencrypted. Begin the address with https://."))
-
-
 def _sender_problems(settings: Settings) -> Iterator[Problem]:
-    if problem := _text_problem(settings.sender, "sender"):
+    if problem := text_problem(settings.sender, "sender"):
         yield problem
         return
     try:
@@ -449,21 +308,23 @@ def _sender_problems(settings: Settings) -> Iterator[Problem]:
         yield Problem("sender", str(exc))
         return
     if isinstance(named, str):
-        yield from _name_problems(named, settings.server)
-        yield from _own_address_problems(settings.server)
+        yield from _name_problems(named, required=settings.server_has_the_address)
+        yield from _own_address_problems(settings)
 
 
-def _name_problems(name: str, server: SmtpServer | HttpServer) -> Iterator[Problem]:
+def _name_problems(name: str, *, required: bool) -> Iterator[Problem]:
     if len(name) > MAX_NAME:
         yield Problem("sender", _("This is longer than {limit} characters.").format(limit=MAX_NAME))
     if '"' in name or "<" in name or ">" in name:
         yield Problem("sender", _("Give the sender's name without quotation marks and angle brackets."))
-    if isinstance(server, HttpServer) and not name:
+    if required and not name:
         yield Problem("sender", _("Give the sender's name; the recipient sees it."))
 
 
-def _own_address_problems(server: SmtpServer | HttpServer) -> Iterator[Problem]:
-    if not isinstance(server, SmtpServer) or _text_problem(server.username, "username") is not None:
+def _own_address_problems(settings: Settings) -> Iterator[Problem]:
+    server: Any = settings.server
+    known = isinstance(server, (SmtpServer, HttpServer)) and not settings.server_has_the_address
+    if not known or text_problem(server.username, "username") is not None:
         return
     if "@" in server.username:
         yield from _address_problems(server.username, "username")
@@ -472,16 +333,10 @@ def _own_address_problems(server: SmtpServer | HttpServer) -> Iterator[Problem]:
 
 
 def _address_problems(value: object, field_name: str) -> Iterator[Problem]:
-    if problem := _text_problem(value, field_name):
+    if problem := text_problem(value, field_name):
         yield problem
         return
     try:
         parse_address(str(value), field_name)
     except AddressError as exc:
         yield Problem(field_name, str(exc))
-
-
-def fingerprint_bytes(text: str) -> bytes | None:
-    """Return the 32 bytes of a SHA-256 fingerprint in hexadecimal, with or without colons; None if it is none."""
-    digits = re.sub(r"(?i)^sha-?256[:=]?|[\s:]", "", text)
-    return bytes.fromhex(digits) if re.fullmatch(r"[0-9A-Fa-f]{64}", digits) else None

@@ -5,79 +5,35 @@ Durable means WAL with synchronous=FULL: what is committed outlives a killed pro
 
 from __future__ import annotations
 
-import getpass
-import hashlib
-import json
 import sqlite3
 import threading
 import time
 import weakref
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from docmail import owners
 from docmail.errors import DocmailError, MessageError
+from docmail.journal import is_spoilt, mark_spoilt, open_journal
 from docmail.message import Attachment, Mail
 from docmail.rows import Row, reply_to_json, row_of
 from docmail.spool import Spool
 from docmail.translation import _
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from docmail.message import Message
+    from docmail.documents import Document
+    from docmail.entry import Entry
+    from docmail.message import Openable
     from docmail.replies import Reply
 
-_SCHEMA = 1
+T = TypeVar("T")
 
-_TABLES = """
-CREATE TABLE mail (
-    id          INTEGER PRIMARY KEY,
-    account     TEXT NOT NULL,              -- the sending address: what a key is unique for
-    batch       TEXT NOT NULL DEFAULT '',
-    key         TEXT,
-    current     INTEGER NOT NULL DEFAULT 1, -- 0: sent again on purpose, a later row has the key
-    state       TEXT NOT NULL CHECK (state IN ('queued', 'sending', 'sent', 'refused', 'failed', 'unknown')),
-    single      INTEGER NOT NULL,           -- 1: one attempt, by the process that added it
-    owner       TEXT,                       -- the attempt that has taken it; see owners.py
-    message_id  TEXT NOT NULL,
-    sender      TEXT NOT NULL,
-    addressed   TEXT NOT NULL,              -- JSON: the addresses in To
-    subject     TEXT NOT NULL,
-    body_sha256 TEXT NOT NULL,
-    head        BLOB,                       -- headers and text; NULL once the content has expired
-    boundary    TEXT NOT NULL,
-    smtputf8    INTEGER NOT NULL,
-    created     REAL NOT NULL,              -- seconds since 1970, UTC
-    sent_at     REAL,
-    reply       TEXT,                       -- JSON: code, enhanced code, words
-    reason      TEXT NOT NULL DEFAULT '',   -- why it is not sent, in a sentence
-    user        TEXT NOT NULL
-);
-CREATE UNIQUE INDEX mail_key ON mail (account, batch, key) WHERE key IS NOT NULL AND current;
-CREATE INDEX mail_state ON mail (state, batch);
-CREATE TABLE recipient (
-    mail        INTEGER NOT NULL REFERENCES mail,
-    position    INTEGER NOT NULL,
-    address     TEXT NOT NULL,
-    role        TEXT NOT NULL CHECK (role IN ('to', 'cc', 'bcc', 'archive')),
-    state       TEXT NOT NULL CHECK (state IN ('queued', 'sending', 'sent', 'refused', 'failed', 'unknown')),
-    reply       TEXT,
-    PRIMARY KEY (mail, position)
-) WITHOUT ROWID;
-CREATE TABLE attachment (
-    mail        INTEGER NOT NULL REFERENCES mail,
-    position    INTEGER NOT NULL,
-    name        TEXT NOT NULL,
-    media_type  TEXT NOT NULL,
-    size        INTEGER NOT NULL,
-    sha256      TEXT NOT NULL,
-    PRIMARY KEY (mail, position)
-) WITHOUT ROWID;
-"""
+_RESERVE = 512 * 1024  # octets kept for the one moment in which the disk must not be full
+_DAY = 86400.0
 
 
 class KeyTakenError(MessageError):
@@ -95,47 +51,27 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._path = folder / "outbox.sqlite3"
         self._spool = Spool(folder / "spool")
+        self._reserve = folder / "reserve"
         self._lock = threading.RLock()
         with self._translated():
-            self._spool.make()
-            self._path.touch(mode=0o600)
-            self._database = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._database = open_journal(folder)
             # Also for an outbox that is only looked at in a cell, and never closed.
             self.close = weakref.finalize(self, self._database.close)
-            self._database.row_factory = sqlite3.Row
-            try:
-                # One after the other: SQLite does not wait for a lock while it changes to WAL.
-                with FileLock(folder / "opening.lock", timeout=30, mode=0o600):
-                    self._prepare()
-            except BaseException:
-                self.close()
-                raise
-
-    def _prepare(self) -> None:
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = FULL")
-        self._database.execute("PRAGMA foreign_keys = ON")
-        with self._transaction() as database:
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version > _SCHEMA:
-                raise DocmailError(
-                    _("The outbox in {folder} was written by a newer docmail; it is left as it is.").format(
-                        folder=self.folder
-                    ),
-                    hint=_("Update docmail, or set DOCMAIL_HOME to another folder."),
-                )
-            if version == 0:
-                for statement in _TABLES.split(";\n"):
-                    database.execute(statement)
-                database.execute(f"PRAGMA user_version = {_SCHEMA}")
+            self._spool.make()
+            with suppress(OSError):  # a full disk is reported by whoever needs it
+                if not self._reserve.exists():
+                    self._reserve.write_bytes(bytes(_RESERVE))
+                    self._reserve.chmod(0o600)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as exc:
+            if is_spoilt(exc):
+                mark_spoilt(self.folder)
             raise DocmailError(
                 _("The outbox in {folder} cannot be used: {reason}.").format(
                     folder=self.folder, reason=(getattr(exc, "strerror", None) or str(exc)).rstrip(".")
@@ -159,74 +95,60 @@ class Store:
 
     # --- adding ---
 
-    def add(  # noqa: PLR0913 - what a row is made of
-        self,
-        message: Message,
-        mail: Mail,
-        *,
-        account: str,
-        batch: str | None,
-        attempt: str | None,
-        replaces: Row | None,
-    ) -> int:
-        """Write a mail and its attachments down and return its number; with `replaces`, that row gives up its key.
+    def keep(self, document: Document, *, durable: bool = True) -> str:
+        """Keep a document's content for a row to come, and return its SHA-256; see `Spool.take` for `durable`."""
+        with self._translated():
+            return self._spool.take(document, durable=durable)
+
+    def make_durable(self, contents: Iterable[str]) -> None:
+        """Wait until the disk has these contents."""
+        with self._translated():
+            self._spool.make_durable(contents)
+
+    def add(self, entry: Entry, *, attempt: str | None = None, replaces: Row | None = None) -> int:
+        """Write a mail down whose documents are kept, and return its number; `replaces` gives up its key.
 
         With an `attempt`, it belongs to that one attempt from the beginning. Raises `KeyTakenError` if another program
         was faster with the same key.
         """
-        bcc = {address.addr_spec for address in message.bcc}
-        cc = {address.addr_spec for address in message.cc}
-        to = {address.addr_spec for address in message.to}
-        with self._transaction() as database:
-            if replaces is not None and not self._supersede(replaces):
-                raise _key_taken()
-            # Inside the transaction, so that no other process clears the spool between the file and its row.
-            contents = [self._spool.take(document) for document in message.documents]
-            if message.key is not None and self.with_key(account, batch, message.key):
-                raise _key_taken()
-            cursor = database.execute(
-                "INSERT INTO mail (account, batch, key, state, single, owner, message_id, sender, addressed, subject,"
-                " body_sha256, head, boundary, smtputf8, created, user)"
-                " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    account,
-                    batch or "",
-                    message.key,
-                    attempt is not None,
-                    attempt,
-                    mail.message_id,
-                    mail.sender,
-                    json.dumps([address.addr_spec for address in message.to]),
-                    message.subject,
-                    body_digest(message),
-                    mail.head,
-                    mail.boundary,
-                    mail.smtputf8,
-                    time.time(),
-                    _user(),
-                ),
-            )
-            number = int(cursor.lastrowid or 0)
-            database.executemany(
-                "INSERT INTO recipient (mail, position, address, role, state) VALUES (?, ?, ?, ?, 'queued')",
-                [
-                    (
-                        number,
-                        position,
-                        address,
-                        "to" if address in to else "cc" if address in cc else "bcc" if address in bcc else "archive",
-                    )
-                    for position, address in enumerate(mail.recipients)
-                ],
-            )
-            database.executemany(
-                "INSERT INTO attachment (mail, position, name, media_type, size, sha256) VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (number, position, document.name, document.media_type, document.size, content)
-                    for position, (document, content) in enumerate(zip(message.documents, contents, strict=True))
-                ],
-            )
-            return number
+        with self._transaction():
+            return self._insert(entry, attempt, replaces)
+
+    def add_all(self, entries: Iterable[tuple[Entry, Row | None]]) -> int:
+        """Write many mails down, all of them or none, each with the row that gives its key up; return how many."""
+        number = 0
+        with self._transaction():
+            for number, (entry, replaces) in enumerate(entries, 1):  # noqa: B007 - the last one counts
+                self._insert(entry, None, replaces)
+        return number
+
+    def _insert(self, entry: Entry, attempt: str | None, replaces: Row | None) -> int:
+        if replaces is not None and not self._supersede(replaces):
+            raise _key_taken()
+        if entry.key is not None and self.with_key(entry.account, entry.batch, entry.key):
+            raise _key_taken()
+        for _position, _name, _type, _size, sha256 in entry.attachments:
+            if not self._spool.file(sha256).path.exists():
+                raise DocmailError(
+                    _("A document vanished from the outbox's folder while it was being added; nothing was added."),
+                    hint=_("Add it again; let no other program tidy up in {folder}.").format(folder=self.folder),
+                )
+        values = {**entry.mail, "single": attempt is not None, "owner": attempt, "created": time.time()}
+        names = ", ".join(values)
+        cursor = self._database.execute(
+            f"INSERT INTO mail ({names}, state) VALUES ({', '.join('?' * len(values))}, 'queued')",  # noqa: S608 - ours
+            tuple(values.values()),
+        )
+        number = int(cursor.lastrowid or 0)
+        self._database.executemany(
+            "INSERT INTO recipient (mail, position, address, role, state) VALUES (?, ?, ?, ?, 'queued')",
+            [(number, *recipient) for recipient in entry.recipients],
+        )
+        self._database.executemany(
+            "INSERT INTO attachment (mail, position, name, media_type, size, sha256) VALUES (?, ?, ?, ?, ?, ?)",
+            [(number, *attachment) for attachment in entry.attachments],
+        )
+        return number
 
     def _supersede(self, row: Row) -> bool:
         """Take the key from a row; False if it is not as it was read."""
@@ -258,16 +180,37 @@ class Store:
 
     def with_key(self, account: str, batch: str | None, key: str) -> Row | None:
         """Return the row that has this key now."""
-        found = self.rows("account = ? AND batch = ? AND key = ? AND current", (account, batch or "", key))
+        question = "SELECT id FROM mail WHERE account = ? AND batch = ? AND key = ? AND current"
+        number = self.value(question, (account, batch or "", key))
+        return None if number is None else self.rows("id = ?", (number,))[0]
+
+    def count(self, where: str = "1", parameters: Sequence[Any] = ()) -> dict[str, int]:
+        """Return the number of mails in each state, of those that fit a condition."""
+        with self._lock, self._translated():
+            counted = f"SELECT state, count(*) FROM mail WHERE {where} GROUP BY state"  # noqa: S608 - conditions are ours
+            return dict(self._database.execute(counted, parameters).fetchall())
+
+    def value(self, question: str, parameters: Sequence[Any] = ()) -> Any:
+        """Return the one value that a question of ours has for an answer; None if there is no row."""
+        with self._lock, self._translated():
+            found = self._database.execute(question, parameters).fetchone()
         return found[0] if found else None
 
-    def count(self) -> dict[str, int]:
-        """Return the number of mails in each state."""
-        with self._lock, self._translated():
-            return dict(self._database.execute("SELECT state, count(*) FROM mail GROUP BY state").fetchall())
+    def note(self, name: str) -> str | None:
+        """Return something that the journal keeps about itself."""
+        return cast("str | None", self.value("SELECT value FROM note WHERE name = ?", (name,)))
 
-    def mail(self, number: int) -> Mail:
-        """Return a mail as it was written down, for the recipients that have not got it yet."""
+    def set_note(self, name: str, value: str) -> None:
+        """Keep something about the journal itself."""
+        with self._transaction() as database:
+            database.execute("INSERT OR REPLACE INTO note (name, value) VALUES (?, ?)", (name, value))
+
+    def mail(self, number: int, shared: Mapping[str, Openable] | None = None) -> Mail:
+        """Return a mail as it was written down, for the recipients that have not got it yet.
+
+        `shared` are contents that the caller holds ready, by their SHA-256.
+        """
+        shared = shared or {}
         with self._lock, self._translated():
             row = self._database.execute("SELECT * FROM mail WHERE id = ?", (number,)).fetchone()
             waiting = self._database.execute(
@@ -292,7 +235,12 @@ class Store:
             boundary=row["boundary"],
             smtputf8=bool(row["smtputf8"]),
             attachments=tuple(
-                Attachment(each["name"], each["media_type"], each["size"], self._spool.file(each["sha256"]))
+                Attachment(
+                    each["name"],
+                    each["media_type"],
+                    each["size"],
+                    shared.get(each["sha256"]) or self._spool.file(each["sha256"]),
+                )
                 for each in attachments
             ),
         )
@@ -314,16 +262,19 @@ class Store:
 
     def begin(self, number: int, attempt: str) -> None:
         """Commit, durably, that the attempt is about to send the mail that it has claimed."""
-        with self._transaction() as database:
-            changed = database.execute(
-                "UPDATE mail SET state = 'sending' WHERE id = ? AND owner = ? AND state = 'queued'", (number, attempt)
+        with self._transaction():
+            self._begin(number, attempt)
+
+    def _begin(self, number: int, attempt: str) -> None:
+        changed = self._database.execute(
+            "UPDATE mail SET state = 'sending' WHERE id = ? AND owner = ? AND state = 'queued'", (number, attempt)
+        )
+        if not changed.rowcount:
+            raise DocmailError(
+                _("The outbox was changed by hand while a mail was about to be sent; it was not sent."),
+                hint=_("Look at docmail.Outbox(), and send it again."),
             )
-            if not changed.rowcount:
-                raise DocmailError(
-                    _("The outbox was changed by hand while a mail was about to be sent; it was not sent."),
-                    hint=_("Look at docmail.Outbox(), and send it again."),
-                )
-            database.execute("UPDATE recipient SET state = 'sending' WHERE mail = ? AND state = 'queued'", (number,))
+        self._database.execute("UPDATE recipient SET state = 'sending' WHERE mail = ? AND state = 'queued'", (number,))
 
     def settle(  # noqa: PLR0913 - what a row says in the end
         self,
@@ -334,29 +285,95 @@ class Store:
         *,
         reply: Reply | None = None,
         reason: str = "",
+        not_before: float | None = None,
     ) -> None:
         """Write down what became of the mail of an attempt, altogether and for each of these recipients.
 
         A mail that is not this attempt's any more is left alone.
         """
-        taken = any(each == "sent" for each, _reply in recipients.values())
-        with self._transaction() as database:
-            changed = database.execute(
-                "UPDATE mail SET state = ?, owner = NULL, reply = ?, reason = ?,"
-                " sent_at = CASE WHEN ? THEN ? ELSE sent_at END WHERE id = ? AND owner = ?",
-                (state, reply_to_json(reply), reason, taken, time.time(), number, attempt),
+
+        def step() -> None:
+            with self._transaction():
+                self._settle(attempt, Settled(number, state, recipients, reply, reason, not_before))
+
+        self._even_if_full(step)
+
+    def _settle(self, attempt: str, settled: Settled) -> None:
+        taken = any(each == "sent" for each, _reply in settled.recipients.values())
+        put_off = time.time() if settled.not_before is not None else None
+        changed = self._database.execute(
+            "UPDATE mail SET state = ?, owner = NULL, reply = ?, reason = ?, not_before = ?, put_off = ?,"
+            " tries = tries + ?, sent_at = CASE WHEN ? THEN ? ELSE sent_at END WHERE id = ? AND owner = ?",
+            (
+                *(settled.state, reply_to_json(settled.reply), settled.reason, settled.not_before, put_off),
+                *(put_off is not None, taken, time.time(), settled.number, attempt),
+            ),
+        )
+        if not changed.rowcount:
+            return
+        self._database.executemany(
+            "UPDATE recipient SET state = ?, reply = coalesce(?, reply) WHERE mail = ? AND address = ?",
+            [
+                (state, reply_to_json(reply), settled.number, address)
+                for address, (state, reply) in settled.recipients.items()
+            ],
+        )
+        if settled.state in {"refused", "failed"}:
+            # What is said of the whole is true of the best part: somebody has got it in an earlier attempt.
+            self._database.execute(
+                "UPDATE mail SET state = 'sent' WHERE id = ?"
+                " AND EXISTS (SELECT 1 FROM recipient WHERE mail = id AND recipient.state = 'sent')",
+                (settled.number,),
             )
-            if changed.rowcount:
-                database.executemany(
-                    "UPDATE recipient SET state = ?, reply = coalesce(?, reply) WHERE mail = ? AND address = ?",
-                    [(state, reply_to_json(reply), number, address) for address, (state, reply) in recipients.items()],
-                )
-                # What is said of the whole is true of the best part: somebody has got it in an earlier attempt.
-                database.execute(
-                    "UPDATE mail SET state = 'sent' WHERE id = ? AND state IN ('refused', 'failed')"
-                    " AND EXISTS (SELECT 1 FROM recipient WHERE mail = id AND recipient.state = 'sent')",
-                    (number,),
-                )
+
+    def _even_if_full(self, step: Callable[[], T]) -> T:
+        """Do what must be written down; on a full disk the space kept for this moment is given up for it."""
+        try:
+            return step()
+        except DocmailError:
+            try:
+                self._reserve.unlink()
+            except OSError:
+                pass
+            else:
+                return step()
+            raise
+
+    def withdraw(self, batch: str, reason: str) -> int:
+        """Take the mails of a batch that wait out of the queue, and their keys from them; return how many."""
+        nobody = "NOT EXISTS (SELECT 1 FROM recipient WHERE mail = id AND recipient.state = 'sent')"
+        withdrawn = f"state = 'queued' AND owner IS NULL AND batch = ? AND {nobody}"
+        with self._transaction() as database:
+            database.execute(
+                "UPDATE recipient SET state = 'failed' WHERE state = 'queued' AND mail IN"  # noqa: S608 - ours
+                f" (SELECT id FROM mail WHERE {withdrawn})",
+                (batch,),
+            )
+            changed = database.execute(
+                f"UPDATE mail SET state = 'failed', current = 0, reason = ? WHERE {withdrawn}",  # noqa: S608 - ours
+                (reason, batch),
+            )
+            return changed.rowcount
+
+    def retry(self, batch: str | None) -> int:
+        """Put the mails of the queue that failed back into it; those of `send()` are not among them."""
+        waiting = "current AND NOT single AND head IS NOT NULL AND (? IS NULL OR batch = ?)"
+        return self.change("failed", "queued", waiting, (batch, batch))
+
+    def resolve(self, id: int, outcome: str) -> None:  # noqa: A002 - the row's name for it
+        """Write down what a person has decided about a mail whose outcome is unknown: "sent" or "resend"."""
+        states = {"sent": "sent", "resend": "queued"}
+        if outcome not in states:
+            raise MessageError(
+                _("“{outcome}” is no outcome.").format(outcome=outcome), hint=_('Say "sent" or "resend".')
+            )
+        # A mail whose key a later one has was sent again already.
+        which = "id = ?" if outcome == "sent" else "id = ? AND current AND head IS NOT NULL"
+        if not self.change("unknown", states[outcome], which, (id,)):
+            raise MessageError(
+                _("Mail {id} is not one whose outcome is unknown, or it was sent again since.").format(id=id),
+                hint=_("Look at the rows of docmail.Outbox() whose state is “unknown”."),
+            )
 
     def change(self, old: str, new: str, where: str, parameters: Sequence[Any]) -> int:
         """Move the mails in a state that fit a condition, and their recipients in it, to another; return how many."""
@@ -367,7 +384,7 @@ class Store:
             ]
             for number in numbers:
                 database.execute(
-                    "UPDATE mail SET state = ?, owner = NULL, single = 0,"
+                    "UPDATE mail SET state = ?, owner = NULL, single = 0, tries = 0, not_before = NULL,"
                     " sent_at = CASE ? WHEN 'sent' THEN ? END WHERE id = ?",
                     (new, new, time.time(), number),
                 )
@@ -409,7 +426,7 @@ class Store:
             database.execute(
                 "UPDATE mail SET head = NULL WHERE head IS NOT NULL AND created < ?"
                 " AND state IN ('sent', 'refused', 'failed')",
-                (time.time() - days * 86400,),
+                (time.time() - days * _DAY,),
             )
             needed = {
                 row["sha256"]
@@ -419,11 +436,28 @@ class Store:
                 )
             }
             self._spool.clear(needed)
+        with self._lock, self._translated():
+            # Not execute(): that takes one step, and each step gives one page back.
+            self._database.executescript("PRAGMA incremental_vacuum")
+
+    def expire_daily(self, days: float) -> None:
+        """Do so once a day."""
+        last = float(self.note("expired") or 0)
+        if abs(time.time() - last) >= _DAY:  # a clock that was set back must not stop it for years
+            self.set_note("expired", str(time.time()))
+            self.expire(days)
 
 
-def body_digest(message: Message) -> str:
-    """Return the SHA-256 of a message's text, to compare it after the text itself has expired."""
-    return hashlib.sha256(message.body.encode()).hexdigest()
+@dataclass(frozen=True)
+class Settled:
+    """What became of one mail, altogether and for each recipient; `not_before` is when it may be tried again."""
+
+    number: int
+    state: str
+    recipients: Mapping[str, tuple[str, Reply | None]]
+    reply: Reply | None = None
+    reason: str = ""
+    not_before: float | None = None
 
 
 def _grouped(rows: sqlite3.Cursor) -> dict[int, list[sqlite3.Row]]:
@@ -431,10 +465,3 @@ def _grouped(rows: sqlite3.Cursor) -> dict[int, list[sqlite3.Row]]:
     for row in rows:
         grouped.setdefault(row["mail"], []).append(row)
     return grouped
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return ""  # a container may run under a number without a name

@@ -225,6 +225,31 @@ def test_a_second_sandbox_command_looks_on_and_takes_over() -> None:
     assert process.returncode == 0
 
 
+def test_the_outbox_is_run_and_retried_without_a_notebook(
+    box: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As cron and papermill do; the status says whether somebody has to look."""
+    outbox = docmail.Outbox()
+    names = ["a@example.com", "b@example.com", "nobody@example.com"]
+    messages = [docmail.Message(name, f"For {name[0]}", key=name) for name in names]
+    outbox.add_all(messages, batch="november", settings=box.settings)
+    assert main(["outbox", "run", "--batch", "december"]) == 0
+    assert "The outbox is empty" in capsys.readouterr().out
+    assert main(["outbox", "run", "--batch", "november", "--limit", "1", "--rate", "100/s"]) == 0
+    assert capsys.readouterr().out == "2 queued, 1 sent\n"
+    assert main(["outbox", "run"]) == 1
+    assert capsys.readouterr().out == "1 refused, 2 sent\n"
+    assert main(["outbox", "retry"]) == 0
+    assert capsys.readouterr().out == "0 mails wait again.\n"
+    assert main(["outbox", "list", "--batch", "november"]) == 0
+    assert capsys.readouterr().out.count("sent") == 2
+    monkeypatch.setenv("DOCMAIL_PROFILE", "default")
+    outbox.add_all([docmail.Message("d@example.com", "x", key="d")], batch="d", settings=box.settings)
+    box.answer("auth", "535 5.7.8 Wrong")
+    assert main(["outbox", "run"]) == 1
+    assert "does not accept" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [[], ["send"], ["outbox"], ["fly"]])
 def test_a_wrong_command_line_shows_how_to_use_it(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

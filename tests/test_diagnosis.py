@@ -24,7 +24,7 @@ from docmail.errors import TREATMENT, ConnectError, Deferred, Kind, OutcomeUnkno
 from docmail.errors import Action as Does
 from docmail.settings import HttpServer, Security, Settings, SmtpServer
 from docmail.transport import connection as connection_module
-from docmail.transport import smtp as smtp_module
+from docmail.transport import sending as smtp_module
 from tests.support.mailserver import USERS
 from tests.support.scripted import (
     PASSWORD,

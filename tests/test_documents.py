@@ -211,14 +211,14 @@ def test_the_corrected_line_is_python_whatever_the_text_was(text: str) -> None:
 
 
 class Figure:
-    """Stands in for matplotlib's."""
+    """Stands in for that of another library than matplotlib."""
 
 
 @pytest.mark.parametrize(
     ("source", "line"),
     [
         (None, 'Path("report.pdf")'),
-        (Figure(), 'figure.savefig("figure.pdf")'),
+        (Figure(), "Save it first as a PDF"),
         (io.BytesIO(PDF), "buffer.getvalue()"),
         (5, "bytes"),
         (float("nan"), "bytes"),

@@ -16,6 +16,7 @@ from docmail.errors import (
     Action,
     AddressError,
     AuthenticationError,
+    BatchError,
     ConnectError,
     CredentialError,
     Deferred,
@@ -26,6 +27,7 @@ from docmail.errors import (
     OutcomeUnknown,
     Problem,
     Refused,
+    RowProblem,
     SendError,
     SettingsError,
     TLSError,
@@ -52,6 +54,8 @@ def made(cls: type[DocmailError]) -> DocmailError:
         details["problems"] = [Problem("host", "No.")]
     if cls is AddressError:
         details["address"] = "nobody"
+    if cls is BatchError:
+        details["problems"] = [RowProblem(2, "118", "to", "No.")]
     return cls("It failed.", **details)  # type: ignore[arg-type]
 
 
@@ -65,7 +69,7 @@ def test_the_docstring_draws_the_tree() -> None:
 
 
 def test_what_is_exported_is_what_there_is_to_catch() -> None:
-    assert set(errors.__all__) == {cls.__name__ for cls in CLASSES} | {"Kind", "Problem"}
+    assert set(errors.__all__) == {cls.__name__ for cls in CLASSES} | {"Kind", "Problem", "RowProblem"}
 
 
 @pytest.mark.parametrize(
@@ -87,7 +91,7 @@ def test_an_error_is_also_the_built_in_one_of_its_kind(cls: type[DocmailError], 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_an_error_says_what_happened_and_what_to_do(cls: type[DocmailError]) -> None:
     error = made(cls)
-    assert (str(error), error.message, error.hint) == ("It failed. Do it.", "It failed.", "Do it.")
+    assert (str(error).splitlines()[0], error.message, error.hint) == ("It failed. Do it.", "It failed.", "Do it.")
 
 
 @pytest.mark.parametrize("cls", CLASSES)

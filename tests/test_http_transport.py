@@ -43,6 +43,7 @@ from docmail.settings import HttpServer, Settings
 from docmail.transport import connection as connections
 from docmail.transport import http as http_module
 from docmail.transport import open_transport
+from docmail.transport import web as web_module
 from docmail.transport.base import LOST, UNSENT
 from docmail.transport.http import HttpTransport
 from tests.support.requires import require_program
@@ -819,7 +820,7 @@ def test_a_reply_that_never_comes_ends_at_the_deadline_in_doubt() -> None:
 
 
 def test_the_text_of_a_refusal_that_drips_does_not_delay_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_module, "_WORDS_SECONDS", 0.5)
+    monkeypatch.setattr(web_module, "_WORDS_SECONDS", 0.5)
 
     def behave(server: Server, sock: socket.socket) -> None:
         server.read(sock)

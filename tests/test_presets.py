@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import docmail
-from docmail import presets, translation
+from docmail import presets, services, translation
 from docmail.errors import DocmailError
+from docmail.settings import HttpServer, Settings, SmtpServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +126,16 @@ def test_the_servers_of_a_preset_are_recognised_as_that_provider(preset: presets
         found = presets.by_host(server.host, server.port)
         assert found is not None
         assert found.guide == preset.guide or preset.id == "google-workspace"
+
+
+def test_the_size_of_a_mail_is_limited_as_its_provider_says() -> None:
+    def limit(host: str, port: int = 587) -> int | None:
+        return presets.size_limit(Settings("a@example.com", SmtpServer(host, port)))
+
+    assert limit("smtp.gmail.com") == 25_000_000
+    assert limit("smtp.office365.com") == 35_000_000
+    assert limit("smtp.example.com") is None
+    assert presets.size_limit(Settings("A", HttpServer("mail.example.com"), reply_to=("a@example.com",))) is None
 
 
 @pytest.mark.parametrize(
@@ -519,6 +530,7 @@ def test_a_translated_guide_keeps_links_code_numbers_and_names_on_the_screen(fil
 def test_a_translated_guide_leaves_no_line_in_english(file: str) -> None:
     english, afrikaans = ((folder / file).read_text("utf-8").split("\n") for folder in (ENGLISH, AFRIKAANS))
     proper = {f"# {preset.guide}" for preset in presets.presets()} | {"# JupyterHub"}
+    proper |= {f"# {service.guide}" for service in services.SERVICES}
     same = [line for line in afrikaans if line in english and re.search(r"[a-z]{2}", line) and line not in proper]
     # A server's name or a port is the same everywhere, and so is an indented line: it is code.
     assert not [line for line in same if not line.startswith("    ")]

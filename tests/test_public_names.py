@@ -23,6 +23,7 @@ NAMES = {
     "SmtpServer",
     "credentials",
     "errors",
+    "merge",
     "presets",
     "send",
     "send_test",

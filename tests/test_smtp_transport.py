@@ -34,7 +34,7 @@ from docmail.errors import (
 from docmail.settings import Security, Settings, SmtpServer
 from docmail.transport import connection as connection_module
 from docmail.transport import open_transport
-from docmail.transport import smtp as smtp_module
+from docmail.transport import sending as smtp_module
 from docmail.transport.connection import Connection
 from docmail.transport.smtp import SmtpTransport
 from tests.support.mailserver import USERS
@@ -1289,5 +1289,8 @@ def test_several_mails_over_one_connection_arrive_in_order(
             transport.send(replace(mail_to(OTHER), message_id=f"<{number}@example.com>"))
         with pytest.raises(Refused):
             transport.send(mail_to("nobody@example.com"))
+        # Said in one write with its content, which a server that refuses might take for commands.
+        assert not transport.is_open
+        transport.open()
         transport.send(mail_to(OTHER))
     assert len(mailserver.wait_for_mail(OTHER, 4)) == 4

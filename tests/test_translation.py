@@ -14,7 +14,7 @@ import ipywidgets
 import pytest
 
 import docmail
-from docmail import presets, translation
+from docmail import presets, services, translation
 from docmail.presets import Guide
 from docmail.settings import Security
 from docmail.translation import _, language
@@ -258,6 +258,8 @@ NAMES = {
     "docmail sandbox",
     "docmail sandbox CA",
     "Ok, in the inbox",
+    "Microsoft",
+    *(service.name for service in services.SERVICES),
 }
 DATA = re.compile(r"https?://|[\w.+-]+@[\w.-]+|(?:https?:/)?/\S+|\b\w+\.[\w.-]*\w|\b[A-Za-z]*[0-9][\w-]*")
 """Addresses, paths, hosts and whatever has a digit in it: the same in every language."""

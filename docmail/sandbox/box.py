@@ -13,17 +13,18 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from docmail import credentials
+from docmail import credentials, services
 from docmail import home as homes
 from docmail.credentials import SANDBOX_PASSWORD, Secret
 from docmail.errors import SettingsError
 from docmail.sandbox.certificates import Certificate
 from docmail.sandbox.failures import Failure, Failures
+from docmail.sandbox.identity import PATH, IdentityProvider
 from docmail.sandbox.inbox import Inbox, count_mails
 from docmail.sandbox.place import Place, take
 from docmail.sandbox.scenarios import Scenario, scenario
 from docmail.sandbox.server import HOST, Nowhere, Server
-from docmail.settings import HttpServer, Security, Settings, SmtpServer
+from docmail.settings import HttpServer, Security, Settings, SignIn, SmtpServer
 from docmail.translation import _
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Sandbox:
         self._given_folder = Path(folder).expanduser().absolute() if folder is not None else None
         self._username = self._right("username") or username
         self._secret = password if isinstance(password, Secret) else Secret(password)
+        self.identity = IdentityProvider(self._address)
         self._open: _Open | None = None
         self._lock = threading.RLock()
 
@@ -174,6 +176,7 @@ class Sandbox:
             address=self._address,
             offers=self._scenario.offers,
             token=token,
+            identity=self.identity,
             wanted=before.ports if before else None,
         )
         server.start()
@@ -223,6 +226,19 @@ class Sandbox:
         """The settings for its HTTP form."""
         server = HttpServer(f"http://{self.host}:{self.http_port}")
         return Settings(_NAME, server, reply_to=(self._address,), home=self._opened.home)
+
+    def service_settings(self, api: str) -> Settings:
+        """Return the settings for its imitation of a mail service: "graph", "postmark", or another `HttpServer.api`."""
+        return self._service_settings(self._opened, api)
+
+    @property
+    def microsoft_settings(self) -> Settings:
+        """The settings for signing in as with Microsoft; `identity` is the sign-in server that stands in for it."""
+        settings, opened = self.settings, self._opened
+        assert isinstance(settings.server, SmtpServer)  # noqa: S101 - they are for SMTP
+        tenant = f"http://{HOST}:{opened.place.ports.http}{PATH}sandbox"
+        server = replace(settings.server, sign_in=SignIn.MICROSOFT, client_id="docmail-rehearsal", tenant=tenant)
+        return replace(settings, server=server)
 
     @property
     def host(self) -> str:
@@ -320,6 +336,13 @@ class Sandbox:
         sender = _NAME if "@" in self._username else f"{_NAME} <{_ADDRESS}>"
         return Settings(sender, server, home=opened.home)
 
+    def _service_settings(self, opened: _Open, api: str) -> Settings:
+        service = services.by_api(api)
+        username = self._address if service is None or service.has_mailbox else ""
+        domain = "/v3/sandbox.example" if api == "mailgun" else ""
+        server = HttpServer(f"http://{HOST}:{opened.place.ports.http}{domain}", api=api, username=username)
+        return Settings(f"{_NAME} <{self._address}>", server, home=opened.home)
+
     def _failing_settings(self, opened: _Open, security: Security) -> Settings:
         """Return the settings for this kind of encryption with what the scenario does to them."""
         wrong, ports = self._scenario.settings, opened.place.ports
@@ -349,6 +372,8 @@ class Sandbox:
         ports = opened.place.ports
         yield self._smtp_settings(opened, ports.starttls, Security.STARTTLS)
         yield self._smtp_settings(opened, ports.tls, Security.TLS)
+        for service in services.SERVICES:
+            yield self._service_settings(opened, service.api)
         for security in (Security.STARTTLS, Security.TLS):
             settings = self._failing_settings(opened, security)
             if settings.account.username:

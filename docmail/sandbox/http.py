@@ -1,6 +1,7 @@
-"""Takes mail as an HTTP form, as a server for `HttpServer` does, and orders from other processes of the same user.
+"""Takes mail as an HTTP form or as a mail service does, and orders from other processes of the same user.
 
-`POST` to any path is a mail (multipart/form-data or application/x-www-form-urlencoded). `PUT` with the sandbox's token
+`POST` to the path of a mail service (`docmail.sandbox.services`) is one of its requests, to any other path a mail as a
+form (multipart/form-data or application/x-www-form-urlencoded). `PUT` with the sandbox's token
 programs a failure, and `GET` with it asks whether this sandbox runs; notebooks that share one of another do that.
 """
 
@@ -23,13 +24,15 @@ import h11
 
 from docmail.addresses import parse_addresses
 from docmail.errors import DocmailError
+from docmail.sandbox import identity, services
 from docmail.sandbox.failures import Failure
 from docmail.translation import _
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from docmail.sandbox.failures import Failures
+    from docmail.sandbox.identity import IdentityProvider
     from docmail.sandbox.inbox import Inbox
 
 SENDER = "mail@sandbox.example"
@@ -58,10 +61,21 @@ class _Trouble(Exception):
 class HttpEndpoint:
     """Answers one request per connection."""
 
-    def __init__(self, inbox: Inbox, failures: Failures, *, token: str, size_limit: int) -> None:
+    def __init__(  # noqa: PLR0913 - what a server must know
+        self,
+        inbox: Inbox,
+        failures: Failures,
+        *,
+        token: str,
+        size_limit: int,
+        lets_in: Callable[[str], bool],
+        identity: IdentityProvider,
+    ) -> None:
         self._inbox = inbox
         self._failures = failures
         self._token = token
+        self._lets_in = lets_in
+        self._identity = identity
         self._size_limit = size_limit
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -70,8 +84,7 @@ class HttpEndpoint:
         try:
             reply = await self._reply(http, reader, writer)
             if reply is not None:
-                status, text = reply
-                _send(http, writer, status, text)
+                _send(http, writer, *reply)
                 await writer.drain()
                 writer.close()
         except h11.RemoteProtocolError:
@@ -90,21 +103,59 @@ class HttpEndpoint:
     async def _reply(
         self, http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> tuple[int, str] | None:
-        """Return status and text; None to cut the connection instead."""
+        """Return status and content; None to cut the connection instead."""
         try:
             request, body = await self._read(http, reader, writer)
             headers = {name.decode("ascii"): value.decode("latin-1") for name, value in request.headers}
+            target = request.target.decode("latin-1")
+            if target.startswith(identity.PATH):
+                return self._identify(request.method.decode("ascii"), target, headers.get("host", ""), body)
             if request.method in {b"GET", b"PUT"}:
                 return self._take_order(headers, body)
-            if request.method != b"POST":
-                return HTTPStatus.METHOD_NOT_ALLOWED, _("Mail is sent with POST.")
-            if "origin" in headers:
-                # A page in the user's browser must not fill the inbox.
-                return HTTPStatus.FORBIDDEN, _("Web pages cannot send mail here.")
+            _check_sender(request.method, headers)
+            if api := services.api_of(target):
+                return await self._serve_api(api, headers, body)
             mail, recipients = _mail(list(_parts(headers.get("content-type", ""), body)))
         except _Trouble as exc:
             return exc.status, str(exc)
         return await self._deliver(mail, recipients)
+
+    def _identify(self, method: str, target: str, host: str, body: bytes) -> tuple[int, str]:
+        status, media_type, content = self._identity.answer(method, target, host, body)
+        return status, (_Html if media_type.startswith("text/html") else _Json)(content)
+
+    async def _serve_api(self, api: str, headers: dict[str, str], body: bytes) -> tuple[int, str | _Json] | None:
+        """Answer as a mail service does; a mail is taken as a whole, except at Postmark."""
+        media_type = headers.get("content-type", "")
+        try:
+            if not self._lets_in(services.key_of(api, headers)):
+                return _said(services.refusal(api, 401))
+            mail = services.mail_of(api, media_type, body, lambda: _parts(media_type, body))
+        except services.NoMailError as exc:
+            return _said(services.refusal(api, 400, str(exc)))
+        failure = await self._rehearse(mail)
+        if failure is None:
+            return self._take(api, mail)
+        return None if failure.does == "drop" else _said(services.refusal(api, failure.code, failure.reply[4:]))
+
+    async def _rehearse(self, mail: services.Taken) -> Failure | None:
+        """Wait if that is programmed, and return what goes wrong; a mail that is taken all the same is delivered."""
+        recipients = list(mail.recipients)
+        await asyncio.sleep(self._failures.delay("http", recipients))
+        failure = self._failures.next("http", recipients)
+        if failure is not None and failure.does == "drop" and failure.keep:
+            self._inbox.deliver(mail.sender, recipients, mail.content)
+        return failure
+
+    def _take(self, api: str, mail: services.Taken) -> tuple[int, str | _Json]:
+        recipients = list(mail.recipients)
+        refused = {each: found for each in recipients if (found := self._failures.next("rcpt", [each]))}
+        if any(found.code < 500 for found in refused.values()):  # noqa: PLR2004 - RFC 5321 4.2.1: later
+            return _said(services.refusal(api, 503))
+        if refused and (api != "postmark" or len(refused) == len(recipients)):
+            return _said(services.refusal(api, 400))
+        self._inbox.deliver(mail.sender, [each for each in recipients if each not in refused], mail.content)
+        return _said(services.success(api, refused))
 
     async def _deliver(self, mail: EmailMessage, recipients: list[str]) -> tuple[int, str] | None:
         await asyncio.sleep(self._failures.delay("http", recipients))
@@ -155,13 +206,47 @@ class HttpEndpoint:
                 raise ConnectionError
 
 
+def _check_sender(method: bytes, headers: dict[str, str]) -> None:
+    if method != b"POST":
+        raise _Trouble(HTTPStatus.METHOD_NOT_ALLOWED, _("Mail is sent with POST."))
+    if "origin" in headers:
+        # A page in the user's browser must not fill the inbox.
+        raise _Trouble(HTTPStatus.FORBIDDEN, _("Web pages cannot send mail here."))
+
+
+class _Json(str):
+    """A text that is JSON."""
+
+    __slots__ = ()
+
+
+class _Html(str):
+    """A text that is a page."""
+
+    __slots__ = ()
+
+
+def _said(answer: tuple[int, object]) -> tuple[int, _Json]:
+    status, content = answer
+    return status, _Json("" if content is None else json.dumps(content))
+
+
+_MEDIA_TYPES: dict[type, str] = {
+    str: "text/plain; charset=utf-8",
+    _Json: "application/json",
+    _Html: "text/html; charset=utf-8",
+}
+
+
 def _send(http: h11.Connection, writer: asyncio.StreamWriter, status: int, text: str) -> None:
     content = text.encode()
     headers = [
-        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Type", _MEDIA_TYPES[type(text)]),
         ("Content-Length", str(len(content))),
         ("Connection", "close"),
     ]
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE} and isinstance(text, _Json):
+        headers.append(("Retry-After", str(services.RETRY_SECONDS)))
     try:
         reason = HTTPStatus(status).phrase
     except ValueError:

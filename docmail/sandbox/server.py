@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import os
 import socket
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from docmail.credentials import Secret
     from docmail.sandbox.certificates import Certificate
     from docmail.sandbox.failures import Failures
+    from docmail.sandbox.identity import IdentityProvider
     from docmail.sandbox.inbox import Inbox
 
 HOST = "127.0.0.1"
@@ -56,6 +58,7 @@ class Server:
         address: str,
         offers: Mapping[str, Any],
         token: str,
+        identity: IdentityProvider,
         wanted: Ports | None = None,
     ) -> None:
         self._tls = certificate.server_context()
@@ -63,11 +66,19 @@ class Server:
         self._failures = failures
         self._sockets = _listen_at(wanted or (0, 0, 0))
         self.ports = Ports(*(int(sock.getsockname()[1]) for sock in self._sockets))
-        self._endpoint = HttpEndpoint(inbox, failures, token=token, size_limit=SIZE_LIMIT)
+        self._endpoint = HttpEndpoint(
+            inbox,
+            failures,
+            token=token,
+            size_limit=SIZE_LIMIT,
+            lets_in=lambda key: hmac.compare_digest(key.encode(), secret.octets()) or identity.lets_in(key),
+            identity=identity,
+        )
         self._connections: set[SmtpServerProtocol] = set()
         self._account: dict[str, Any] = {
             "username": username,
             "secret": secret,
+            "identity": identity,
             "address": address,
             "refuses": certificate.refuses,
             "offers": offers,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import collections
 import hmac
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from docmail.credentials import Secret
     from docmail.sandbox.failures import Failure, Failures, Step
+    from docmail.sandbox.identity import IdentityProvider
     from docmail.sandbox.inbox import Inbox
 
 _LINE_LIMIT = 16384  # RFC 4954 4: a line of a sign-in may have 12,288 octets
@@ -77,6 +80,7 @@ class SmtpServerProtocol(SMTP):
         *,
         username: str,
         secret: Secret,
+        identity: IdentityProvider,
         address: str,
         offers: Mapping[str, Any],
         refuses: bool,
@@ -88,6 +92,7 @@ class SmtpServerProtocol(SMTP):
     ) -> None:
         self._username = username
         self._secret = secret
+        self._identity = identity
         self._address = address
         self._offers = offers
         self._refuses = refuses
@@ -195,6 +200,9 @@ class SmtpServerProtocol(SMTP):
         """Return the lines of EHLO as this rehearsal wants them."""
         if not self._offers.get("starttls", True):
             lines = [line for line in lines if line[4:] != "STARTTLS"]
+        if not self._identity.asked:
+            # Nobody has signed in there, so it is a server as most are: with passwords.
+            lines = [re.sub(r" (XOAUTH2|OAUTHBEARER)\b", "", line) for line in lines]
         if (mechanisms := self._offers.get("auth")) is not None:
             lines = [line for line in lines if not line[4:].startswith("AUTH")]
             if mechanisms:
@@ -230,6 +238,31 @@ class SmtpServerProtocol(SMTP):
     async def auth_LOGIN(self, server: Any, args: list[str]) -> AuthResult:  # noqa: N802 - as above
         """Sign in with LOGIN."""
         return await self._judge(await super().auth_LOGIN(server, args))
+
+    async def auth_XOAUTH2(self, _server: Any, args: list[str]) -> AuthResult:  # noqa: N802 - as above
+        """Sign in with a token, as Microsoft and Google have it."""
+        return await self._by_token(args, rb"user=([^\x01]*)\x01auth=Bearer ([^\x01]*)\x01\x01")
+
+    async def auth_OAUTHBEARER(self, _server: Any, args: list[str]) -> AuthResult:  # noqa: N802 - as above
+        """Sign in with a token (RFC 7628)."""
+        return await self._by_token(args, rb"n,a=([^,]*),\x01.*auth=Bearer ([^\x01]*)\x01\x01")
+
+    async def _by_token(self, args: list[str], form: bytes) -> AuthResult:
+        try:
+            found = re.fullmatch(form, base64.b64decode(args[1]), re.DOTALL)
+        except (IndexError, ValueError):
+            found = None
+        right = bool(
+            found
+            and found[1] == self._username.encode()
+            and self._identity.lets_in(found[2].decode("ascii", "replace"))
+        )
+        if not right:
+            # The reason comes as a challenge, which the client answers with nothing.
+            reason = base64.b64encode(b'{"status":"401","schemes":"bearer","scope":"https://sandbox.example/send"}')
+            await self.push(f"334 {reason.decode()}")
+            await self._reader.readline()
+        return await self._judge(AuthResult(success=right, handled=False))
 
     async def _judge(self, result: AuthResult) -> AuthResult:
         failure = await self.rehearse("auth", right=bool(result.success))

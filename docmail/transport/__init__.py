@@ -36,15 +36,22 @@ def open_transport(
     """
     settings = usable(settings)
     check_seconds(timeout)
-    if secret is None:
+    tokens = None
+    if secret is None and settings.signs_in_with_token:
+        from docmail.oauth import tokens_of
+
+        tokens = tokens_of(settings)
+    elif secret is None:
         secret = credentials.get(settings)
     if isinstance(settings.server, HttpServer):
         from docmail.transport.http import HttpTransport
 
-        return HttpTransport(settings, secret, timeout=timeout, reply_timeout=reply_timeout, observe=observe)
+        return HttpTransport(
+            settings, secret, timeout=timeout, reply_timeout=reply_timeout, observe=observe, tokens=tokens
+        )
     from docmail.transport.smtp import SmtpTransport
 
-    return SmtpTransport(settings, secret, timeout=timeout, reply_timeout=reply_timeout, observe=observe)
+    return SmtpTransport(settings, secret, timeout=timeout, reply_timeout=reply_timeout, observe=observe, tokens=tokens)
 
 
 def check_seconds(timeout: float) -> None:

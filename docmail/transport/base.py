@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from docmail.credentials import Secret
     from docmail.message import Mail
 
-__all__ = ["LOST", "UNSENT", "Deadline", "Reply", "SendResult", "Transport"]
+__all__ = ["LOST", "UNSENT", "Deadline", "Reply", "SendResult", "TokenSource", "Transport"]
 
 LOST, UNSENT = 0, -1
 """The codes in `refused` where no server refused: the mail may have arrived; it is certain that it was not sent."""
@@ -73,6 +74,20 @@ class Transport(Protocol):
         traceback: TracebackType | None,
         /,
     ) -> None: ...
+
+
+class TokenSource(Protocol):
+    """Where a transport gets the token that lets it in, where that is no password (`docmail.oauth.Tokens`)."""
+
+    @property
+    def for_application(self) -> bool:
+        """Whether an application signs in for itself."""
+
+    def current(self) -> Secret:
+        """Return a token that lets one in now."""
+
+    def renewed(self) -> Secret:
+        """Return a new one, once the server has refused that."""
 
 
 class Deadline:

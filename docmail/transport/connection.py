@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from docmail.transport.base import Deadline
 
 _RECEIVE = 65536
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
 _LOOK_UP_SECONDS = 0.2  # how often a wait that nothing can interrupt looks whether it was aborted
 _CRAWL_BYTES, _CRAWL_SECONDS = 480_000, 30.0  # 16 kB/s, looked at every 30 s
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK}  # what connect says on POSIX and on Windows
@@ -214,6 +215,14 @@ class Connection:
         """Whether the server has said more than was read so far."""
         return bool(self._buffer)
 
+    def has_news(self) -> bool:
+        """Say whether the server has said something without being asked, or has hung up."""
+        if self._buffer or self._socket is None:
+            return True
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket, selectors.EVENT_READ)
+            return bool(selector.select(0))
+
     def certificate(self) -> bytes:
         """Return the server's certificate (DER)."""
         return self._tls.getpeercert(binary_form=True) or b""
@@ -267,8 +276,13 @@ class Connection:
             searched = len(self._buffer)
             if searched > limit:
                 raise ValueError
-            self._open_socket.settimeout(deadline.remaining())
-            if not (data := self._open_socket.recv(_RECEIVE)):
+            sock = self._open_socket
+            sock.settimeout(deadline.remaining())
+            if _QUICK_ACK is not None:
+                # A server that answers several commands one by one waits for our ACK in between (Nagle's algorithm),
+                # which the system would delay by 40 ms; and it forgets this wish each time.
+                sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+            if not (data := sock.recv(_RECEIVE)):
                 raise ServerClosed
             self._buffer += data
         if end > limit:

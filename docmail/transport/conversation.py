@@ -63,16 +63,24 @@ class Conversation:
         self._secret = secret
         self._lines: list[str] = []
 
+    def use(self, secret: Secret) -> None:
+        """Hide this secret from now on in what the server says."""
+        self._secret = secret
+
     def say(self, line: str, phase: str, deadline: Deadline) -> Reply:
         """Say a line and return the reply."""
         # Addresses are clean since Message; this is the last border before the wire.
         if "\r" in line or "\n" in line:
             raise ValueError(line)
+        self.tell(line.encode() + b"\r\n", phase, deadline)
+        return self.read(phase, deadline)
+
+    def tell(self, lines: bytes, phase: str, deadline: Deadline) -> None:
+        """Say one or more lines whose replies are read later."""
         try:
-            self.connection.send(line.encode() + b"\r\n", deadline)
+            self.connection.send(lines, deadline)
         except OSError as exc:
             raise self._last_words(exc, phase, deadline) from exc
-        return self.read(phase, deadline)
 
     def _last_words(self, failure: OSError, phase: str, deadline: Deadline) -> SendError:
         """Return the error for a line that could not be said: the server may have told why before it hung up."""

@@ -1,39 +1,41 @@
-"""Sends mail by HTTP: a form is posted to a server, which mails it from an address of its own (`api="form"`).
+"""Sends mail by HTTP: as a form to a server that mails it from an address of its own, or to a mail service's API.
 
-The connection is that of SMTP: one deadline, checked certificates, Stop from another thread. The wire is left
-to h11, which turns bytes into HTTP and back and does nothing by itself: it follows no redirect, reads no
-`.netrc`, unpacks nothing, repeats nothing. Client libraries have a time-out per read where one deadline is
-wanted, and hide the one thing that decides here: whether the last byte of the body was handed over.
-
-Each post has a connection of its own: a server may close a kept one at the moment in which it is used again,
-and then nobody knows whether the mail was sent.
+What is said to whom stands in `docmail.transport.apis`, how in `docmail.transport.web`. Here it is decided what became
+of the mail: each post has a connection of its own, because a server may close a kept one at the moment in which it is
+used again, and then nobody knows whether the mail was sent.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import ssl
 import time
-from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin
 
 import h11
 
-from docmail.addresses import is_loopback
 from docmail.causes import sentence
 from docmail.credentials import Secret
-from docmail.errors import TREATMENT, Deferred, DocmailError, Kind, OutcomeUnknown, SendError, TLSError
+from docmail.errors import (
+    TREATMENT,
+    AuthenticationError,
+    Deferred,
+    DocmailError,
+    Kind,
+    OutcomeUnknown,
+    SendError,
+    TLSError,
+)
 from docmail.replies import Reply, clean
 from docmail.settings import HttpServer
 from docmail.translation import _
+from docmail.transport.answers import left_out, meaning, refusal_in_success, said
+from docmail.transport.apis import questions
 from docmail.transport.base import LOST, REPLY_SECONDS, UNSENT, Deadline, SendResult
-from docmail.transport.connection import Connection, ServerClosed, stopped
-from docmail.transport.form import Form, addresses_of, fields_of, form_of
-from docmail.transport.proxy import Proxy, basic
-from docmail.transport.status import DOUBTFUL, cause, look_first, seconds_of
-from docmail.transport.tls import tls_context, tls_failure
+from docmail.transport.connection import stopped
+from docmail.transport.proxy import basic
+from docmail.transport.status import DOUBTFUL, look_first, seconds_of
+from docmail.transport.web import Web, headers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,10 +44,11 @@ if TYPE_CHECKING:
 
     from docmail.message import Mail
     from docmail.settings import Settings
+    from docmail.transport.apis import Question
+    from docmail.transport.base import TokenSource
+    from docmail.transport.body import Body
+    from docmail.transport.web import WebConnection
 
-_PIECE = 65536
-_MAX_REPLY = 65536  # octets of a reply's head, and of its body; the rest is not read
-_WORDS_SECONDS = 10.0  # for the text of a reply whose status is known
 _LAST_WORDS_SECONDS = 2.0  # for the reply of a server that hung up before it had everything
 _FRESH_SECONDS = 5.0  # servers hang up on connections on which nothing is asked
 
@@ -53,7 +56,7 @@ _FRESH_SECONDS = 5.0  # servers hang up on connections on which nothing is asked
 class HttpTransport:
     """The way to one server that takes mail as an HTTP form."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one connection must know
         self,
         settings: Settings,
         secret: Secret | None,
@@ -61,28 +64,33 @@ class HttpTransport:
         timeout: float = 60,
         reply_timeout: float = REPLY_SECONDS,
         observe: Callable[[str, str], None] | None = None,
+        tokens: TokenSource | None = None,
     ) -> None:
         if not isinstance(settings.server, HttpServer):
             raise TypeError(settings.server)
         self._server = settings.server
+        self._service = settings.server.service
+        self._username = settings.server.signs_in_as
         self._secret = secret
-        self._plain = urlsplit(self._server.full_url).scheme == "http"
-        self._host, self._port = settings.account.host, settings.account.port
+        self._tokens = tokens
+        if tokens is not None and tokens.for_application and not self._server.url:
+            # An application has no mailbox of its own, so it names one.
+            self._server = replace(self._server, url=f"graph.microsoft.com/v1.0/users/{self._username}/sendMail")
+        self._observe = observe or (lambda _phase, _text: None)
+        self._web = Web(self._server.full_url, self._observe)
         self._timeout = timeout
         self._reply_timeout = reply_timeout
-        self._observe = observe or (lambda _phase, _text: None)
-        self._proxy: Proxy | None = None
-        self._connection: _HttpConnection | None = None
         self._opened: tuple[Deadline, float] | None = None  # for the first post, if it comes soon
-        self._aborted = False
         self.in_doubt = False
 
     # --- opening and ending ---
 
     def open(self) -> None:
-        """Connect and encrypt."""
+        """Connect and encrypt, with a token that lets one in."""
+        if self._tokens is not None:
+            self._secret = self._tokens.current()
         deadline = Deadline(self._timeout)
-        self._connect(deadline)
+        self._web.connect(deadline)
         self._opened = deadline, time.monotonic()
 
     def __enter__(self) -> Self:
@@ -97,90 +105,103 @@ class HttpTransport:
     def close(self) -> None:
         """Close; HTTP knows no good-bye."""
         self._opened = None
-        if self._connection is not None:
-            self._connection.close()
+        self._web.close()
 
     def abort(self) -> None:
         """Break off from another thread."""
-        self._aborted = True
-        if self._connection is not None:
-            self._connection.abort()
+        self._web.abort()
 
     # --- sending ---
 
     def send(self, mail: Mail, progress: Callable[[int, int], None] | None = None) -> SendResult:
-        """Post the mail, and once more to each blind recipient alone, so that nobody sees them."""
+        """Post the mail; to a form once more for each blind recipient alone, so that nobody sees them."""
         self.in_doubt = False
-        head = mail.parsed()
-        fields = fields_of(head)
-        # In a repetition only those are left who did not get it the first time.
-        visible = [address for address in addresses_of(head, "To", "Cc") if address in mail.recipients]
-        groups = [visible] if visible else []
-        groups += [[address] for address in mail.recipients if address not in visible]
         accepted: list[str] = []
         refused: dict[str, Reply] = {}
         first: Reply | None = None
-        for group in groups:
-            form = form_of({**fields, "to": ", ".join(group)}, mail.attachments)
+        for question in questions(mail, self._server):
             try:
-                reply = self._post(form, None if accepted else progress)
+                reply, missing = self._post(question, None if accepted else progress)
             except DocmailError as exc:
                 if not accepted:
                     raise
                 # The mail itself was taken: a blind copy that is not, or is lost, does not undo that.
-                refused[group[0]] = _instead(exc)
+                refused |= dict.fromkeys(question.recipients, _instead(exc))
             else:
-                accepted += group
+                accepted += [address for address in question.recipients if address not in missing]
+                refused |= dict.fromkeys(missing, reply)
                 first = first or reply
             # Whoever is interrupted from here on must not believe that nothing was sent.
             self.in_doubt = True
         return SendResult(mail.message_id, tuple(accepted), refused, first)
 
-    def _post(self, form: Form, progress: Callable[[int, int], None] | None) -> Reply:
+    def _post(self, question: Question, progress: Callable[[int, int], None] | None) -> tuple[Reply, list[str]]:
+        """Return the reply, and whom it leaves out."""
+        if self._tokens is None:
+            return self._post_once(question, progress)
+        self._secret = self._tokens.current()
+        try:
+            return self._post_once(question, progress)
+        except AuthenticationError as exc:
+            if exc.reply is None or exc.reply.code != 401:  # noqa: PLR2004 - RFC 9110 15.5.2
+                raise
+            # The token may have been revoked before its time: the mail was not taken, so once more with a new one.
+            self._secret = self._tokens.renewed()
+            return self._post_once(question, progress)
+
+    def _post_once(self, question: Question, progress: Callable[[int, int], None] | None) -> tuple[Reply, list[str]]:
         opened, self._opened = self._opened, None
         if opened is not None and time.monotonic() - opened[1] < _FRESH_SECONDS:
             deadline = opened[0]
         else:
             self.close()
             deadline = Deadline(self._timeout)
-            self._connect(deadline)
+            self._web.connect(deadline)
         try:
-            return self._exchange(form, deadline, progress)
+            return self._exchange(question, deadline, progress)
         finally:
             self.close()
 
-    def _exchange(self, form: Form, deadline: Deadline, progress: Callable[[int, int], None] | None) -> Reply:
-        if (connection := self._connection) is None:
+    def _exchange(
+        self, question: Question, deadline: Deadline, progress: Callable[[int, int], None] | None
+    ) -> tuple[Reply, list[str]]:
+        if (connection := self._web.connection) is None:
             raise stopped("request")  # noqa: EM101 - a phase, no sentence
-        on_sent = (lambda sent: progress(sent, form.size)) if progress else (lambda _sent: None)
+        body = question.body
+        on_sent = (lambda sent: progress(sent, body.size)) if progress else (lambda _sent: None)
         doubt_before = self.in_doubt
         failure: OSError | None = None
         try:
-            connection.ask(lambda: self._request(connection, form), deadline)
-            connection.stream(self._with_doubt(form), on_sent)
+            connection.ask(lambda: self._request(question), deadline)
+            connection.stream(self._with_doubt(body), on_sent)
         except SendError:
             raise
         except OSError as exc:
-            # The system did not take the last byte: nobody has the whole form. Perhaps the server said why.
+            # The system did not take the last byte: nobody has the whole mail. Perhaps the server said why.
             failure, self.in_doubt = exc, doubt_before
         else:
-            self._observe("request", _("{size:.1f} kB handed over").format(size=form.size / 1000))
-        wait = Deadline(_LAST_WORDS_SECONDS if failure else self._reply_timeout)
-        try:
-            response = connection.response(wait)
-        except (OSError, h11.RemoteProtocolError) as exc:
-            raise self._broken(failure) if failure else self._lost(exc) from failure or exc
+            self._observe("request", _("{size:.1f} kB handed over").format(size=body.size / 1000))
+        response, wait = self._response(connection, failure)
         if failure or (response.status_code >= 300 and response.status_code not in DOUBTFUL):  # noqa: PLR2004
             self.in_doubt = doubt_before
         words = connection.words(response, wait)
-        reply = Reply(response.status_code, "", clean(words, self._secret))
-        if failure or not reply.positive:
-            raise self._refusal(reply, _headers(response), whole=not failure)
-        self._observe("reply", str(reply)[:200])
-        return reply
+        reply = Reply(response.status_code, "", clean(said(words) if self._service else words, self._secret))
+        if self._service and not failure and refusal_in_success(words):
+            self.in_doubt = doubt_before
+        elif not failure and reply.positive:
+            self._observe("reply", str(reply)[:200])
+            return reply, left_out(words, question.recipients) if self._service else []
+        raise self._refusal(reply, headers_of(response), whole=not failure)
 
-    def _with_doubt(self, form: Form) -> Iterator[bytes]:
-        pieces = form.pieces()
+    def _response(self, connection: WebConnection, failure: OSError | None) -> tuple[h11.Response, Deadline]:
+        wait = Deadline(_LAST_WORDS_SECONDS if failure else self._reply_timeout)
+        try:
+            return connection.response(wait), wait
+        except (OSError, h11.RemoteProtocolError) as exc:
+            raise self._broken(failure) if failure else self._lost(exc) from failure or exc
+
+    def _with_doubt(self, body: Body) -> Iterator[bytes]:
+        pieces = body.pieces()
         held = next(pieces)
         for piece in pieces:
             yield held
@@ -188,29 +209,18 @@ class HttpTransport:
         self.in_doubt = True
         yield held
 
-    def _request(self, connection: _HttpConnection, form: Form) -> h11.Request:
-        host = _bracketed(self._host)
-        if self._port != (80 if self._plain else 443):
-            host = f"{host}:{self._port}"
-        _scheme, _host, path, query, _fragment = urlsplit(self._server.full_url)
-        target = quote(path or "/", safe=_URL_SIGNS) + (f"?{quote(query, safe=_URL_SIGNS)}" if query else "")
+    def _request(self, question: Question) -> h11.Request:
         headers = [
-            ("Host", host),
-            ("User-Agent", "docmail"),
-            ("Accept", "text/plain, text/html;q=0.9, */*;q=0.8"),
-            ("Accept-Encoding", "identity"),
-            ("Connection", "close"),
-            ("Content-Type", form.media_type),
-            ("Content-Length", str(form.size)),
+            ("Accept", "application/json" if self._service else "text/plain, text/html;q=0.9, */*;q=0.8"),
+            ("Content-Type", question.body.media_type),
+            ("Content-Length", str(question.body.size)),
+            *question.headers,
         ]
-        if self._proxy and self._plain:
-            target = f"http://{host}{target}"
-            headers += self._proxy.sign_in_header
-        if self._server.username and self._secret:
-            if self._plain and (self._proxy or not connection.peer_is_loopback):
+        if self._username and self._secret:
+            if not self._web.is_safe:
                 raise TLSError(
                     _("The password was not sent, because the connection to {host} is not encrypted.").format(
-                        host=host
+                        host=self._web.host
                     ),
                     kind=Kind.CONFIG,
                     phase="request",
@@ -218,101 +228,26 @@ class HttpTransport:
                     field="url",
                     guide="Passwords",
                 )
-            headers.append(("Authorization", basic(Secret(f"{self._server.username}:{self._secret.reveal()}"))))
-        return h11.Request(method="POST", target=target, headers=headers)
+            headers.append(self._sign_in(self._secret))
+        return self._web.head("POST", headers, question.url)
 
-    # --- connecting ---
-
-    def _connect(self, deadline: Deadline) -> None:
-        self._proxy = proxy = self._find_proxy()
-        host, port = (proxy.host, proxy.port) if proxy else (self._host, self._port)
-        self._connection = connection = _HttpConnection(host, port)
-        if self._aborted:
-            connection.abort()
-        try:
-            connection.open(deadline, self._observe)
-            if not self._plain:
-                if proxy:
-                    self._tunnel(connection, proxy, deadline)
-                connection.encrypt(tls_context(None), deadline)
-                self._observe("tls", connection.describe_tls())
-        except OSError as exc:
-            connection.close()
-            if isinstance(exc, SendError):
-                raise _for_url(exc, proxied=proxy is not None) from exc.__cause__
-            shown = self._unverified_certificate(deadline) if isinstance(exc, ssl.CertificateError) else None
-            raise _for_url(tls_failure(exc, self._host, self._port, shown)) from exc
-        except BaseException:
-            connection.close()
-            raise
-
-    def _unverified_certificate(self, deadline: Deadline) -> bytes | None:
-        """Return the certificate that could not be verified, by a second connection on which nothing is said."""
-        proxy = self._proxy
-        host, port = (proxy.host, proxy.port) if proxy else (self._host, self._port)
-        self._connection = connection = _HttpConnection(host, port)
-        if self._aborted:
-            connection.abort()
-        try:
-            connection.open(deadline, lambda _phase, _text: None)
-            if proxy:
-                self._tunnel(connection, proxy, deadline)
-            connection.encrypt(tls_context(None, verify=False), deadline)
-            return connection.certificate()
-        except OSError:
-            return None  # the error about the check stands; only the certificate is missing from it
-        finally:
-            connection.close()
-
-    def _find_proxy(self) -> Proxy | None:
-        """Return the HTTP proxy that the environment names for this server; SOCKS5_PROXY goes before it."""
-        if os.environ.get("SOCKS5_PROXY") or is_loopback(self._host):
-            return None
-        try:
-            proxy = Proxy.of_environment("http" if self._plain else "https", self._host)
-        except BaseException as exc:  # noqa: BLE001 - raised again
-            # The frames below hold the proxy's password in clear, and verbose tracebacks print their variables.
-            raise exc.with_traceback(None) from None
-        if proxy and (proxy.scheme != "http" or not proxy.host):
-            # Never silently past a proxy: somebody wanted it. It may hold a password, so it is not shown.
-            message = _("The environment names a proxy that docmail cannot use (“{scheme}”).")
-            if proxy.scheme == "http":
-                hint = _("Check HTTPS_PROXY and HTTP_PROXY; in a password, / is written %2F, and # is written %23.")
-            else:
-                hint = _("Name an http:// proxy in HTTPS_PROXY, or a SOCKS proxy in SOCKS5_PROXY.")
-            raise _error(Kind.NETWORK, "connect", message.format(scheme=clean(proxy.scheme)), hint)
-        return proxy
-
-    def _tunnel(self, connection: _HttpConnection, proxy: Proxy, deadline: Deadline) -> None:
-        place = f"{_bracketed(self._host)}:{self._port}"
-        headers = [("Host", place)]
-        try:
-            connection.ask(
-                lambda: h11.Request(method="CONNECT", target=place, headers=headers + proxy.sign_in_header),
-                deadline,
-            )
-            response = connection.response(deadline)
-        except (OSError, h11.RemoteProtocolError) as exc:
-            if self._aborted:
-                raise stopped("connect") from exc  # noqa: EM101 - a phase, no sentence
-            raise _error(Kind.NETWORK, "connect", _("The proxy does not answer as an HTTP proxy does."), "") from exc
-        if not 200 <= response.status_code < 300:  # noqa: PLR2004
-            reply = Reply(response.status_code, "", clean(response.reason.decode("latin-1")))
-            message = _("The proxy does not connect to {host}. It said: {reply}.").format(host=place, reply=reply)
-            raise _error(Kind.NETWORK, "connect", message, "", reply=reply)
-        connection.host = self._host  # whose certificate is expected from here on
+    def _sign_in(self, secret: Secret) -> tuple[str, str]:
+        """Return the header that signs in, as the service wants it."""
+        if self._service is None or self._service.scheme == "Basic":
+            return "Authorization", basic(Secret(f"{self._username}:{secret.reveal()}"))
+        return self._service.header, f"{self._service.scheme} {secret.reveal()}".strip()
 
     # --- what went wrong ---
 
     def _broken(self, failure: Exception) -> SendError:
-        if self._aborted:
+        if self._web.aborted:
             return stopped("request")
         if isinstance(failure, TimeoutError):
             message = _("{host} stopped reading, or the network is too slow; nothing was sent.")
         else:
             message = _("{host} closed the connection before it had the whole message; nothing was sent.")
         hint = _("Check your network connection and try again; a smaller document may help.")
-        return _error(Kind.NETWORK, "request", message.format(host=self._host), hint, guide="Sending")
+        return _error(Kind.NETWORK, "request", message.format(host=self._web.host), hint, guide="Sending")
 
     def _lost(self, failure: Exception) -> SendError:
         if isinstance(failure, TimeoutError):
@@ -321,23 +256,24 @@ class HttpTransport:
             message = _("The mail may have arrived: the connection to {host} broke after the last byte.")
         else:
             message = _("The mail may have arrived: what {host} answered to the last byte is no HTTP reply.")
-        return _error(Kind.UNKNOWN, "reply", message.format(host=self._host), look_first(), guide="Sending")
+        return _error(Kind.UNKNOWN, "reply", message.format(host=self._web.host), look_first(), guide="Sending")
 
     def _refusal(self, reply: Reply, headers: dict[str, str], *, whole: bool) -> SendError:
-        meaning = cause(reply.code, whole=whole, signed_in=bool(self._server.username and self._secret))
+        signed_in = bool(self._username and self._secret)
+        found = meaning(reply, self._service, whole=whole, signed_in=signed_in)
         place = clean(urljoin(self._server.full_url, headers.get("location", "")), self._secret)[:300]
-        what = meaning.message.format(host=self._host, place=place)
+        what = found.message.format(host=self._web.host, place=place)
         details: dict[str, Any] = {}
-        if TREATMENT[meaning.kind].error is Deferred:
+        if TREATMENT[found.kind].error is Deferred:
             details["retry_after"] = seconds_of(headers.get("retry-after", ""))
         return _error(
-            meaning.kind,
+            found.kind,
             "reply",
             _("{what} It said: {reply}").format(what=what, reply=sentence(str(reply))),
-            meaning.hint,
+            found.hint,
             reply=reply,
-            field=meaning.field,
-            guide=meaning.guide,
+            field=found.field,
+            guide=found.guide,
             **details,
         )
 
@@ -351,78 +287,3 @@ def _instead(error: DocmailError) -> Reply:
     if isinstance(error, OutcomeUnknown):
         return Reply(LOST, "", error.message)
     return getattr(error, "reply", None) or Reply(UNSENT, "", error.message)
-
-
-def _for_url(error: SendError, *, proxied: bool = False) -> SendError:
-    """Put an error of the connection, which speaks of the fields of SMTP, in terms of HTTP's one field."""
-    if proxied and error.phase != "tls":
-        error.field, error.hint = None, _("Check the variables HTTPS_PROXY and HTTP_PROXY.")
-    elif error.phase == "connect" and error.field == "port":
-        error.hint = _("Check the address; if it is right, ask whether a firewall blocks it.")
-    elif error.field == "security":
-        error.hint = _("Check the server's name and the port in the address.")
-    elif error.field in {"ca_file", "fingerprint"}:
-        error.hint = _("Have the issuer's CA added to this computer's, or name its file in SSL_CERT_FILE.")
-    error.field = error.field and "url"
-    return error
-
-
-# --- the wire -----------------------------------------------------------------------------------------------
-
-_URL_SIGNS = "/?%:@!$&'()*+,;=~"  # RFC 3986 3.3, and what is escaped already
-
-
-class _HttpConnection(Connection):
-    """A connection on which one question is asked (two, when the first goes to a proxy)."""
-
-    _http = h11.Connection(h11.CLIENT)
-
-    def ask(self, request: Callable[[], h11.Request], deadline: Deadline) -> None:
-        """Send the head of a request."""
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_REPLY)
-        try:
-            self.send(self._http.send(request()) or b"", deadline)
-        except BaseException as exc:  # noqa: BLE001 - raised again
-            # The frames below may hold a password in clear, and verbose tracebacks print their variables.
-            raise exc.with_traceback(None) from None
-
-    def response(self, deadline: Deadline) -> h11.Response:
-        """Return the status and headers of the reply; raises `OSError` or `h11.RemoteProtocolError`."""
-        while not isinstance(event := self._next(deadline), h11.Response):
-            if not isinstance(event, h11.InformationalResponse):
-                raise ServerClosed
-        return event
-
-    def words(self, response: h11.Response, deadline: Deadline) -> str:
-        """Return the reply's text, or its status in words; never fails, because the status stands."""
-        content = bytearray()
-        with suppress(OSError, h11.RemoteProtocolError):
-            wait = Deadline(min(_WORDS_SECONDS, deadline.remaining()))
-            while len(content) < _MAX_REPLY and isinstance(event := self._next(wait), h11.Data):
-                content += event.data
-        headers = _headers(response)
-        if headers.get("content-encoding", "identity") != "identity":
-            content.clear()  # against the request, and unpacking could yield any amount
-        charset = re.search(r"charset=\"?([\w-]+)", headers.get("content-type", ""), re.IGNORECASE)
-        try:
-            text = content[:_MAX_REPLY].decode(charset[1] if charset else "utf-8", "replace")
-        except LookupError:
-            text = content[:_MAX_REPLY].decode("utf-8", "replace")
-        return text if text.strip() else response.reason.decode("latin-1")
-
-    def _next(self, deadline: Deadline) -> Any:
-        while (event := self._http.next_event()) is h11.NEED_DATA:
-            self._open_socket.settimeout(deadline.remaining())
-            data = self._open_socket.recv(_PIECE)
-            if not data and self._http.their_state is h11.SEND_RESPONSE:
-                raise ServerClosed
-            self._http.receive_data(data)
-        return event
-
-
-def _headers(response: h11.Response) -> dict[str, str]:
-    return {name.decode("ascii"): value.decode("latin-1").strip() for name, value in response.headers}
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -10,12 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from docmail.widgets.mail_form import EmailButton
+    from docmail.widgets.email_button import EmailButton
     from docmail.widgets.settings_form import SettingsForm
 
 __all__ = ["EmailButton", "SettingsForm"]
 
-_HOMES = {"EmailButton": "mail_form", "SettingsForm": "settings_form"}
+_HOMES = {"EmailButton": "email_button", "SettingsForm": "settings_form"}
 
 
 def __getattr__(name: str) -> Any:

@@ -53,6 +53,7 @@ function renderPassword({ model, el }) {
   };
   const paint = () => {
     input.placeholder = model.get("placeholder");
+    label.textContent = model.get("label");
   };
   const hear = (message) => {
     if (message.clear) {
@@ -73,6 +74,7 @@ function renderPassword({ model, el }) {
   paint();
   input.value = [...siblings()].find((sibling) => sibling.value)?.value ?? "";
   model.on("change:placeholder", paint);
+  model.on("change:label", paint);
   model.on("msg:custom", hear);
   field.append(input, toggle);
   el.classList.add("jupyter-widgets", "widget-inline-hbox");
@@ -80,6 +82,7 @@ function renderPassword({ model, el }) {
   return () => {
     input.value = "";
     model.off("change:placeholder", paint);
+    model.off("change:label", paint);
     model.off("msg:custom", hear);
   };
 }
@@ -274,8 +277,12 @@ function renderActions({ model, el }) {
     const root = form();
     if (!root || state.closed) return;
     const now = values();
+    const held = new Map(); // of several rules for one state, one is enough
     for (const rule of model.get("rules")) {
-      root.classList.toggle(`dm-${rule.state}`, TESTS[rule.test](now[rule.field], rule.value));
+      held.set(rule.state, held.get(rule.state) || TESTS[rule.test](now[rule.field], rule.value));
+    }
+    for (const [name, holds] of held) {
+      root.classList.toggle(`dm-${name}`, holds);
     }
     if (model.get("with_notes")) drawNotes(root, model.get("notes"));
     setTimeout(() => sayChoices(root)); // the choices' own views hear of the change in the same moment
@@ -358,7 +365,7 @@ function renderActions({ model, el }) {
       root.removeEventListener("click", copyReport);
       releaseKeys();
     };
-    root.querySelector(".dm-report")?.setAttribute("aria-live", "polite");
+    for (const report of root.querySelectorAll(".dm-report")) report.setAttribute("aria-live", "polite");
     foldGuide(root);
   };
   const begin = async () => {

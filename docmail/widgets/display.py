@@ -5,11 +5,12 @@ What is shown here is stored in the notebook and handed on with it: it names ser
 
 from __future__ import annotations
 
-from collections import Counter
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from docmail.translation import _, ngettext
+from docmail.watching import watchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from docmail.diagnosis import Diagnosis
     from docmail.documents import Document
     from docmail.outbox import Outbox
+    from docmail.preparing import Added
+    from docmail.preview import Preview
+    from docmail.queue_run import Run
+    from docmail.reports import Report
     from docmail.sandbox.inbox import Inbox, ReceivedMail
     from docmail.settings import Settings
     from docmail.transport import SendResult
@@ -27,25 +32,84 @@ if TYPE_CHECKING:
 _NEWEST = 20
 
 
+_OURS = ("docmail.documents", "Document"), ("docmail.reports", "Report"), ("docmail.outbox", "Outbox")
+_FOREIGN = ("fpdf.fpdf", "FPDF"), ("matplotlib.figure", "Figure")
+"""What a document can be made of without a word more, and is shown as one after `%load_ext docmail`."""
+
+
 def register(shell: Any) -> None:
     """Register the displays with a running IPython; nothing is imported for it."""
     formatter = shell.display_formatter.mimebundle_formatter
     for module, name, show in (
-        ("docmail.documents", "Document", _document),
         ("docmail.settings", "Settings", _settings),
         ("docmail.diagnosis", "Diagnosis", _diagnosis),
         ("docmail.transport.base", "SendResult", _send_result),
-        ("docmail.outbox", "Outbox", _outbox),
+        ("docmail.preparing", "Added", _added),
+        ("docmail.preview", "Preview", _preview),
         ("docmail.sandbox.inbox", "Inbox", _inbox),
         ("docmail.sandbox.inbox", "ReceivedMail", _received),
     ):
         formatter.for_type_by_name(module, name, show)
+    shell.display_formatter.ipython_display_formatter.for_type_by_name("docmail.queue_run", "Run", _run)
+    if getattr(shell, "kernel", None) is not None and _show_run not in watchers:
+        watchers.append(_show_run)
+    # These put two outputs under the cell; see markup.static.
+    for (module, name), shows in zip(_OURS, (_document, _report, _outbox), strict=True):
+        shell.display_formatter.ipython_display_formatter.for_type_by_name(module, name, shows)
 
 
-def _document(document: Document) -> Bundle:
-    from docmail.widgets.document_view import document_mimebundle
+def register_foreign(shell: Any) -> None:
+    """Let FPDF objects and figures appear as documents do, with their Email button."""
+    for module, name in _FOREIGN:
+        shows = partial(_foreign, shell)
+        shell.display_formatter.ipython_display_formatter.for_type_by_name(module, name, shows)
 
-    return document_mimebundle(document)
+
+def unregister_foreign(shell: Any) -> None:
+    """Leave FPDF objects and figures to themselves again."""
+    for module, name in _FOREIGN:
+        shell.display_formatter.ipython_display_formatter.pop(f"{module}.{name}", None)
+
+
+def _document(document: Document) -> None:
+    from docmail.widgets.document_view import show_document
+
+    show_document(document)
+
+
+def _report(report: Report) -> None:
+    from docmail.documents import Document
+
+    _document(Document.of(report))
+
+
+def _outbox(outbox: Outbox) -> None:
+    from docmail.widgets.history_view import show_outbox
+
+    show_outbox(outbox)
+
+
+def _foreign(shell: Any, source: Any) -> None:
+    """Show an FPDF object or a figure as itself, if it has a picture, and what docmail can do with it."""
+    from IPython.display import display
+
+    from docmail.documents import Document
+    from docmail.errors import DocmailError
+    from docmail.widgets import live
+    from docmail.widgets.document_view import view_of
+
+    formatters = shell.display_formatter.formatters
+    own = {kind: data for kind in formatters if (data := formatters[kind](source)) is not None}
+    pictured = any(kind.startswith("image/") for kind in own)
+    try:
+        document = Document.of(source)
+    except DocmailError as exc:
+        # Such as a PDF without a page: it is shown as it would be without docmail, and why it is no document.
+        display({**own, "text/html": own.get("text/html", "") + f"<p>{escape(str(exc))}</p>"}, raw=True)
+        return
+    if pictured:
+        display(own, raw=True)
+    live.show(*view_of(document, pictured=not pictured))
 
 
 def _settings(settings: Settings) -> Bundle:
@@ -93,18 +157,45 @@ def _send_result(result: SendResult) -> Bundle:
     return _bundle(text, f"✓ {escape(' '.join(sentences) + note)}{_table(lines) if lines else ''}")
 
 
-def _outbox(outbox: Outbox) -> Bundle:
-    counts = Counter(row.state for row in outbox)
-    words = {
-        "queued": _("waiting"),
-        "sending": _("being sent"),
-        "sent": _("sent"),
-        "refused": _("refused"),
-        "failed": _("not sent"),
-        "unknown": _("unknown"),
-    }
-    listed = " · ".join(f"{counts[state]} {word}" for state, word in words.items() if counts[state])
-    return _bundle(repr(outbox), f"<b>{escape(_('Outbox'))}</b> {escape(listed or _('empty'))}")
+def _show_run(run: Run) -> bool:
+    from docmail.widgets.batch_view import show
+
+    return show(run)
+
+
+def _run(run: Run) -> None:
+    """Show a run, unless its own cell has shown it already when it began."""
+    from docmail.widgets.batch_view import show_again
+
+    if run.shown:
+        run.shown = False
+    else:
+        show_again(run)
+
+
+def _added(added: Added) -> Bundle:
+    from docmail.widgets import markup
+
+    lines = [
+        [str(problem.row), problem.key or "", problem.field or "", markup.without_addresses(problem.message)]
+        for problem in added.problems
+    ]
+    return _bundle(repr(added), f"{escape(repr(added))}{_table(lines) if lines else ''}")
+
+
+def _preview(preview: Preview) -> Bundle:
+    """Show mails whole, addresses included, as a mail of the sandbox: nobody displays them for another reason."""
+    from docmail.widgets import markup
+
+    shown = []
+    for mail in preview:
+        headers = [[name, value] for name, value in mail.headers.items()]
+        attached = [f"{name} ({markup.size(size)})" for name, size in mail.attachments]
+        if attached:
+            headers.append([_("Attached"), ", ".join(attached)])
+        text = f'<pre style="white-space: pre-wrap">{escape(mail.text)}</pre>'
+        shown.append(f"<div>{_table(headers)}{text}</div>")
+    return _bundle(repr(preview), f"<b>{escape(repr(preview))}</b>{''.join(shown)}")
 
 
 def _inbox(inbox: Inbox) -> Bundle:

@@ -1,17 +1,15 @@
-"""The Email button: opens a small form in place, sends the document through the saved settings, shows the result."""
+"""The mail form: opens below a document, sends it through the saved settings, and says what became of it."""
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from docmail import home as homes
+from docmail import history
 from docmail.addresses import trimmed
-from docmail.documents import Document
 from docmail.errors import (
     AuthenticationError,
     ConnectError,
@@ -20,151 +18,70 @@ from docmail.errors import (
     MessageError,
     SettingsError,
 )
-from docmail.message import Message
+from docmail.message import Message, draft
 from docmail.settings import Settings
-from docmail.spool import sha256_of
-from docmail.translation import _, ngettext
-from docmail.widgets import markup, settings_form
+from docmail.translation import _
+from docmail.widgets import mail_result, markup
+from docmail.widgets.attachments import Attachments
 from docmail.widgets.controls import Actions, Rule
+from docmail.widgets.mail_text import MailPreview, fields, filled
+from docmail.widgets.painted import Painted
 from docmail.widgets.rows import Row, Rows, fold, light, long_text, shared, shown, text
+from docmail.widgets.template_menu import TemplateMenu
 from docmail.widgets.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from docmail.credentials import Secret
-    from docmail.replies import Reply
+    from docmail.documents import Document
     from docmail.transport import SendResult
 
-__all__ = ["EmailButton"]
+__all__ = ["MailForm", "saved_settings"]
 
-EMAIL, DOWNLOAD, SEND, SETTINGS = "email", "download", "send", "settings"
+SEND, EML, SETTINGS = "send", "eml", "settings"
 SEND_ANYWAY = "send-anyway"
 """The answer to a question. It has a name of its own, so that the second half of a double click on Send is none."""
 
-
-class EmailButton(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
-    """A button that opens the mail form for a document in place; before settings are saved, the settings form.
-
-    `source` is anything `Document.of` takes; `to`, `subject` and `body` are what the form begins with.
-    """
-
-    def __init__(self, source: Any, to: str = "", subject: str = "", body: str = "", name: str | None = None) -> None:
-        self.document = Document.of(source, name)
-        self._begin = {"to": to, "subject": subject, "body": body}
-        self.mail_form: MailForm | None = None
-        self.settings_form: settings_form.SettingsForm | None = None
-        self.bar = Actions([], self._pressed)
-        self.panel = light(ipywidgets.VBox)
-        super().__init__([self.bar, self.panel])
-        self.add_class("docmail")
-        settings_form.watchers.add(self)
-        self._offer()
-
-    @property
-    def form(self) -> ipywidgets.Widget | None:
-        """The form that is open below the button, if one is."""
-        return self.panel.children[0] if self.panel.children else None
-
-    def settings_saved(self, _settings: Settings, _profile: str) -> None:
-        """Offer what is possible since a form saved settings."""
-        self._offer()
-
-    def _offer(self) -> None:
-        """Offer what is possible now: to email, or to set email up first."""
-        label = _("✉ Email") if _saved_settings() else _("✉ Set up email")
-        self.bar.actions = [[EMAIL, label], [DOWNLOAD, _("⬇ Download")]]
-        if self.mail_form is not None:
-            self.mail_form.show_sender()
-
-    def toggle(self) -> None:
-        """Open the mail form, or the settings form if nothing is saved yet; close it if it is open."""
-        settings = _saved_settings()
-        wanted = self.mail_form if settings else self.settings_form
-        if self.form is not None and self.form is wanted:
-            self.panel.children = ()
-        elif settings is None:
-            self.open_settings()
-        else:
-            if self.mail_form is None:
-                self.mail_form = MailForm(self.document, **self._begin, open_settings=self.open_settings)
-            self.mail_form.show_sender()
-            self.panel.children = (self.mail_form,)
-
-    def open_settings(self) -> None:
-        """Open the settings form in place."""
-        if self.settings_form is None:
-            self.settings_form = settings_form.SettingsForm()
-        self.panel.children = (self.settings_form,)
-
-    def expect_front_end(self) -> None:
-        """Say what to do if no front end shows the button within a few seconds."""
-        note = ipywidgets.HTML(markup.silence())
-
-        def silent() -> None:
-            if not self.panel.children:
-                self.panel.children = (note,)
-
-        def ready() -> None:
-            if self.form is note:
-                self.panel.children = ()
-
-        self.bar.on_ready = ready
-        self.bar.expect(silent)
-
-    def __repr__(self) -> str:
-        return f"<EmailButton {self.document.name}>"
-
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        bundle: dict[str, Any] = super()._repr_mimebundle_(**options)
-        self.expect_front_end()
-        text = _("Run this cell to email {name}.").format(name=self.document.name)
-        return {**bundle, "text/html": f"<p>{escape(text)}</p>"}
-
-    def _pressed(self, action: str, _values: dict[str, Any], _secret: Secret | None) -> None:
-        try:
-            if action == EMAIL:
-                self.toggle()
-            elif action == DOWNLOAD:
-                self.bar.download(self.document.name, self.document.media_type, self.document.read())
-        except Exception as exc:  # noqa: BLE001 - ipywidgets would write it into a log that nobody reads
-            shown = ipywidgets.HTML(markup.failure(exc))
-            shown.add_class("docmail-form")
-            self.panel.children = (shown,)
+_FIELDS = ("to", "more", "cc", "bcc", "subject", "body")
+_ADDRESSED = ("to", "cc", "bcc")
 
 
 class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
-    """To, Subject, Body and Send, for one document. `send_mail()` does what the button does."""
+    """To, Subject, Body and Send, for some documents. `send_mail()` does what the button does.
 
-    def __init__(self, document: Document, to: str, subject: str, body: str, open_settings: Callable[[], None]) -> None:
-        self.document = document
+    `given` are what a template may use besides the fields of the form.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        documents: Sequence[Document],
+        to: str,
+        subject: str,
+        body: str,
+        *,
+        open_settings: Callable[[], None],
+        given: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.document = documents[0]
+        self._documents = documents
+        self.on_sent: Callable[[], None] = lambda: None
         self._open_settings = open_settings
+        self._given = dict(given or {})
         self._confirmed: tuple[object, ...] | None = None
         self._submitted: dict[str, Any] = {}
-        copies = ("cc-bcc",)
-        attached = f"{escape(document.name)} · {escape(markup.size(document.size))}"
-        self.rows = Rows(
-            [
-                Row("from", shown(_("From"))),
-                Row(
-                    "to",
-                    text(_("To"), to, placeholder="cfo@example.com"),
-                    hint=escape(_("several: with ; or , between")),
-                ),
-                Row("more", fold(_("Cc, Bcc")), style="dm-fold-button"),
-                Row("cc", text(_("Cc")), hint=escape(_("everybody sees these recipients")), when=copies),
-                Row("bcc", text(_("Bcc")), hint=escape(_("nobody sees these recipients")), when=copies),
-                Row("subject", text(_("Subject"), subject)),
-                Row(
-                    "body", long_text(_("Body"), body), hint=escape(_("Markdown: **bold**, lists, [links](https://…)"))
-                ),
-                Row("documents", shown(_("Attached"), attached)),
-            ]
-        )
+        self.rows = Rows(self._made(to, subject, body))
         self._sender = self.rows["from"].control
-        self.fields = {name: self.rows[name].control for name in ("to", "more", "cc", "bcc", "subject", "body")}
+        self.fields = {name: self.rows[name].control for name in _FIELDS}
+        self.templates: TemplateMenu = self.rows["template"].control
+        self.attachments: Attachments = self.rows["documents"].control
+        self.attachments.changed = self._attached
+        self.preview: MailPreview = self.rows["preview"].control
+        # Earlier recipients come as messages: an address list has no place in a notebook.
+        self.suggestions = Painted(suggests=_ADDRESSED)
+        self.suggestions.suggest = self._suggest
         self.actions = Actions(
-            [(SEND, _("Send"))],
+            [(SEND, _("Send")), (EML, _("Save as .eml"))],
             self._pressed,
             fields=self.fields,
             rules=[Rule("cc-bcc", "more", "is")],
@@ -174,12 +91,39 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         self._work = Work(self.actions, self._show_failure)
         self.report = light(ipywidgets.HTML, _dom_classes=["dm-report"])
         super().__init__(
-            [*self.rows.controls, self.actions, self.report],
+            [*self._arranged(), self.suggestions, self.actions, self.report],
             layout=shared(ipywidgets.Layout),
             _dom_classes=["docmail-form", "docmail-mail"],
         )
         for name, field in self.fields.items():
             field.observe(lambda _change, name=name: self._edited(name), "value")
+
+    def _made(self, to: str, subject: str, body: str) -> list[Row]:
+        copies = ("cc-bcc",)
+        return [
+            Row("from", shown(_("From"))),
+            Row(
+                "to",
+                text(_("To"), to, placeholder="cfo@example.com"),
+                hint=escape(_("several: with ; or , between")),
+            ),
+            Row("more", fold(_("Cc, Bcc")), style="dm-fold-button"),
+            Row("cc", text(_("Cc")), hint=escape(_("everybody sees these recipients")), when=copies),
+            Row("bcc", text(_("Bcc")), hint=escape(_("nobody sees these recipients")), when=copies),
+            Row("subject", text(_("Subject"), subject)),
+            Row("template", partial(TemplateMenu, subject, body, self._apply)),
+            Row("body", long_text(_("Body"), body), hint=_markdown_help()),
+            Row("preview", MailPreview),
+            Row("documents", partial(Attachments, self._documents)),
+        ]
+
+    def _arranged(self) -> list[ipywidgets.Widget]:
+        """Return the rows in their order, text and preview side by side where there is room."""
+        before = [row.control for row in self.rows if row.name not in {"body", "preview", "documents"}]
+        text_and_preview = light(
+            ipywidgets.HBox, [self.rows["body"].control, self.rows["preview"].control], _dom_classes=["dm-beside"]
+        )
+        return [*before, text_and_preview, self.rows["documents"].control]
 
     def send_mail(self) -> SendResult | None:
         """Send with the values as they stand; None if something is in the way, which the form then shows."""
@@ -189,14 +133,16 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         return results[0] if results else None
 
     def show_sender(self) -> None:
-        """Show from whom the mail will come."""
-        settings = _saved_settings()
+        """Show from whom the mail will come, and what the way it takes means for it."""
+        settings = saved_settings()
         try:
             self._sender.value = escape(str(settings.address)) if settings else ""
         except DocmailError:
             self._sender.value = ""
         copy_to = settings.copy_to if settings else None
         self.rows["documents"].hint = escape(_("a copy goes to {address}").format(address=copy_to)) if copy_to else ""
+        self.attachments.go_through(settings)
+        self._review()
 
     def __repr__(self) -> str:
         return f"<MailForm {self.document.name}>"
@@ -206,10 +152,48 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
             self._work.stop()
         elif action in {SEND, SEND_ANYWAY}:
             self._work.start(lambda: self._deliver(values, anyway=action == SEND_ANYWAY))
+        elif action == EML:
+            self._work.start(lambda: self._save_as_file(values))
         elif action == SETTINGS:
             self._work.start(self._open_settings)
 
-    def _deliver(self, values: dict[str, Any], *, anyway: bool) -> SendResult | None:
+    # --- the text ---
+
+    def _apply(self, subject: str, body: str) -> None:
+        """Put the text of a template into the form."""
+        self.fields["subject"].value, self.fields["body"].value = subject, body
+        self.rows["subject"].clear_problem()
+        self.rows["body"].clear_problem()
+
+    def _filled(self, values: Mapping[str, Any]) -> tuple[str, str]:
+        """Return subject and body with the fields of a template filled in."""
+        known = fields(values, self.attachments.documents, saved_settings(), self._given)
+        return filled(values["subject"], known, "subject"), filled(values["body"], known, "body")
+
+    def _review(self) -> None:
+        """Show what the recipient will see; a field that a template misses is named beside the text."""
+        values = {name: field.value for name, field in self.fields.items()}
+        subject, body = values["subject"], values["body"]
+        hints = {"subject": "", "body": _markdown_help()}
+        try:
+            subject, body = self._filled(values)
+        except MessageError as exc:
+            hints[exc.field if exc.field in hints else "body"] = markup.warning(str(exc))
+        for name, hint in hints.items():
+            self.rows[name].hint = hint
+        self.preview.show(subject, body)
+
+    def _suggest(self, _name: str, typed: str) -> list[str]:
+        settings = saved_settings()
+        try:
+            return history.earlier_recipients(typed, settings) if settings else []
+        except DocmailError:
+            return []  # suggestions are a help; what is wrong is said when something is sent
+
+    # --- sending ---
+
+    def _message(self, values: dict[str, Any]) -> Message | None:
+        """Return what is to be sent; None if something is missing, which the form then shows."""
         self._submitted = values
         with self.actions.hold_sync():
             self.rows.clear_problems()
@@ -217,14 +201,19 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         if not trimmed(values["to"]):
             self._show_problem("to", _("Give an address, such as cfo@example.com."))
             return None
-        message = Message(
+        subject, body = self._filled(values)
+        return Message(
             to=values["to"],
             cc=values["cc"],
             bcc=values["bcc"],
-            subject=values["subject"],
-            body=values["body"],
-            documents=[self.document],
+            subject=subject,
+            body=body,
+            documents=list(self.attachments.documents),
         )
+
+    def _deliver(self, values: dict[str, Any], *, anyway: bool) -> SendResult | None:
+        if (message := self._message(values)) is None:
+            return None
         settings = Settings.load()
         if self._asks_first(message, settings, anyway=anyway):
             return None
@@ -235,8 +224,20 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         self._confirmed = None
         self._offer(_("Send"))
         self.actions.primary = ""
-        self.report.value = _result(message, result)
+        people = {address.addr_spec for address in (*message.to, *message.cc, *message.bcc)}
+        self.report.value = mail_result.result(people, result)
+        self.on_sent()
         return result
+
+    def _save_as_file(self, values: dict[str, Any]) -> None:
+        """Let the browser save the mail, to be opened in a mail program; nothing is sent or written down."""
+        if (message := self._message(values)) is None:
+            return
+        content = draft(message, Settings.load())
+        name = f"{history.file_name(message.subject) or _('email')}.eml"
+        self.actions.download(name, "message/rfc822", content)
+        sentence = _("Saved by your browser as {name}; nothing was sent.").format(name=name)
+        self.report.value = markup.box("good", markup.good(sentence))
 
     def _progress(self, sent: int, whole: int) -> None:
         share = sent / whole if whole else 1.0
@@ -248,15 +249,19 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
 
     def _asks_first(self, message: Message, settings: Settings, *, anyway: bool) -> bool:
         """Ask whether it is meant; the button that then takes the place of Send is the answer."""
-        meant = (message.to, message.cc, message.bcc, message.subject, message.body)
+        meant = (message.to, message.cc, message.bcc, message.subject, message.body, message.documents)
         if anyway and self._confirmed == meant:
             return False
         questions = []
-        label = _("Send without a subject")
+        label = _("Send anyway")
+        self.attachments.go_through(settings)
+        if self.attachments.too_large:
+            questions.append(self.attachments.too_large)
         if not message.subject:
             questions.append(_("The subject is empty."))
-        if (earlier := _sent_before(message, settings)) is not None:
-            questions.append(_("Sent to the same recipients already, {when}.").format(when=_when(earlier)))
+            label = _("Send without a subject")
+        if (earlier := history.sent_before(message, settings)) is not None:
+            questions.append(_("Sent to the same recipients already, {when}.").format(when=markup.when(earlier)))
             label = _("Send again")
         if not questions:
             return False
@@ -276,7 +281,8 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         return bool(self.actions.actions[0][0] == SEND_ANYWAY)
 
     def _offer(self, label: str, action: str = SEND, *, settings: bool = False) -> None:
-        self.actions.actions = [[action, label], *([[SETTINGS, _("Email settings")]] if settings else [])]
+        more = [[SETTINGS, _("Email settings")]] if settings else []
+        self.actions.actions = [[action, label], [EML, _("Save as .eml")], *more]
 
     def _show_problem(self, name: str, sentence: str) -> None:
         self.rows[name].show_problem(sentence)
@@ -296,10 +302,19 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         self.report.value = markup.failure(exc)
 
     def _edited(self, name: str) -> None:
+        if name in {"to", "subject", "body"}:
+            self._review()
         # While a cell runs, the change that preceded a press may arrive after it; it is then not a new one.
         if self.fields[name].value == self._submitted.get(name):
             return
         self.rows[name].clear_problem()
+        self._take_question_back()
+
+    def _attached(self) -> None:
+        self._review()
+        self._take_question_back()
+
+    def _take_question_back(self) -> None:
         if self.actions.busy:
             return
         if self._asked:  # about another mail than the one that now stands here
@@ -309,69 +324,13 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         self.actions.primary = SEND
 
 
-def _saved_settings() -> Settings | None:
+def saved_settings() -> Settings | None:
+    """Return the settings that mail goes through; None if none are saved."""
     try:
         return Settings.load()
     except SettingsError:
         return None
 
 
-def _sent_before(message: Message, settings: Settings) -> datetime | None:
-    """Return when the same documents went to the same recipients under the same subject, if the record knows."""
-    from docmail.outbox import Outbox
-
-    recipients = {address.addr_spec for address in message.to}
-    contents = {sha256_of(document) for document in message.documents}
-    outbox = Outbox((settings.home or homes.user_home()).outbox)
-    try:
-        return max(
-            (
-                row.sent_at or row.created
-                for row in outbox
-                if row.state in {"sending", "sent", "unknown"}
-                and row.subject == message.subject
-                and set(row.to) == recipients
-                and set(row.contents) == contents
-            ),
-            default=None,
-        )
-    finally:
-        outbox.close()
-
-
-def _when(moment: datetime) -> str:
-    local, now = moment.astimezone(), datetime.now().astimezone()
-    if local.date() == now.date():
-        return _("today {time}").format(time=f"{local:%H:%M}")
-    return f"{local:%Y-%m-%d %H:%M}"
-
-
-def _result(message: Message, result: SendResult) -> str:
-    """Say to how many it went, and who was refused with which words."""
-    people = {address.addr_spec for address in (*message.to, *message.cc, *message.bcc)}
-    accepted = sum(address in people for address in result.accepted)
-    parts = [
-        markup.good(
-            ngettext("Sent to {number} recipient.", "Sent to {number} recipients.", accepted).format(number=accepted)
-        )
-    ]
-    turned_away = {address: reply for address, reply in result.refused.items() if address in people}
-    if turned_away:
-        listed = "; ".join(f"{address} — {_words(reply)}" for address, reply in turned_away.items())
-        parts.append(
-            markup.bad(
-                ngettext("{number} refused: {listed}", "{number} refused: {listed}", len(turned_away)).format(
-                    number=len(turned_away), listed=listed
-                )
-            )
-        )
-    for address in result.refused.keys() - people:
-        parts.append(markup.paragraph(_("The copy to {address} was refused.").format(address=address)))  # noqa: PERF401
-    return markup.box("mind" if turned_away else "good", *parts)
-
-
-def _words(reply: Reply) -> str:
-    code = " ".join(part for part in (str(reply.code), reply.enhanced) if part)
-    # Many servers begin with the address, which stands before these words already.
-    words = re.sub(r"^<[^<>]*>:?\s*", "", reply.text)
-    return f"{words} ({code})" if words else code
+def _markdown_help() -> str:
+    return escape(_("Markdown: **bold**, lists, [links](https://…)"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from docmail.diagnosis import Check
     from docmail.presets import Preset
     from docmail.replies import Reply
+    from docmail.services import Service
 
 
 def problem(text: str) -> str:
@@ -86,8 +88,8 @@ def guide(heading: str | None, summary: str = "") -> str:
     return folded(summary, f"{opening}{_markdown()(section.markdown)}</div>")
 
 
-def guide_panel(preset: Preset, *, opened: bool) -> str:
-    """Return the steps for a provider as they stand beside the form, with the whole guide folded below them."""
+def guide_panel(preset: Preset | Service, *, opened: bool) -> str:
+    """Return the steps for a provider or service as they stand beside the form, with the whole guide folded below."""
     steps, whole = presets.steps(preset), presets.guide(preset.guide)
     without_heading = steps.markdown.partition("\n")[2]
     others = whole.markdown.partition("\n")[2].replace(steps.markdown, "")
@@ -125,7 +127,7 @@ def without_end(text: str, words: str) -> str:
 
 _STATIC_STYLE = """\
 .docmail-static { max-height: 0; overflow: hidden; animation: docmail-static 0s 2s forwards; }
-@keyframes docmail-static { to { max-height: 20em; } }
+@keyframes docmail-static { to { max-height: 40em; } }
 .jp-OutputArea-child:has(.docmail-static) + .jp-OutputArea-child > .jupyter-widgets:not(:has(*)) { display: none; }"""
 
 
@@ -203,6 +205,14 @@ def size(octets: int) -> str:
     if octets < 999_500:  # noqa: PLR2004
         return _("{number} kB").format(number=round(octets / 1000))
     return _("{number} MB").format(number=f"{octets / 1e6:.1f}")
+
+
+def when(moment: datetime) -> str:
+    """Return a time as people say it: today without the date."""
+    local, now = moment.astimezone(), datetime.now().astimezone()
+    if local.date() == now.date():
+        return _("today {time}").format(time=f"{local:%H:%M}")
+    return f"{local:%Y-%m-%d %H:%M}"
 
 
 def without_addresses(text: str) -> str:

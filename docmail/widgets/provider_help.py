@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from docmail import presets
+from docmail import presets, services
 from docmail.addresses import parse_address, trimmed
 from docmail.errors import AddressError
-from docmail.settings import Security
+from docmail.settings import Security, SignIn
 from docmail.translation import _
 from docmail.widgets import markup
 from docmail.widgets.controls import Actions
 from docmail.widgets.rows import light
 from docmail.widgets.settings_fields import OTHER, port_values
+from docmail.widgets.sign_in import sign_in_of
 from docmail.widgets.work import Work
 
 if TYPE_CHECKING:
@@ -28,11 +29,18 @@ if TYPE_CHECKING:
     from docmail.credentials import Secret
     from docmail.discovery import Finding
     from docmail.presets import Preset
+    from docmail.services import Service
     from docmail.widgets.rows import Rows
 
 FIND, TAKE = "find", "take"
 
-_EMPTY: Mapping[str, Any] = {"host": "", **port_values(587), "security": Security.STARTTLS, "username": ""}
+_EMPTY: Mapping[str, Any] = {
+    "host": "",
+    **port_values(587),
+    "security": Security.STARTTLS,
+    "username": "",
+    "sign_in": SignIn.PASSWORD,
+}
 """What stands in the fields that a provider decides, as long as nobody has touched them."""
 
 
@@ -73,6 +81,11 @@ class ProviderHelp:
         chosen = self._fields["provider"].value
         return presets.by_name(chosen) if chosen else None
 
+    @property
+    def service(self) -> Service | None:
+        """The mail service that the menu of the HTTP services names."""
+        return services.by_api(self._value("api")) if self._value("protocol") == "http" else None
+
     def loaded(self) -> None:
         """Take note of the values that the form begins with, without changing any."""
         self._filled, self._ours, self._replaced = {}, {}, {}
@@ -105,8 +118,10 @@ class ProviderHelp:
         late = name == "username" and self._waits and self._value(name) == self._address
         if name == "email_address" or late:
             self._address_typed()
-        elif name == "protocol":
-            self._show(opened=False)
+        elif name in {"protocol", "api"}:
+            if self._value("protocol") == "http":
+                self._fields["sign_in"].value = SignIn.MICROSOFT if self._value("api") == "graph" else SignIn.PASSWORD
+            self._show(opened=name == "api")
         elif name == "provider":
             if self.preset is not None:
                 self._replace(_values_of_preset(self.preset, self._address), _(self.preset.name))
@@ -212,11 +227,12 @@ class ProviderHelp:
             self._rows[name].hint = self._hint(name, hint, preset)
         if "REGION" in self._value("host"):
             self._rows["host"].hint = markup.warning(_("write your region in the place of REGION"))
-        guides = [markup.guide_panel(preset, opened=each) for each in (opened, not opened)] if preset else [""]
+        about = self.service or preset
+        guides = [markup.guide_panel(about, opened=each) for each in (opened, not opened)] if about else [""]
         # A guide that stands there already stays as its reader has folded it.
         if self.guide.value not in guides:
             self.guide.value = guides[0]
-        self._show_state("guided", preset is not None)
+        self._show_state("guided", about is not None)
 
     def _hint(self, name: str, usual: str, preset: Preset | None) -> str:
         if name in self._replaced:
@@ -282,6 +298,7 @@ def _values_of_preset(preset: Preset, address: str) -> dict[str, Any]:
         "host": server.host,
         **port_values(server.port),
         "security": Security(server.security),
+        "sign_in": sign_in_of(preset),
     }
     if preset.username == "address" and not address:
         return values  # the username will follow the address
@@ -315,7 +332,7 @@ def _issued(preset: Preset) -> str:
 def _about(preset: Preset | None, known: Preset | None, domain: str) -> str:
     """Return what stands beside the menu: the chosen provider, the one of the address, or how to find the settings."""
     if preset is not None and preset.password == "oauth":  # noqa: S105 - a word of presets.toml
-        sentence = _("{provider} accepts no passwords from other programs; the guide says what to use instead.")
+        sentence = _("{provider} accepts no passwords from other programs; sign in with Microsoft below.")
         return markup.warning(sentence.format(provider=_(preset.name)))
     if preset is not None:
         return markup.found(_("known to docmail"))

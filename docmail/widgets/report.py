@@ -121,10 +121,12 @@ def saved(settings: Settings, place: Where | CredentialError | None, profile: st
         pass
     elif isinstance(place, Exception):
         parts += [markup.paragraph(str(place)), markup.guide(place.guide)]
+    elif place is None and settings.signs_in_with_token:
+        parts.append(markup.paragraph(_("Nobody has signed in for this account: press Sign in with Microsoft.")))
     elif place is None:
         parts.append(markup.paragraph(_("No password is stored for this account: type it and press Update again.")))
     else:
-        parts.append(_kept(place, rehearsal=rehearsal))
+        parts.append(_signed_in(place) if settings.signs_in_with_token else _kept(place, rehearsal=rehearsal))
     return markup.box("good", *parts)
 
 
@@ -138,6 +140,15 @@ def without_kernel(profile: str, saved: Settings | None) -> str:
         state = _("Saved: {server}.").format(server=f"{saved.account.host}{port}")
     live = _("Run this cell to open the form.")
     return f"<p><b>{escape(title)}</b><br>{escape(state)} {escape(live)}</p>"
+
+
+def _signed_in(place: Where) -> str:
+    """Return where the sign-in is."""
+    if place == "keyring":
+        return markup.paragraph(_("The sign-in is in the system's keyring."))
+    return markup.paragraph(
+        _("The sign-in lasts until this kernel stops: there is no keyring here, or this is a rehearsal.")
+    )
 
 
 def _kept(place: Where, *, rehearsal: bool) -> str:

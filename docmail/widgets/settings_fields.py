@@ -5,13 +5,21 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from docmail import presets
+from docmail import presets, services
 from docmail.addresses import Address, parse_address, trimmed
 from docmail.errors import AddressError, Problem
-from docmail.settings import HttpServer, Security, Settings, SmtpServer
+from docmail.settings import HttpServer, Security, Settings, SignIn, SmtpServer
 from docmail.translation import _
 from docmail.widgets import markup
 from docmail.widgets.controls import Password, Rule
+from docmail.widgets.http_fields import (
+    apis,
+    filled_for_http,
+    service_server,
+    service_values,
+    shown_for_http,
+    sign_in_values,
+)
 from docmail.widgets.rows import Row, Rows, box, choice, fold, menu, text
 
 if TYPE_CHECKING:
@@ -27,6 +35,15 @@ OTHER = "other"
 RULES = (
     Rule("smtp", "protocol", "is", "smtp"),
     Rule("http", "protocol", "is", "http"),
+    Rule("form", "api", "is", services.FORM),
+    Rule("mailgun", "api", "is", "mailgun"),
+    *(Rule("service", "api", "is", service.api) for service in services.SERVICES),
+    Rule("own-address", "protocol", "is", "smtp"),
+    *(Rule("own-address", "api", "is", service.api) for service in services.SERVICES),
+    Rule("named", "protocol", "is", "smtp"),
+    *(Rule("named", "api", "is", service.api) for service in services.SERVICES if service.has_mailbox),
+    Rule("token", "sign_in", "is", SignIn.MICROSOFT),
+    Rule("secret", "sign_in", "is", SignIn.PASSWORD),
     Rule("other-port", "port", "is", OTHER),
     Rule("port-25", "port", "is", "25"),
     Rule("typed-25", "port_number", "is", "25"),
@@ -46,10 +63,12 @@ that say the same as the email address until they are changed."""
 
 
 def rows(profile: str) -> Rows:
-    """Return the rows of the form in their order; the last two stand under Advanced."""
+    """Return the rows of the form in their order; the last three stand under Advanced."""
     securities = [(_("STARTTLS"), Security.STARTTLS), (_("TLS"), Security.TLS), (_("none"), Security.NONE)]
     ports = [*((port, port) for port in PORTS), (_("other…"), OTHER)]
-    smtp, http = ("smtp",), ("http",)
+    ways = [("Microsoft", SignIn.MICROSOFT), (_("Password or token"), SignIn.PASSWORD)]
+    regions = [(_("United States"), "us"), (_("European Union"), "eu")]
+    smtp, form, own_address = ("smtp",), ("http", "form"), ("own-address",)
     return Rows(
         [
             Row(
@@ -60,16 +79,29 @@ def rows(profile: str) -> Rows:
             Row("provider", menu(_("Provider"), providers(), ""), style="dm-last-helper"),
             Row("protocol", choice(_("Protocol"), [("SMTP", "smtp"), ("HTTP", "http")], "smtp")),
             Row(
+                "api",
+                menu(_("Service"), apis(), services.FORM),
+                hint=escape(_("who takes the mail; each has a guide")),
+                when=("http",),
+            ),
+            Row("region", choice(_("Region"), regions, "us"), when=("http", "mailgun")),
+            Row(
+                "domain",
+                text(_("Domain"), placeholder="mg.example.com"),
+                hint=escape(_("the one that you have added at Mailgun")),
+                when=("http", "mailgun"),
+            ),
+            Row(
                 "url",
                 text(_("HTTP server"), placeholder="mail.example.com"),
                 hint=escape(_("https:// is assumed")),
-                when=http,
+                when=form,
             ),
             Row(
                 "http_reply_to",
                 text(_("Reply to"), placeholder="office@example.com"),
                 hint=escape(_("where answers go; the test email goes there as well")),
-                when=http,
+                when=form,
             ),
             Row(
                 "host",
@@ -88,24 +120,37 @@ def rows(profile: str) -> Rows:
             Row(
                 "username",
                 text(_("Username")),
-                hint=escape(_("often your email address; empty: no sign-in")),
-                when=smtp,
+                hint=_username_help(),
+                when=("named",),
             ),
-            Row("password", Password, when=smtp),
+            Row("sign_in", choice(_("Sign in with"), ways, SignIn.PASSWORD), when=("microsoft",)),
+            Row(
+                "client_id",
+                text(_("Application ID"), placeholder="00000000-0000-0000-0000-000000000000"),
+                hint=escape(_("of the application that was registered for docmail; the guide shows how")),
+                when=("microsoft", "token"),
+            ),
+            Row(
+                "tenant",
+                text(_("Organisation"), placeholder="example.com"),
+                hint=escape(_("its domain or ID at Microsoft; empty: any account")),
+                when=("microsoft", "token"),
+            ),
+            Row("password", Password, when=("own-address", "secret")),
             Row("sender", text(_("Sender's name")), hint=escape(_("what recipients see before the address"))),
             Row("copies", box(_("Send a copy of every email to this address")), style="dm-check"),
             Row("copy_to", text(_("Copy to"), placeholder="archive@example.com"), when=("copies",)),
             Row(
                 "replies",
                 box(_("Receive email replies at a different address than you send from")),
-                when=smtp,
+                when=own_address,
                 style="dm-check",
             ),
             Row(
                 "reply_to",
                 text(_("Replies to"), placeholder="office@example.com"),
                 hint=escape(_("several addresses: with commas between them")),
-                when=("smtp", "replies"),
+                when=("own-address", "replies"),
             ),
             Row(
                 "self_signed",
@@ -122,6 +167,12 @@ def rows(profile: str) -> Rows:
             ),
             Row("advanced", fold(_("Advanced")), style="dm-fold-button"),
             Row(
+                "api_url",
+                text(_("Address"), placeholder="https://"),
+                hint=escape(_("only for a server that stands between you and the service")),
+                when=("http", "service", "advanced"),
+            ),
+            Row(
                 "ca_file",
                 text(_("CA file"), placeholder="/etc/ssl/company-ca.pem"),
                 hint=escape(_("your organisation's own certification authority, in PEM form")),
@@ -137,7 +188,7 @@ def rows(profile: str) -> Rows:
     )
 
 
-ADVANCED = ("ca_file", "profile")
+ADVANCED = ("api_url", "ca_file", "profile")
 
 
 def providers() -> list[tuple[str, str]]:
@@ -149,6 +200,12 @@ def _address_help() -> str:
     usual = escape(_("fills in the rest for known providers"))
     asked = escape(_("the address you send from, because your username is none"))
     return f'<span class="dm-unless-asks-address">{usual}</span><span class="dm-if-asks-address">{asked}</span>'
+
+
+def _username_help() -> str:
+    usual = escape(_("often your email address; empty: no sign-in"))
+    mailbox = escape(_("the address of the mailbox that the mail is sent from"))
+    return f'<span class="dm-if-smtp">{usual}</span><span class="dm-if-http">{mailbox}</span>'
 
 
 def _port_25() -> str:
@@ -192,7 +249,7 @@ def states(values: Mapping[str, Any]) -> set[str]:
 
 def settings_of(values: Mapping[str, Any], home: Home | None = None) -> tuple[Settings, list[Problem]]:
     """Return the settings that the form's values mean, and everything that is wrong with them, first things first."""
-    if values["protocol"] == "http":
+    if values["protocol"] == "http" and values["api"] == services.FORM:
         settings = Settings(
             sender=values["sender"],
             server=HttpServer(values["url"]),
@@ -202,10 +259,11 @@ def settings_of(values: Mapping[str, Any], home: Home | None = None) -> tuple[Se
         )
         found: list[Problem] = []
     else:
-        sender, found = _sender(values)
+        server = service_server(values) if values["protocol"] == "http" else _smtp_server(values)
+        sender, found = _sender(values, server.username)
         settings = Settings(
             sender=sender,
-            server=_smtp_server(values),
+            server=server,
             copy_to=_copy_to(values),
             reply_to=values["reply_to"] if values["replies"] else (),
             home=home,
@@ -228,6 +286,7 @@ def _smtp_server(values: Mapping[str, Any]) -> SmtpServer:
         username=values["username"],
         fingerprint=(trimmed(values["fingerprint"]) or None) if trusted else None,
         ca_file=trimmed(values["ca_file"]) or None,
+        **sign_in_values(values),
     )
 
 
@@ -235,11 +294,11 @@ def _port(values: Mapping[str, Any]) -> str:
     return trimmed(values["port_number"] if values["port"] == OTHER else values["port"])
 
 
-def _sender(values: Mapping[str, Any]) -> tuple[str, list[Problem]]:
+def _sender(values: Mapping[str, Any], username: str) -> tuple[str, list[Problem]]:
     """Return the sender: the name, with the address unless the username is the same."""
     name, address = trimmed(values["sender"]), trimmed(values["email_address"])
     # A username that is the address says it already (the reference); so does a name with an address of its own.
-    if not address or "@" in name or address.casefold() == trimmed(values["username"]).casefold():
+    if not address or "@" in name or address.casefold() == username.casefold():
         return name, []
     try:
         parsed = parse_address(address, "email_address")
@@ -257,7 +316,8 @@ def _unfilled(values: Mapping[str, Any]) -> list[Problem]:
     found = []
     if values["copies"] and not trimmed(values["copy_to"]):
         found.append(Problem("copy_to", _("Give the address for the copies, or untick the box above.")))
-    if values["protocol"] == "smtp" and values["replies"] and not trimmed(values["reply_to"]):
+    own_address = values["protocol"] == "smtp" or values["api"] != services.FORM
+    if own_address and values["replies"] and not trimmed(values["reply_to"]):
         found.append(Problem("reply_to", _("Give the address that replies go to, or untick the box above.")))
     return found
 
@@ -276,6 +336,9 @@ FIELD_ORDER = (
     "email_address",
     "provider",
     "protocol",
+    "api",
+    "region",
+    "domain",
     "url",
     "http_reply_to",
     "host",
@@ -283,6 +346,9 @@ FIELD_ORDER = (
     "port_number",
     "security",
     "username",
+    "sign_in",
+    "client_id",
+    "tenant",
     "password",
     "sender",
     "copies",
@@ -292,6 +358,7 @@ FIELD_ORDER = (
     "self_signed",
     "fingerprint",
     "advanced",
+    "api_url",
     "ca_file",
     "profile",
 )
@@ -299,8 +366,10 @@ FIELD_ORDER = (
 
 def shown_field(field: str, values: Mapping[str, Any]) -> str:
     """Return the row that shows a setting's problem."""
-    if field == "reply_to" and values["protocol"] == "http":
-        return "http_reply_to"
+    if field == "password" and values["sign_in"] is SignIn.MICROSOFT:
+        return "sign_in"
+    if values["protocol"] == "http":
+        return shown_for_http(field, values)
     if field == "port" and values["port"] == OTHER:
         return "port_number"
     if field == "email_address" and "@" in values["username"] and not trimmed(values["email_address"]):
@@ -318,9 +387,19 @@ def values_of(settings: Settings) -> dict[str, Any]:
         "copies": settings.copy_to is not None,
         "copy_to": settings.copy_to or "",
     }
+    sign_in = {name: getattr(server, name) for name in ("client_id", "tenant", "sign_in")}
+    replies = {"replies": bool(settings.reply_to), "reply_to": ", ".join(settings.reply_to)}
+    if isinstance(server, HttpServer) and server.service is not None:
+        username = {"username": server.username} if server.service.has_mailbox else {}
+        values |= service_values(server) | username | sign_in
+        return values | replies | _sender_values(settings.sender, server.username)
     if isinstance(server, HttpServer):
         several = ", ".join(settings.reply_to)
-        return values | {"protocol": "http", "url": server.url, "http_reply_to": several, "email_address": several}
+        return (
+            values
+            | {"api": services.FORM}
+            | {"protocol": "http", "url": server.url, "http_reply_to": several, "email_address": several}
+        )
     values |= _sender_values(settings.sender, server.username)
     return (
         values
@@ -330,8 +409,8 @@ def values_of(settings: Settings) -> dict[str, Any]:
             "host": server.host,
             "security": server.effective_security,
             "username": server.username,
-            "replies": bool(settings.reply_to),
-            "reply_to": ", ".join(settings.reply_to),
+            **sign_in,
+            **replies,
             "self_signed": server.fingerprint is not None,
             "fingerprint": server.fingerprint or "",
             "ca_file": server.ca_file or "",
@@ -383,6 +462,16 @@ def filled(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, A
         changes["security"] = implied(_port({**current, **changes})) if security is None else Security(security)
     if "@" in changes.get("username", ""):
         changes.setdefault("email_address", values["username"])
+    if "sign_in" in values:
+        del changes["sign_in"]  # last of all: what leads to Microsoft has to stand there first
+        changes["sign_in"] = SignIn(values["sign_in"])
+    changes |= filled_for_http(values, values.get("api", current["api"]))
+    return changes | _boxes(values)
+
+
+def _boxes(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that have a box above them, with that box."""
+    changes: dict[str, Any] = {}
     if "ca_file" in values:
         changes["ca_file"] = str(values["ca_file"] or "")
     if "copy_to" in values:

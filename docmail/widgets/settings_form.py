@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from functools import wraps
-from html import escape
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
@@ -16,18 +15,20 @@ from docmail import home as homes
 from docmail.addresses import trimmed
 from docmail.errors import CredentialError, DocmailError, Kind, Problem, SettingsError
 from docmail.profiles import profile_name, read_profiles
-from docmail.settings import HttpServer, Settings, profiles
+from docmail.settings import HttpServer, Settings, SignIn, profiles
 from docmail.translation import _, chosen, language
 from docmail.widgets import handout, markup, report, settings_fields
 from docmail.widgets.controls import Actions, Password
 from docmail.widgets.provider_help import ProviderHelp
 from docmail.widgets.rows import light, shared
+from docmail.widgets.secret_row import Places, show_secret
+from docmail.widgets.sign_in import SignInPanel
 from docmail.widgets.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from docmail.credentials import Account, Secret, Where
+    from docmail.credentials import Secret, Where
     from docmail.diagnosis import Check, Diagnosis
 
 __all__ = ["SettingsForm"]
@@ -70,7 +71,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self._as_shown: Settings | None = None
         self._submitted: dict[str, Any] = {}
         self._at_press: dict[str, Any] = {}
-        self._places: dict[Account, Where | None] = {}
+        self._places = Places()
         self._untrusted = ""
         self._judged: set[str] = set()
         self._replacing = ""
@@ -86,6 +87,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self.fields = settings_fields.widgets_of(self.rows)
         self.password: Password = self.rows["password"].control
         self.help = ProviderHelp(self.rows, self.fields, self._show_state)
+        self.sign_in = SignInPanel(self.rows, self.fields, self._settings_of, self._signed_in)
         self._heading = light(ipywidgets.HTML)
         self.report = light(ipywidgets.HTML, _dom_classes=["dm-report"])
         self._trust_button = light(
@@ -109,6 +111,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self.actions.on_left = lambda name, values: self._follow(self._left, name, values)
         self._work = Work(self.actions, self._show_failure)
         above, below = self.rows.controls[:2], self.rows.controls[2:]
+        below[below.index(self.password) : 0] = [self.sign_in.actions, self.sign_in.report]
         super().__init__(
             [
                 self._heading,
@@ -238,7 +241,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         if problem := self._profile_problem(profile):
             self._show_problems([problem])
             return False
-        if not settings.account.username:
+        if not settings.account.username or settings.signs_in_with_token:
             secret = None  # an account that does not sign in has no password; what is typed stays on the screen
         if secret:
             secret = credentials.tidied(settings, secret)  # what is no password is refused before anything is saved
@@ -289,9 +292,9 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         """Return what the values mean, saved where this form's settings are, and what is wrong with them."""
         settings, problems = settings_fields.settings_of(values, self._home)
         before = self._saved.server if self._saved else None
-        if isinstance(before, HttpServer) and isinstance(settings.server, HttpServer):
+        if isinstance(before, HttpServer) and isinstance(settings.server, HttpServer) and not settings.server.service:
             # What the form has no field for stays.
-            server = replace(settings.server, api=before.api, username=before.username)
+            server = replace(settings.server, username=before.username if before.service is None else "")
             settings = replace(settings, server=server)
         return settings, problems
 
@@ -357,7 +360,9 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             place = credentials.where(settings)
         except CredentialError as exc:
             place = exc
-        if settings.account.username and place is None:
+        if settings.signs_in_with_token and place is None:
+            self.rows["sign_in"].show_problem(_("nobody has signed in yet"))
+        elif settings.account.username and place is None:
             self.rows["password"].show_problem(_("no password is stored yet"))
         self.report.value = report.saved(settings, place, self._profile, rehearsal=self._home.rehearsal)
 
@@ -392,28 +397,23 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
 
     def _refresh_password(self, values: dict[str, Any]) -> None:
         settings, _problems = self._settings_of(values)
+        offered = SignInPanel.is_offered(values)
+        self._show_state("microsoft", offered)
+        if not offered:
+            self.fields["sign_in"].value = SignIn.PASSWORD
         kept: Where | None = None
         # A stored password belongs to one account: with another server or username its placeholder goes away.
-        if self._saved is not None and settings.account == self._saved.account and settings.account.username:
-            kept = self._place(settings)
-        preset = self.help.preset
-        empty = _(preset.password_hint) if preset and preset.password_hint else ""
-        self.password.placeholder = _("•••••••• stored; empty keeps it") if kept else empty
-        places = {
-            "keyring": _("kept in the system's keyring"),
-            "session": _("kept until this kernel stops"),
-            "environment": _("comes from DOCMAIL_PASSWORD"),
-        }
-        self.rows["password"].hint = escape(places[kept]) if kept else ""
+        known = self._saved is not None and settings.account == self._saved.account
+        if (known or settings.signs_in_with_token) and settings.account.username:
+            kept = self._places.of(settings)
+        show_secret(self.rows["password"], kept, self.help)
+        self.sign_in.show(kept if settings.signs_in_with_token else None, settings.account.username)
 
-    def _place(self, settings: Settings) -> Where | None:
-        """Return where this account's password is; the keyring, which may be slow, is not asked at every keystroke."""
-        if settings.account not in self._places:
-            try:
-                self._places[settings.account] = credentials.where(settings)
-            except DocmailError:
-                self._places[settings.account] = None
-        return self._places[settings.account]
+    def _signed_in(self) -> None:
+        """Follow a sign-in, or its end."""
+        self._places.clear()
+        with language(self.language):
+            self._refresh()
 
     def _state(self) -> str:
         if self._saved is None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
 
 from docmail.credentials import SANDBOX_PASSWORD
+from tests.support.fixtures import NOTEBOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,6 +123,22 @@ def test_the_second_tutorial_s_ten_failures_are_met_and_mended_in_the_form(lab: 
         expect(sent, f"failure {number + 1}").to_be_visible(timeout=40_000)
 
 
+def test_the_fifth_tutorial_sends_each_invoice_once_though_the_kernel_is_restarted_in_the_middle(lab: LabPage) -> None:
+    lab.open("notebooks/5_batch.ipynb").viewport(1280, 1000)
+    content = json.loads((NOTEBOOKS / "5_batch.ipynb").read_text("utf-8"))
+    sources = ["".join(cell["source"]) for cell in content["cells"]]
+    sending = next(number for number, source in enumerate(sources) if source.endswith("limit=80)"))
+    for cell in range(sending):
+        lab.run(cell)
+    lab.run(sending, wait=False)
+    expect(lab.cell(sending).get_by_text(re.compile("[1-9][0-9]* sent"))).to_be_visible(timeout=20_000)
+    lab.restart_kernel()
+    lab.run_all(timeout=120)
+    expect(lab.page.locator(".jp-OutputArea-output[data-mime-type*=error]")).to_have_count(0)
+    counted = next(number for number, source in enumerate(sources) if "mail each" in source)
+    assert lab.output_text(counted)[0].splitlines() == ["200 customers, 1 mail each", "[('sent', 200)]"]
+
+
 def test_the_third_tutorial_emails_its_invoice_by_button(lab: LabPage, pictures: Pictures) -> None:
     run(lab, "3_email_a_pdf")
     view = lab.page.locator(".docmail").first
@@ -132,4 +151,17 @@ def test_the_third_tutorial_emails_its_invoice_by_button(lab: LabPage, pictures:
     mail.get_by_role("button", name="Send").click()
     # The cell with `send` has sent the same to the same; the form has noticed.
     mail.get_by_role("button", name="Send again").click()
+    expect(mail.get_by_text("Sent to 1 recipient.")).to_be_visible(timeout=20_000)
+
+
+def test_the_fourth_tutorial_shows_its_report_and_emails_it_by_button(lab: LabPage, pictures: Pictures) -> None:
+    run(lab, "4_reports")
+    view = lab.page.locator(".docmail").first
+    expect(view.get_by_alt_text("First page of Sales, November 2026.pdf")).to_be_visible()
+    pictures.of(view, "report")
+    view.get_by_role("button", name="Email").click()
+    mail = lab.page.locator(".docmail-mail").first
+    mail.get_by_label("To", exact=True).fill("cfo@example.com")
+    mail.get_by_label("Subject").fill("Sales")
+    mail.get_by_role("button", name="Send").click()
     expect(mail.get_by_text("Sent to 1 recipient.")).to_be_visible(timeout=20_000)

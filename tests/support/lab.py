@@ -154,6 +154,11 @@ class LabPage:
         (of or self.page).screenshot(path=path, animations="disabled")
         return path
 
+    def restart_kernel(self, timeout: float = 60) -> None:
+        """Restart the kernel of the notebook, as a person would who confirms it."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        self.wait_idle(timeout)
+
     def shutdown_kernel(self) -> None:
         """End the kernel of the notebook; what it has shown stays."""
         self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")

@@ -6,9 +6,9 @@ with ScriptedServer({"RCPT": ["250 ok", "550 5.1.1 unknown"], "dot": ("25", cut)
 ```
 
 The steps are `greeting`, `handshake`, `EHLO`, `STARTTLS`, `AUTH` (the verdict), `LOGIN` and `USERNAME` (the questions
-of AUTH LOGIN), `MAIL`, `RCPT`, `DATA`, `body`, `dot`, `RSET`, `QUIT`. What is not scripted works. An action is a reply
-(`str`; CRLF is added), raw `bytes`, a function of the session, or a tuple of these, one after the other; a list gives
-one action per occurrence, of which the last one stays.
+of AUTH LOGIN), `MAIL`, `RCPT`, `DATA`, `body`, `dot`, `BDAT`, `RSET`, `QUIT`. What is not scripted works. An action is
+a reply (`str`; CRLF is added), raw `bytes`, a function of the session, or a tuple of these, one after the other; a list
+gives one action per occurrence, of which the last one stays.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from docmail.credentials import Secret
@@ -368,6 +369,9 @@ class Session:
                 self._do("handshake", Session.handshake)
             elif verb == "AUTH":
                 self._auth(line)
+            elif verb == "BDAT":
+                self._do("body", partial(Session.take_chunk, size=int(line.split()[1])))
+                self._do("BDAT", "250 2.0.0 taken")
             elif verb in {"MAIL", "RCPT", "DATA", "RSET"}:
                 self._transaction(verb, line)
             elif verb == "QUIT":
@@ -417,6 +421,17 @@ class Session:
                 raise _OverError
             pieces += data
         mail.content = bytes(pieces[: -len(b".\r\n")])
+        mail.complete = True
+
+    def take_chunk(self, size: int) -> None:
+        """Read the mail as one chunk (RFC 3030)."""
+        mail = self.mails[-1]
+        pieces = bytearray()
+        while len(pieces) < size:
+            if not (data := self.receive(min(65536, size - len(pieces)))):
+                raise _OverError
+            pieces += data
+        mail.content = bytes(pieces)
         mail.complete = True
 
 

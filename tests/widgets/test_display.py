@@ -1,20 +1,29 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import fpdf
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from matplotlib.figure import Figure
 from traitlets.config import Config
 
 import docmail
 from docmail.diagnosis import Check, Diagnosis
 from docmail.errors import Kind
 from docmail.replies import Reply
+from docmail.reports import Report
 from docmail.settings import HttpServer, Security, Settings, SmtpServer
 from docmail.transport import SendResult
 from docmail.widgets.display import register
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LIVE = "application/vnd.jupyter.widget-view+json"
 
 SETTINGS = Settings("Accounts", SmtpServer("smtp.example.com", username="accounts@example.com"))
 
@@ -32,9 +41,83 @@ def displayed(shell: Any, value: object) -> dict[str, Any]:
     return dict(data)
 
 
-def test_a_document_is_shown_as_a_live_view(shell: Any) -> None:
-    data = displayed(shell, docmail.Document.of(b"a,b", name="table.csv"))
-    assert "application/vnd.jupyter.widget-view+json" in data
+def outputs(shell: Any, value: object) -> list[dict[str, Any]]:
+    """Return the outputs that showing a value puts under the cell."""
+    shown: list[dict[str, Any]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("IPython.display.display", lambda bundle, *, raw: shown.append(bundle) if raw else None)
+        shell.display_formatter.format(value)
+    return shown
+
+
+def test_a_document_is_shown_as_a_live_view_below_words_for_whoever_has_no_kernel(shell: Any) -> None:
+    words, live = outputs(shell, docmail.Document.of(b"a,b", name="table.csv"))
+    assert "table.csv" in words["text/html"]
+    assert "docmail-static" in words["text/html"]
+    assert LIVE in live
+    assert "text/html" not in live, "it would be shown a second time without a kernel"
+
+
+@pytest.fixture
+def foreign(shell: Any) -> Iterator[Any]:
+    """Return the shell after `%load_ext docmail`."""
+    docmail.load_ipython_extension(shell)
+    yield shell
+    docmail.unload_ipython_extension(shell)
+
+
+def pdf(*, pages: int = 1) -> fpdf.FPDF:
+    made = fpdf.FPDF()
+    made.set_title("Q3")
+    for _page in range(pages):
+        made.add_page()
+    return made
+
+
+def test_after_loading_the_extension_an_fpdf_object_and_its_subclass_are_shown_as_documents(foreign: Any) -> None:
+    class Letter(fpdf.FPDF):
+        pass
+
+    letter = Letter()
+    letter.add_page()
+    for value, name in ((pdf(), "Q3.pdf"), (letter, "document.pdf")):
+        words, live = outputs(foreign, value)
+        assert name in words["text/html"]
+        assert "image/png" in words
+        assert LIVE in live
+
+
+def test_after_loading_the_extension_a_figure_keeps_its_picture_and_gets_an_email_button(foreign: Any) -> None:
+    figure = Figure(figsize=(3, 2))
+    figure.subplots().plot([1, 3, 2])
+    foreign.display_formatter.formatters["image/png"].for_type(Figure, lambda _figure: b"picture")
+    picture, words, live = outputs(foreign, figure)
+    assert picture["image/png"] == b"picture"
+    assert "figure.pdf" in words["text/html"]
+    assert "image/png" not in words, "it stands above"
+    assert LIVE in live
+
+
+def test_a_report_is_shown_like_the_document_that_it_becomes(shell: Any) -> None:
+    words, live = outputs(shell, Report("Q3").text("Hello"))
+    assert "image/png" in words
+    assert words["text/plain"].startswith("<Document Q3.pdf")
+    assert LIVE in live
+
+
+def test_an_fpdf_object_without_a_page_says_what_is_missing(foreign: Any) -> None:
+    (shown,) = outputs(foreign, pdf(pages=0))
+    assert "no page yet" in shown["text/html"]
+    assert "FPDF" in shown["text/plain"]
+
+
+def test_without_the_extension_or_after_unloading_it_others_objects_are_left_alone(shell: Any) -> None:
+    assert outputs(shell, pdf()) == []
+    docmail.load_ipython_extension(shell)
+    assert outputs(shell, pdf())
+    docmail.unload_ipython_extension(shell)
+    docmail.unload_ipython_extension(shell)
+    assert outputs(shell, pdf()) == []
 
 
 @pytest.mark.parametrize(
@@ -74,11 +157,14 @@ def test_an_object_says_what_matters_in_a_line_and_names_no_address(
 
 
 def test_an_outbox_is_shown_by_its_counts(shell: Any, box: docmail.Sandbox) -> None:
-    assert "empty" in displayed(shell, docmail.Outbox())["text/html"]
+    assert "empty" in outputs(shell, docmail.Outbox())[0]["text/html"]
     docmail.send(docmail.Document.of(b"a,b", name="t.csv"), to="a@example.com", subject="S", settings=box.settings)
-    data = displayed(shell, docmail.Outbox())
-    assert "1 sent" in data["text/html"]
-    assert "@" not in data["text/html"] + data["text/plain"]
+    outbox = docmail.Outbox()
+    outbox.close()
+    words, live = outputs(shell, outbox)
+    assert "1 sent" in words["text/html"]
+    assert "@example" not in json.dumps([words, live])
+    assert LIVE in live
 
 
 def test_a_received_mail_is_shown_as_text_whatever_it_contains(shell: Any, box: docmail.Sandbox) -> None:
@@ -105,8 +191,10 @@ def test_registering_loads_nothing() -> None:
         "class Shell: pass\n"
         "shell = Shell(); shell.display_formatter = Shell()\n"
         "shell.display_formatter.mimebundle_formatter = Formatter()\n"
-        "from docmail.widgets.display import register\nregister(shell)\n"
-        "heavy = ('ipywidgets', 'anywidget', 'mistune', 'pypdfium2', 'keyring')\n"
+        "shell.display_formatter.ipython_display_formatter = Formatter()\n"
+        "from docmail.widgets.display import register, register_foreign\n"
+        "register(shell)\nregister_foreign(shell)\n"
+        "heavy = ('ipywidgets', 'anywidget', 'mistune', 'pypdfium2', 'keyring', 'matplotlib', 'fpdf')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import threading
-from dataclasses import replace
+from contextlib import closing
+from email import message_from_bytes, policy
 from typing import Any
 
 import fpdf
@@ -9,13 +11,15 @@ import ipywidgets
 import pytest
 
 import docmail
+from docmail import templates
 from docmail.credentials import SANDBOX_PASSWORD
 from docmail.documents import Document
 from docmail.errors import ConnectError, Kind, OutcomeUnknown, Refused
 from docmail.outbox import Outbox
 from docmail.settings import Settings, SmtpServer
 from docmail.transport import SendResult
-from docmail.widgets.mail_form import EmailButton, MailForm
+from docmail.widgets.email_button import EmailButton
+from docmail.widgets.mail_form import MailForm
 from docmail.widgets.settings_form import SettingsForm
 from tests.widgets.press import begin, finish, press
 
@@ -110,7 +114,7 @@ def test_a_download_sends_the_content_to_the_browser(report: Document, monkeypat
 
 def test_the_form_shows_who_sends_and_what_is_attached(form: MailForm) -> None:
     assert form._sender.value == "Accounts &lt;accounts@example.com&gt;"
-    assert "Q3.pdf" in form.rows["documents"].control.value
+    assert "Q3.pdf" in form.attachments.html
 
 
 def test_send_delivers_what_stands_on_the_screen(box: docmail.Sandbox, form: MailForm) -> None:
@@ -189,19 +193,17 @@ def test_the_second_half_of_a_double_click_is_no_answer(box: docmail.Sandbox, fo
 def test_an_edit_takes_a_question_back(form: MailForm) -> None:
     form.fields["subject"].value = ""
     press(form, "send")
-    assert form.actions.actions == [["send-anyway", "Send without a subject"]]
+    assert form.actions.actions[0] == ["send-anyway", "Send without a subject"]
     form.fields["subject"].value = "Q3"
-    assert form.actions.actions == [["send", "Send"]]
+    assert form.actions.actions[0] == ["send", "Send"]
     assert form.actions.primary == "send"
     assert shown(form) == ""
 
 
-def test_a_mail_that_is_on_its_way_elsewhere_is_asked_about(
-    box: docmail.Sandbox, form: MailForm, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mail_that_is_on_its_way_elsewhere_is_asked_about(box: docmail.Sandbox, form: MailForm) -> None:
     press(form, "send")
-    rows = [replace(row, state="sending") for row in Outbox()]
-    monkeypatch.setattr(Outbox, "__iter__", lambda _outbox: iter(rows))
+    with closing(Outbox()) as outbox:
+        assert outbox._store.change("sent", "sending", "1", ()) == 1
     press(form, "send")
     assert "already, today" in shown(form)
     assert len(box.inbox) == 1
@@ -331,3 +333,152 @@ def test_settings_without_a_server_that_answers_are_reported(report: Document) -
     form = opened(EmailButton(report, to="cfo@example.com", subject="Q3"))
     press(form, "send")
     assert "dm-bad" in shown(form)
+
+
+# --- text, templates, preview ---
+
+
+def test_a_template_s_fields_are_filled_in_from_the_form_and_by_whoever_made_the_button(
+    box: docmail.Sandbox, report: Document
+) -> None:
+    box.settings.save()
+    button = EmailButton(report, to="Chris Example <cfo@example.com>", fields={"number": 7, "sender": "Us"})
+    form = opened(button)
+    body = "Dear {{ name }} ({{ email }}), {{ document }} of {{ date.year }}. {{ sender }}"
+    press(form, "send", subject="Invoice {{ number }}", body=body)
+    assert "Sent to 1 recipient." in shown(form)
+    (mail,) = box.inbox
+    assert mail.subject == "Invoice 7"
+    assert re.fullmatch(r"Dear Chris Example \(.*cfo@example\.com.*\), Q3 of \d{4}\. Us", mail.text.strip())
+
+
+def test_a_value_with_markdown_in_it_is_text(box: docmail.Sandbox, report: Document) -> None:
+    box.settings.save()
+    form = opened(EmailButton(report, to="cfo@example.com", subject="S", fields={"firm": "**Bold** & Co"}))
+    press(form, "send", body="{{ firm }}")
+    assert "**Bold** &amp; Co" in box.inbox[0].html
+
+
+@pytest.mark.parametrize("field", ["subject", "body"])
+def test_a_missing_field_is_named_beside_the_text_and_nothing_is_sent(
+    box: docmail.Sandbox, form: MailForm, field: str
+) -> None:
+    form.fields[field].value = "Dear {{ quarter }}"
+    assert "quarter" in form.rows[field].note
+    assert not form.rows[field].wrong, "it may still be being typed"
+    press(form, "send", **{field: "Dear {{ quarter }}"})
+    assert invalid(form) == [field]
+    assert len(box.inbox) == 0
+    form.fields[field].value = "Dear all"
+    assert "quarter" not in form.rows[field].note
+
+
+def test_a_name_is_missing_as_long_as_the_recipient_has_none(form: MailForm) -> None:
+    form.fields["body"].value = "Dear {{ name }}"
+    assert "“name”, which has no value" in form.rows["body"].note
+    form.fields["to"].value = "Chris <cfo@example.com>"
+    assert "name" not in form.rows["body"].note
+
+
+def test_the_preview_is_the_html_that_is_sent(box: docmail.Sandbox, form: MailForm) -> None:
+    form.fields["to"].value = "Chris <cfo@example.com>"
+    form.fields["body"].value = "Dear **{{ name }}**\nline\n\n<script>alert(1)</script>"
+    assert "<strong>Chris</strong>" in form.preview._frame
+    assert "<script>" not in form.preview._frame
+    press(form, "send")
+    assert box.inbox[0].html.split() == form.preview._frame.split()
+    assert "Q3" in form.preview.html
+
+
+def test_the_preview_is_no_state(form: MailForm) -> None:
+    form.fields["body"].value = "**bold**"
+    assert "<strong>bold" in form.preview._frame
+    assert "<strong>bold" not in repr(ipywidgets.Widget.get_manager_state())
+
+
+def test_a_template_that_is_chosen_stands_in_the_form(form: MailForm) -> None:
+    templates.save(templates.Template("report", "{{ document }}", "See **{{ file }}**."))
+    form.templates._handle_custom_msg({"ready": True}, [])
+    values = {"subject": "Q3", "body": "", "template": "report"}
+    form.templates._handle_custom_msg({"press": "typed", "id": "", "values": values}, [])
+    assert form.fields["subject"].value == "{{ document }}"
+    assert "<strong>Q3.pdf</strong>" in form.preview._frame
+
+
+# --- attachments, suggestions, drafts ---
+
+
+def test_files_that_were_added_travel_and_those_removed_do_not(box: docmail.Sandbox, form: MailForm) -> None:
+    form.attachments.add(Document.of(b"a,b", name="table.csv"))
+    press(form, "send")
+    form.attachments._handle_custom_msg({"press": "remove", "id": "0", "values": {}}, [])
+    press(form, "send")
+    first, second = box.inbox
+    assert [each.name for each in first.attachments] == ["Q3.pdf", "table.csv"]
+    assert [each.name for each in second.attachments] == ["table.csv"], "it is another mail, and needs no answer"
+
+
+def test_a_button_for_several_documents_attaches_them_all(box: docmail.Sandbox, report: Document) -> None:
+    box.settings.save()
+    table = Document.of(b"a,b", name="table.csv")
+    button = EmailButton([report, table], to="cfo@example.com", subject="Q3", name="Q3 final.pdf")
+    assert repr(button) == "<EmailButton Q3 final.pdf>"
+    press(opened(button), "send")
+    assert [each.name for each in box.inbox[0].attachments] == ["Q3 final.pdf", "table.csv"]
+    with pytest.raises(docmail.errors.DocumentError):
+        EmailButton([])
+
+
+def test_another_attachment_takes_a_question_back(form: MailForm) -> None:
+    press(form, "send", subject="")
+    assert form._asked
+    form.attachments.add(Document.of(b"a,b", name="table.csv"))
+    assert not form._asked
+    assert shown(form) == ""
+
+
+def test_an_answer_does_not_hold_for_other_documents(box: docmail.Sandbox, form: MailForm) -> None:
+    press(form, "send", subject="")
+    form.attachments.documents.append(Document.of(b"a,b", name="table.csv"))  # as an upload that ends just now
+    press(form, "send-anyway", subject="")
+    assert form._asked
+    assert len(box.inbox) == 0
+
+
+def test_documents_that_are_too_large_for_the_provider_are_asked_about_before_anything_is_sent(
+    box: docmail.Sandbox, form: MailForm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("docmail.presets.size_limit", lambda _settings: 100)
+    press(form, "send")
+    assert "on the way" in shown(form)
+    assert form.actions.actions[0] == ["send-anyway", "Send anyway"]
+    assert len(box.inbox) == 0
+    press(form, "send-anyway")
+    assert len(box.inbox) == 1
+
+
+def test_earlier_recipients_are_offered_and_are_no_state(form: MailForm, monkeypatch: pytest.MonkeyPatch) -> None:
+    docmail.send((), to="Earlier <earlier@example.com>", subject="S")
+    offered: list[Any] = []
+    monkeypatch.setattr(form.suggestions, "send", lambda content, **_options: offered.append(content))
+    form.suggestions._handle_custom_msg({"suggest": "to", "typed": "earl"}, [])
+    assert offered == [{"suggest": "to", "options": ["Earlier <earlier@example.com>"]}]
+    assert "earlier@" not in repr(ipywidgets.Widget.get_manager_state())
+
+
+def test_a_mail_is_saved_as_a_file_and_neither_sent_nor_written_down(
+    box: docmail.Sandbox, form: MailForm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[tuple[str, str, bytes]] = []
+    monkeypatch.setattr(form.actions, "download", lambda *file: saved.append(file))
+    press(form, "eml", subject="Q3: report/{{ document }}", body="**Attached**")
+    ((name, kind, content),) = saved
+    assert (name, kind) == ("Q3_ report_Q3.eml", "message/rfc822")
+    mail = message_from_bytes(content, policy=policy.default)
+    assert mail["Subject"] == "Q3: report/Q3"
+    assert [part.get_filename() for part in mail.iter_attachments()] == ["Q3.pdf"]
+    assert "nothing was sent" in shown(form)
+    assert len(box.inbox) == len(Outbox()) == 0
+    press(form, "eml", to="")
+    assert invalid(form) == ["to"]
+    assert len(saved) == 1

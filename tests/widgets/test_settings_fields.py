@@ -4,12 +4,16 @@ from typing import Any
 
 import pytest
 
-from docmail.settings import HttpServer, Security, Settings, SmtpServer
+from docmail.settings import HttpServer, Security, Settings, SignIn, SmtpServer
 from docmail.widgets import settings_fields
 from docmail.widgets.settings_fields import filled, settings_of, values_of
 
 EMPTY: dict[str, Any] = {
     "protocol": "smtp",
+    "api": "form",
+    "region": "us",
+    "domain": "",
+    "api_url": "",
     "url": "",
     "http_reply_to": "",
     "host": "",
@@ -17,6 +21,9 @@ EMPTY: dict[str, Any] = {
     "port_number": "",
     "security": Security.STARTTLS,
     "username": "",
+    "sign_in": SignIn.PASSWORD,
+    "client_id": "",
+    "tenant": "",
     "email_address": "",
     "sender": "",
     "copies": False,
@@ -155,9 +162,15 @@ def test_settings_come_back_from_the_form_as_they_went_in(original: Settings) ->
 
 
 def test_the_states_of_the_form_follow_the_values() -> None:
-    assert settings_fields.states(EMPTY) == {"smtp", "starttls"}
+    assert settings_fields.states(EMPTY) == {"smtp", "form", "named", "own-address", "secret", "starttls"}
+    assert settings_fields.states(EMPTY | {"protocol": "http"}) == {"http", "form", "secret", "starttls"}
+    service = settings_fields.states(EMPTY | {"protocol": "http", "api": "postmark"})
+    assert service == {"http", "service", "own-address", "secret", "starttls"}
+    mailbox = settings_fields.states(EMPTY | {"protocol": "http", "api": "graph"})
+    assert mailbox == {"http", "service", "own-address", "named", "secret", "starttls"}
     values = SMTP | {"port": "other", "security": Security.NONE, "copies": True, "replies": True, "self_signed": True}
-    assert settings_fields.states(values) == {"smtp", "other-port", "plain", "copies", "replies", "self-signed"}
+    always = {"smtp", "form", "named", "own-address", "secret"}
+    assert settings_fields.states(values) == always | {"other-port", "plain", "copies", "replies", "self-signed"}
     assert "http" in settings_fields.states(EMPTY | {"protocol": "http"})
     assert "asks-address" in settings_fields.states(EMPTY | {"username": "u123"})
 

@@ -1,0 +1,75 @@
+"""One mail about to be written down: its row, its recipients, its attachments; not their content."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from docmail.message import Mail, Message
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the journal's tables will hold of a mail; `mail` names the columns."""
+
+    account: str
+    batch: str
+    key: str | None
+    mail: dict[str, Any]
+    recipients: tuple[tuple[int, str, str], ...]
+    """Position, address, role."""
+    attachments: tuple[tuple[int, str, str, int, str], ...]
+    """Position, name, media type, size, SHA-256."""
+
+
+def entry_of(message: Message, mail: Mail, *, account: str, batch: str | None, contents: Sequence[str]) -> Entry:
+    """Return the entry for a message, the mail it became, and the SHA-256 of its documents."""
+    roles = {address.addr_spec: "bcc" for address in message.bcc}
+    roles |= {address.addr_spec: "cc" for address in message.cc}
+    roles |= {address.addr_spec: "to" for address in message.to}
+    return Entry(
+        account=account,
+        batch=batch or "",
+        key=message.key,
+        mail={
+            "account": account,
+            "batch": batch or "",
+            "key": message.key,
+            "message_id": mail.message_id,
+            "sender": mail.sender,
+            "addressed": json.dumps([address.addr_spec for address in message.to]),
+            "subject": message.subject,
+            "body_sha256": body_digest(message),
+            "head": mail.head,
+            "boundary": mail.boundary,
+            "smtputf8": mail.smtputf8,
+            "user": _user(),
+        },
+        recipients=tuple(
+            (position, address, roles.get(address, "archive")) for position, address in enumerate(mail.recipients)
+        ),
+        attachments=tuple(
+            (position, document.name, document.media_type, document.size, content)
+            for position, (document, content) in enumerate(zip(message.documents, contents, strict=True))
+        ),
+    )
+
+
+def body_digest(message: Message) -> str:
+    """Return the SHA-256 of a message's text, to compare it after the text itself has expired."""
+    return hashlib.sha256(message.body.encode()).hexdigest()
+
+
+@cache
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""  # a container may run under a number without a name

@@ -1,0 +1,240 @@
+"""Turns Markdown into what a mail holds: HTML that survives mail programs, and plain text that reads on its own.
+
+Mail programs drop style sheets, so every element carries its own style. Whoever reads the plain text sees no marks,
+but what they stood for: a link's address behind its text, the columns of a table below each other.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = ["escape", "table", "to_html", "to_text", "tokens_of"]
+
+_URL = re.compile(r"https?://[^\s<>\"'`|\\^{}\[\]()*]*[^\s<>\"'`|\\^{}\[\]()*.,:;!?]")
+_ALWAYS = re.compile(r"[\\`*_\[\]<>|~]|!$")
+# What is markup only where a line begins: headings, lists, rules and underlines, quotations, numbered lists.
+_AT_START = re.compile(r"(#{1,6}(?=\s|$)|[-+=](?=[\s=-]|$)|[.)](?=\s|$))|(\d{1,9})([.)])(?=\s|$)")
+
+_PLUGINS = ["table", "strikethrough", "url"]
+_WIDEST = 40  # characters of a cell to which others are aligned; a longer one sticks out
+
+
+# --- into Markdown ----------------------------------------------------------------------------------------------------
+
+
+def escape(text: str) -> str:
+    """Return Markdown that is shown as exactly this text; a web address in it becomes a link to itself."""
+    return "\n".join(_escaped_line(line) for line in re.split(r"\r\n|[\r\n\x0b\x0c\x85\u2028\u2029]", text))
+
+
+def _escaped_line(line: str) -> str:
+    indented = len(line) - len(line.lstrip(" \t"))
+    # Four blanks would begin a block of code.
+    shown = "\u00a0" * indented
+    line = line[indented:]
+    if start := _AT_START.match(line):
+        shown += f"\\{start[1]}" if start[1] else f"{start[2]}\\{start[3]}"
+        line = line[start.end() :]
+    end = 0
+    for url in _URL.finditer(line):
+        shown += _ALWAYS.sub(r"\\\g<0>", line[end : url.start()]) + f"<{url[0]}>"
+        end = url.end()
+    return shown + _ALWAYS.sub(r"\\\g<0>", line[end:])
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], rights: Sequence[bool]) -> str:
+    """Return a table with these texts in its cells; `rights` are its columns of numbers."""
+
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(escape(' '.join(cell.split())) for cell in cells)} |"
+
+    rule = f"| {' | '.join('---:' if right else '---' for right in rights)} |"
+    return "\n".join([line(heads), rule, *map(line, rows)])
+
+
+# --- out of Markdown --------------------------------------------------------------------------------------------------
+
+
+@cache
+def _parser() -> Any:
+    import mistune
+
+    return mistune.create_markdown(renderer=None, hard_wrap=True, plugins=_PLUGINS)
+
+
+@lru_cache(4)  # a mail is rendered twice, as HTML and as plain text
+def _parsed(text: str) -> tuple[list[dict[str, Any]], Any]:
+    found: tuple[list[dict[str, Any]], Any] = _parser().parse(text)
+    return found
+
+
+def tokens_of(text: str) -> list[dict[str, Any]]:
+    """Return the blocks of a Markdown text, as mistune reads them; they are to be looked at, not changed."""
+    return _parsed(text)[0]
+
+
+# --- HTML -------------------------------------------------------------------------------------------------------------
+
+_BODY = "font-family: Arial, Helvetica, sans-serif; font-size: 14px; line-height: 1.5"
+_CELL = "border: 1px solid #c8c8c8; padding: 4px 10px; text-align: {align}; vertical-align: top"
+_STYLES = {
+    "p": "margin: 0 0 12px",
+    "table": "border-collapse: collapse; margin: 0 0 12px; font-size: 14px",
+    "th": f"{_CELL}; background-color: #f0f0f0; color: #1a1a1a; font-weight: bold",
+    "td": _CELL,
+    "blockquote": "margin: 0 0 12px; padding: 0 0 0 12px; border-left: 3px solid #c8c8c8",
+    "pre": "margin: 0 0 12px; padding: 8px 12px; background-color: #f4f4f4; color: #1a1a1a; font-family: Consolas,"
+    " Menlo, monospace; font-size: 13px; white-space: pre-wrap",
+    "code": "background-color: #f4f4f4; color: #1a1a1a; font-family: Consolas, Menlo, monospace; font-size: 13px",
+    "hr": "border: 0; border-top: 1px solid #c8c8c8; margin: 16px 0",
+    "img": "max-width: 100%; height: auto; border: 0",
+    "h1": "font-size: 22px; line-height: 1.3; margin: 20px 0 10px",
+    "h2": "font-size: 18px; line-height: 1.3; margin: 18px 0 8px",
+    "h3": "font-size: 15px; line-height: 1.3; margin: 16px 0 6px",
+    **dict.fromkeys(("ul", "ol"), "margin: 0 0 12px; padding: 0 0 0 24px"),
+    **dict.fromkeys(("h4", "h5", "h6"), "font-size: 14px; margin: 14px 0 6px"),
+}
+
+
+@cache
+def _renderer() -> Callable[[Any, Any], str]:
+    import mistune
+
+    class Styled(mistune.HTMLRenderer):
+        """Writes a style into each element."""
+
+        def table(self, text: str) -> str:
+            return f"<table>\n{text}</table>\n"
+
+        def table_head(self, text: str) -> str:
+            return f"<thead>\n<tr>\n{text}</tr>\n</thead>\n"
+
+        def table_body(self, text: str) -> str:
+            return f"<tbody>\n{text}</tbody>\n"
+
+        def table_row(self, text: str) -> str:
+            return f"<tr>\n{text}</tr>\n"
+
+        def table_cell(self, text: str, align: str | None = None, head: bool = False) -> str:  # noqa: FBT001, FBT002 - mistune calls it so
+            tag = "th" if head else "td"
+            return f'<{tag} style="{_STYLES[tag].format(align=align or "left")}">{text}</{tag}>\n'
+
+        def block_code(self, code: str, info: str | None = None) -> str:
+            del info  # no mail program colours code
+            return f"<pre>{self.escape_raw(code.rstrip())}</pre>\n"
+
+        def render_token(self, token: dict[str, Any], state: Any) -> str:
+            written = super().render_token(token, state)
+            # The first element of what a token becomes is its own; what stands in it has its style already.
+            opened = re.match(r"\s*<([a-z][a-z0-9]*)(?=[\s>/])(?![^>]*\sstyle=)", written)
+            if opened is None or opened[1] not in _STYLES:
+                return written
+            return f'{written[: opened.end()]} style="{_STYLES[opened[1]]}"{written[opened.end() :]}'
+
+    # “cid:” names a picture that travels with the mail.
+    return Styled(escape=True, allow_harmful_protocols=("cid:",))
+
+
+def to_html(text: str) -> str:
+    """Return the HTML of a Markdown text; HTML in it is shown as text, scripts in links are dropped."""
+    blocks, state = _parsed(text)
+    return (
+        '<!DOCTYPE html>\n<html><head><meta charset="utf-8"></head>\n'
+        f'<body style="{_BODY}">\n{_renderer()(blocks, state)}</body></html>\n'
+    )
+
+
+# --- plain text -------------------------------------------------------------------------------------------------------
+
+
+def to_text(text: str) -> str:
+    """Return the plain text of a Markdown text: the text itself, if it has no markup."""
+    blocks = tokens_of(text)
+    if "\\" not in text and all(_is_plain(block) for block in blocks):
+        return text
+    return "\n\n".join(said for block in blocks if (said := "\n".join(_lines(block)))) + "\n"
+
+
+def _is_plain(block: dict[str, Any]) -> bool:
+    if block["type"] == "blank_line":
+        return True
+    return block["type"] == "paragraph" and all(
+        child["type"] in {"text", "linebreak", "softbreak"} or "_autolink" in child for child in block["children"]
+    )
+
+
+def _lines(block: dict[str, Any]) -> Iterator[str]:
+    kind, children = block["type"], block.get("children", [])
+    if kind == "list":
+        yield from _listed(block)
+    elif kind == "block_quote":
+        for number, child in enumerate(child for child in children if child["type"] != "blank_line"):
+            yield from [">"] * bool(number)
+            yield from (f"> {line}".rstrip() for line in _lines(child))
+    elif kind == "table":
+        yield from _aligned(children)
+    elif kind == "heading":
+        said = _said(children).replace("\n", " ")
+        yield said
+        if mark := {1: "=", 2: "-"}.get(block["attrs"]["level"]):
+            yield mark * min(_width(said), 78)
+    elif kind == "thematic_break":
+        yield "-" * 40
+    elif kind == "block_code":
+        yield from (f"    {line}".rstrip() for line in block["raw"].rstrip("\n").split("\n"))
+    elif kind != "blank_line":
+        yield from (block["raw"].rstrip("\n") if "raw" in block else _said(children)).split("\n")
+
+
+def _listed(block: dict[str, Any]) -> Iterator[str]:
+    for number, item in enumerate(block["children"], block["attrs"].get("start", 1)):
+        mark = f"{number}. " if block["attrs"].get("ordered") else "- "
+        lines = [line for child in item.get("children", []) for line in _lines(child)] or [""]
+        yield (mark + lines[0]).rstrip()
+        yield from ((" " * len(mark) + line).rstrip() for line in lines[1:])
+
+
+def _said(children: list[dict[str, Any]]) -> str:
+    """Return what a line says, without its marks."""
+    said = ""
+    for child in children:
+        kind = child["type"]
+        if kind in {"linebreak", "softbreak"}:
+            said += "\n"
+        elif kind == "image":
+            said += f"[{_said(child['children'])}]"
+        elif kind == "link":
+            text, url = _said(child["children"]), child["attrs"]["url"]
+            # An address that is its own text is said once.
+            bare = url.removeprefix("mailto:")
+            said += text if "_autolink" in child or text in {url, bare} or not text else f"{text} ({bare})"
+        else:
+            said += _said(child["children"]) if "children" in child else child.get("raw", "")
+    return said
+
+
+def _aligned(parts: list[dict[str, Any]]) -> Iterator[str]:
+    rows = [parts[0]["children"], *(row["children"] for part in parts[1:] for row in part["children"])]
+    texts = [[_said(cell.get("children", [])).replace("\xa0", " ").strip() for cell in row] for row in rows]
+    rights = [cell["attrs"].get("align") == "right" for cell in rows[0]]
+    widths = [min(_WIDEST, max(map(_width, column), default=0)) for column in zip(*texts, strict=False)]
+    for number, row in enumerate(texts):
+        padded = []
+        for text, width, right in zip(row, widths, rights, strict=False):
+            gap = " " * (width - _width(text))
+            padded.append(gap + text if right else text + gap)
+        yield "  ".join(padded).rstrip()
+        if not number:
+            yield "  ".join("-" * width for width in widths)
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)

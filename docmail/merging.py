@@ -1,0 +1,285 @@
+"""Makes one message per row of a data set: templates are filled with its fields, documents made when they are needed.
+
+Nothing is made, and nothing is checked, before somebody asks for the messages: `Outbox.add_all` does, for all rows, and
+then knows of every problem at once.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from docmail.documents import Document, documents_of
+from docmail.errors import DocmailError, MessageError
+from docmail.message import Message
+from docmail.translation import _
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from docmail.addresses import Address
+
+    Row = Mapping[str, Any]
+    Value = str | Callable[[Row], Any]
+    """A template, or a function of the row."""
+
+__all__ = ["Draft", "Merge", "merge"]
+
+_SNIFFED = 65536  # characters of a CSV file from which its separator is guessed
+
+
+def merge(  # noqa: PLR0913 - the header fields of a mail
+    rows: Any,
+    *,
+    key: str,
+    to: Value,
+    subject: Value,
+    body: Value = "",
+    documents: Any = (),
+    name: Value | None = None,
+    cc: Value | None = None,
+    bcc: Value | None = None,
+    reply_to: Value | None = None,
+) -> Merge:
+    """Return one message per row, for `Outbox.add_all`.
+
+    `rows` is a DataFrame (pandas, Polars), a list of dicts, or the `Path` of a CSV file. `key` names the column that
+    makes a row unique, so that running the same again sends nothing twice. The fields of the message are templates
+    (`"Invoice {{ invoice_no }}"`, `"{{ row['E-mail'] }}"`) or functions of the row; an address field that a template
+    fills is one address, whatever it holds. `documents` is a function that makes the row's document (anything that
+    `Document.of` takes, or a list), a document that all rows share, or a list of both; `name` the file name of what the
+    function makes.
+
+    Example:
+        messages = docmail.merge(
+            frame, key="invoice_no", to="{{ row['E-mail'] }}", subject="Invoice {{ invoice_no }}", documents=make_pdf
+        )
+        docmail.Outbox().add_all(messages, batch="2026-11 invoices")
+    """
+    fields: dict[str, Value | None] = {
+        "to": to,
+        "cc": cc,
+        "bcc": bcc,
+        "reply_to": reply_to,
+        "subject": subject,
+        "body": body,
+        "name": name,
+    }
+    for field, value in fields.items():
+        if value is not None and not isinstance(value, str) and not callable(value):
+            raise MessageError(
+                _("The {field} of a merge must be a template or a function, not {type}.").format(
+                    field=field, type=type(value).__name__
+                ),
+                field=field,
+                hint=_('Write {field}="{{{{ column }}}}", or a function that takes the row.').format(field=field),
+            )
+    if not isinstance(key, str):
+        raise MessageError(
+            _("The key of a merge is the name of a column."), field="key", hint=_('Write key="invoice_no".')
+        )
+    given = list(documents) if isinstance(documents, (list, tuple)) else [documents]
+    # What all rows share is looked at once, here, and is one object: so it is encoded once, too.
+    parts = [part if callable(part) and not isinstance(part, Document) else Document.of(part) for part in given]
+    return Merge(_records(rows), key, fields, tuple(parts))
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The message of one row, before its documents are made."""
+
+    row: int
+    """Its number, from 1."""
+    message: Message
+    make: tuple[Any, ...] = ()
+    """What makes the documents: functions, and documents that other rows share."""
+    fields: Mapping[str, Any] | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row of which no message can be made."""
+
+    row: int
+    key: str | None
+    error: DocmailError
+
+
+class Merge:
+    """The messages of a data set; iterating makes them, and raises at the first row that cannot be one."""
+
+    def __init__(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        key: str,
+        fields: Mapping[str, Value | None],
+        documents: tuple[Any, ...],
+    ) -> None:
+        self._rows = rows
+        self._key = key
+        self._fields = fields
+        self._documents = documents
+        if rows and key not in rows[0]:
+            raise MessageError(
+                _("There is no column “{name}”.").format(name=key),
+                field="key",
+                hint=_("The columns are: {names}.").format(names=", ".join(map(str, rows[0]))),
+            )
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Message]:
+        for draft in self.drafts():
+            if isinstance(draft, BadRow):
+                raise draft.error
+            yield completed(draft.message, made(draft.make, draft.fields or {}, draft.name))
+
+    def __repr__(self) -> str:
+        return f"<Merge of {len(self)} rows>"
+
+    def drafts(self) -> Iterator[Draft | BadRow]:
+        """Yield each row's message without its documents, or what is wrong with the row."""
+        from docmail.values import plain
+
+        for number, raw in enumerate(self._rows, 1):
+            fields = {str(name): plain(value) for name, value in raw.items()}
+            value = fields.get(self._key)
+            try:
+                yield self._draft(number, fields, value)
+            except DocmailError as exc:
+                yield BadRow(number, None if value is None else str(value), exc)
+
+    def _draft(self, number: int, fields: dict[str, Any], key: Any) -> Draft:
+        if key is None or key == "":
+            raise MessageError(
+                _("The column “{name}”, which makes a row unique, is empty here.").format(name=self._key),
+                field="key",
+                hint=_("Fill it in."),
+            )
+        message = Message(
+            to=self._addresses("to", fields),
+            subject=self._text("subject", fields),
+            body=self._text("body", fields),
+            cc=self._addresses("cc", fields),
+            bcc=self._addresses("bcc", fields),
+            reply_to=self._addresses("reply_to", fields) or None,
+            key=key if isinstance(key, int) else str(key),  # type: ignore[arg-type]  # Message takes numbers as well
+        )
+        name = self._text("name", fields).strip() if self._fields["name"] is not None else None
+        return Draft(number, message, self._documents, fields, name)
+
+    def _text(self, field: str, fields: dict[str, Any]) -> str:
+        from docmail.templates import fill
+
+        value = self._fields[field]
+        if isinstance(value, str):
+            return fill(value, fields, field=field, markdown=field == "body")
+        return cast("str", _called(value, fields, field)) if value is not None else ""
+
+    def _addresses(self, field: str, fields: dict[str, Any]) -> list[str | Address]:
+        from docmail.templates import fill
+
+        value = self._fields[field]
+        if value is None:
+            return []
+        if isinstance(value, str):
+            text = fill(value, fields, field=field).strip()
+            return [text] if text or field == "to" else []
+        found = _called(value, fields, field)
+        if isinstance(found, (list, tuple)):
+            return list(found)  # a function may mean several
+        return [] if found is None or found == "" else [found]
+
+
+def made(parts: tuple[Any, ...], fields: Mapping[str, Any], name: str | None) -> tuple[Document, ...]:
+    """Make the documents of one row; it may run in another process, and what it returns can go back from there."""
+    found: list[Document] = []
+    for part in parts:
+        if isinstance(part, Document):
+            found.append(part)
+            continue
+        own = part(fields)
+        if own is None:
+            continue  # this row has none
+        if name is not None and not isinstance(own, (list, tuple)):
+            found.append(Document.of(own, name))
+        else:
+            found += documents_of(own)
+    return tuple(found)
+
+
+def completed(message: Message, documents: tuple[Document, ...]) -> Message:
+    """Return a message with the documents that were made for it."""
+    if not documents:
+        return message
+    # Everything else was settled when the message was made; `replace()` would settle it again.
+    whole = copy(message)
+    object.__setattr__(whole, "documents", documents)
+    return whole
+
+
+def _called(function: Any, fields: dict[str, Any], field: str) -> Any:
+    """Call a function of the user's with the row; what it raises is about this row."""
+    try:
+        return function(fields)
+    except DocmailError:
+        raise
+    except Exception as exc:
+        raise MessageError(
+            _("The function for {field} fails: {error}.").format(field=field, error=described(exc)),
+            field=field,
+            hint=_("Correct it, or the row."),
+        ) from exc
+
+
+def described(failure: BaseException) -> str:
+    """Return what a function of the user's raised, in a few words."""
+    return f"{type(failure).__name__}: {' '.join(str(failure).split())[:200]}".rstrip(": .")
+
+
+def _records(rows: Any) -> Sequence[Mapping[str, Any]]:
+    """Return the rows of a data set as dicts."""
+    if isinstance(rows, Path):
+        return _csv(rows)
+    if hasattr(rows, "columns"):  # by what it can do: neither pandas nor Polars is imported for a look
+        if hasattr(rows, "to_dicts"):
+            return cast("list[dict[str, Any]]", rows.to_dicts())
+        if hasattr(rows, "to_dict"):
+            names = [str(name) for name in rows.columns]
+            if len(set(names)) < len(names):
+                raise _not_rows(_("Two columns of the data set have the same name."), _("Give each a name of its own."))
+            return cast("list[dict[str, Any]]", rows.to_dict("records"))
+    if isinstance(rows, (str, bytes, Mapping)) or not hasattr(rows, "__iter__"):
+        hint = _('Give a DataFrame, a list of dicts, or Path("invoices.csv").')
+        raise _not_rows(_("A merge takes no {type} as rows.").format(type=type(rows).__name__), hint)
+    records = list(rows)
+    if not all(isinstance(record, Mapping) for record in records):
+        raise _not_rows(_("Each row of a merge must be a dict."), _('Write rows such as {"invoice_no": 118}.'))
+    return records
+
+
+def _csv(path: Path) -> list[dict[str, Any]]:
+    try:
+        text = path.expanduser().read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else _("it is not UTF-8")
+        raise _not_rows(
+            _("The file {path} cannot be read: {reason}.").format(path=path, reason=reason),
+            _("Check its name, and save it as CSV in UTF-8."),
+        ) from exc
+    first = text.partition("\n")[0][:_SNIFFED]
+    separator = max(",;\t", key=first.count)
+    reader = csv.DictReader(StringIO(text, newline=""), delimiter=separator)
+    # An empty cell is a missing value; cells beyond the header belong to nothing.
+    return [{name: value or None for name, value in record.items() if name is not None} for record in reader]
+
+
+def _not_rows(sentence: str, hint: str) -> MessageError:
+    return MessageError(sentence, field="rows", hint=hint)

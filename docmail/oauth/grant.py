@@ -1,0 +1,55 @@
+"""What a sign-in brings: a token for the next hour, one to renew it with, and who it was that signed in."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from docmail.credentials import Secret
+from docmail.oauth.errors import failure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_EARLY_SECONDS = 300.0
+"""A token is renewed so long before it ends: a large mail may take its time, and clocks differ."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One sign-in; `ends` is this computer's monotonic time."""
+
+    access: Secret
+    refresh: Secret | None
+    ends: float
+    username: str
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the token still lets one in for a while."""
+        return time.monotonic() < self.ends - _EARLY_SECONDS
+
+
+def grant_of(answer: Mapping[str, Any]) -> Grant:
+    """Return what stands in the answer of a token endpoint; raises `SendError` for a refusal, in words."""
+    if "access_token" not in answer:
+        raise failure(str(answer.get("error", "")), str(answer.get("error_description", "")))
+    refresh = answer.get("refresh_token")
+    # The lifetime counts from now by this computer's own clock, however wrong that is.
+    ends = time.monotonic() + float(answer.get("expires_in") or 3600)
+    claims = answer.get("id_token_claims") or _claims(str(answer.get("id_token", "")))
+    username = claims.get("preferred_username") or claims.get("upn") or claims.get("email") or ""
+    return Grant(Secret(str(answer["access_token"])), Secret(str(refresh)) if refresh else None, ends, str(username))
+
+
+def _claims(id_token: str) -> dict[str, Any]:
+    """Read who signed in; it came from the provider over TLS, so no signature is verified (OpenID Connect 3.1.3.7)."""
+    try:
+        payload = id_token.split(".")[1]
+        found = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, IndexError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,192 @@
+"""Sets Markdown on pages: headings, paragraphs, lists, quotations, code, and tables for `docmail.tables`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from docmail.frames import Column
+from docmail.markdown import tokens_of
+from docmail.sheets import LEADING
+from docmail.wrapping import broken, pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from docmail.fonts import Fonts, Set
+    from docmail.sheets import Sheets
+
+__all__ = ["Paragraph", "draw_paragraph", "paragraphs_of"]
+
+_SIZE = 10.5
+_HEADINGS = {1: 16.0, 2: 13.5, 3: 11.5}
+_INDENT = 16.0
+
+Run = tuple[str, str, str]  # text, style, and the address that it leads to
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Text that is broken into lines; `keep` is how much room must follow on its page (of a heading: some text)."""
+
+    runs: tuple[Run, ...]
+    size: float = _SIZE
+    before: float = 0.0
+    after: float = 6.0
+    indent: float = 0.0
+    mark: str = ""
+    """What stands before it in a list."""
+    keep: float = 0.0
+    bar: bool = False
+    """A line at its left, as for a quotation; without text a line across the page."""
+
+
+def paragraphs_of(text: str) -> Iterator[tuple[Paragraph, Sequence[Column] | None]]:
+    """Yield the paragraphs of a Markdown text; for a table its columns."""
+    for block in tokens_of(text):
+        yield from _blocks(block, Paragraph(()))
+
+
+def _blocks(block: dict[str, Any], frame: Paragraph) -> Iterator[tuple[Paragraph, Sequence[Column] | None]]:
+    kind, children = block["type"], block.get("children", [])
+    if kind == "list":
+        yield from _items(block, frame)
+    elif kind == "block_quote":
+        for child in children:
+            yield from _blocks(child, replace(frame, indent=frame.indent + _INDENT, bar=True))
+    elif kind == "table":
+        yield frame, _columns(children)
+    elif (paragraph := _paragraph(kind, block, frame)) is not None:
+        yield paragraph, None
+
+
+def _paragraph(kind: str, block: dict[str, Any], frame: Paragraph) -> Paragraph | None:
+    """Return a block as a paragraph; None for one that shows nothing."""
+    runs = tuple(_runs(block.get("children", []), "bold" if kind == "heading" else "regular"))
+    if kind == "heading":
+        size = _HEADINGS.get(block["attrs"]["level"], _SIZE)
+        return replace(frame, runs=runs, size=size, before=size / 2, after=4.0, keep=3 * size)
+    if kind == "paragraph":
+        return replace(frame, runs=runs)
+    if kind == "block_text":  # of a list whose items stand close together
+        return replace(frame, runs=runs, after=2.0)
+    if kind in {"block_code", "block_html"}:
+        raw = block.get("raw", "").rstrip("\n").replace("\t", "    ")
+        style = "code" if kind == "block_code" else "regular"
+        return replace(frame, runs=((raw, style, ""),), size=9.0, bar=True, indent=frame.indent + 8.0)
+    return replace(frame, runs=(), bar=True) if kind == "thematic_break" else None
+
+
+def _items(block: dict[str, Any], frame: Paragraph) -> Iterator[tuple[Paragraph, Sequence[Column] | None]]:
+    for number, item in enumerate(block["children"], block["attrs"].get("start", 1)):
+        mark = f"{number}." if block["attrs"].get("ordered") else "•"
+        inner = replace(frame, indent=frame.indent + _INDENT, mark=mark)
+        for child in item.get("children", []):
+            yield from _blocks(child, inner)
+            inner = replace(inner, mark="")
+
+
+def _runs(children: list[dict[str, Any]], style: str, url: str = "") -> Iterator[Run]:
+    for child in children:
+        kind = child["type"]
+        if kind in {"linebreak", "softbreak"}:
+            yield "\n", style, ""
+        elif kind == "codespan":
+            yield child["raw"], "code", url
+        elif kind == "strong":
+            yield from _runs(child["children"], "bold", url)
+        elif kind == "emphasis":
+            yield from _runs(child["children"], "italic" if style == "regular" else style, url)
+        elif kind == "link":
+            yield from _runs(child["children"], style, child["attrs"]["url"])
+        elif "children" in child:
+            yield from _runs(child["children"], style, url)
+        else:
+            yield child.get("raw", ""), style, url
+
+
+def _columns(parts: list[dict[str, Any]]) -> list[Column]:
+    def said(cell: dict[str, Any]) -> str:
+        return "".join(text for text, _style, _url in _runs(cell.get("children", []), "regular"))
+
+    heads = parts[0]["children"]
+    rows = [row["children"] for row in parts[1]["children"]] if len(parts) > 1 else []
+    return [
+        Column((said(head),), [said(row[number]) for row in rows], right=head["attrs"].get("align") == "right")
+        for number, head in enumerate(heads)
+    ]
+
+
+# --- drawing ----------------------------------------------------------------------------------------------------------
+
+
+def draw_paragraph(sheets: Sheets, paragraph: Paragraph, keep: float = 0.0) -> None:
+    """Draw a paragraph where the sheets are, on the page on which this much room is left after it."""
+    line = paragraph.size * LEADING
+    sheets.need(line + max(paragraph.keep, keep))
+    if not paragraph.runs:
+        sheets.y -= line / 2
+        _rule(sheets, sheets.x, sheets.y, sheets.width)
+        sheets.y -= line / 2
+        return
+    if not sheets.fresh:
+        sheets.y -= paragraph.before
+    left = sheets.x + paragraph.indent
+    for number, words in enumerate(_lines(sheets.fonts, paragraph, (sheets.width - paragraph.indent) / paragraph.size)):
+        sheets.need(line)
+        if not number and paragraph.mark:
+            mark = sheets.fonts.set(paragraph.mark)
+            sheets.say(mark, left - 4 - mark.width * paragraph.size, sheets.y - paragraph.size, paragraph.size)
+        if paragraph.bar:
+            sheets.draw(b"0.8 G 2 w %.2f %.2f m %.2f %.2f l S\n" % (left - 8, sheets.y, left - 8, sheets.y - line))
+        _draw_line(sheets, words, left, paragraph)
+        sheets.y -= line
+    sheets.y -= paragraph.after
+
+
+def _draw_line(sheets: Sheets, words: list[tuple[Set, str]], left: float, paragraph: Paragraph) -> None:
+    size, base = paragraph.size, sheets.y - paragraph.size
+    if words and all(text.right_to_left for text, _url in words):
+        left = sheets.x + sheets.width - sum(text.width for text, _url in words) * size
+    for text, url in words:
+        width = text.width * size
+        sheets.say(text, left, base, size)
+        if url:
+            sheets.link((left, base - 2, left + width, base + size), url)
+            _rule(sheets, left, base - 1.5, width)
+        left += width
+
+
+def _rule(sheets: Sheets, x: float, y: float, width: float) -> None:
+    sheets.draw(b"0.5 G 0.5 w %.2f %.2f m %.2f %.2f l S\n" % (x, y, x + width, y))
+
+
+def _lines(fonts: Fonts, paragraph: Paragraph, width: float) -> Iterator[list[tuple[Set, str]]]:
+    """Yield the lines, each as its texts; neighbours of one style are one text."""
+    line: list[Run] = []
+    used = 0.0
+    for text, style, url in paragraph.runs:
+        for word in pieces(text):
+            for piece in broken(fonts, word, style, width):
+                taken = 0.0 if piece == "\n" else fonts.set(piece, style).width
+                full = line and not piece.isspace() and used + taken > width + 0.001
+                if piece == "\n" or full:
+                    yield _joined(fonts, line)
+                    line, used = [], 0.0
+                # A blank at the beginning of a line is where a line was broken; in code it is code.
+                if piece != "\n" and (line or style == "code" or not piece.isspace()):
+                    line.append((piece, style, url))
+                    used += taken
+    yield _joined(fonts, line)
+
+
+def _joined(fonts: Fonts, line: list[Run]) -> list[tuple[Set, str]]:
+    while line and line[-1][0].isspace():
+        line.pop()
+    merged: list[Run] = []
+    for text, style, url in line:
+        if merged and merged[-1][1:] == (style, url):
+            merged[-1] = (merged[-1][0] + text, style, url)
+        else:
+            merged.append((text, style, url))
+    return [(fonts.set(text, style), url) for text, style, url in merged]

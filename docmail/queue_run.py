@@ -1,0 +1,339 @@
+"""Goes through the queue in a thread of its own, which a person can watch, pause and stop.
+
+States:
+
+    asked ─▶ sending ─┬▶ over       nothing waits any more, or not until later
+             paused ◀─┤  stopped    by a person, after the mail that was on its way; the rest waits
+                      └▶ failed     every mail would meet the same: `error`; the rest waits
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import platform
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Literal
+
+from filelock import FileLock, Timeout
+
+from docmail import owners
+from docmail.errors import DocmailError
+from docmail.pace import Pace
+from docmail.queue_store import QueueStore, Waiting
+from docmail.sender import Sender
+from docmail.translation import _
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from docmail.addresses import Address
+    from docmail.errors import SendError
+    from docmail.rows import Row
+    from docmail.settings import Settings
+    from docmail.store import Settled
+
+    State = Literal["asked", "sending", "paused", "over", "stopped", "failed"]
+
+_LAST = 5
+_MEASURED = 40  # mails from which the speed is judged
+_GOODBYE_SECONDS = 4.0  # Jupyter gives a kernel five to end
+
+_going_on: dict[tuple[Path, str], Run] = {}
+_guard = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Happened:
+    """What became of one mail in this run; it names no address."""
+
+    id: int
+    state: str
+    text: str
+
+
+class Run(Mapping[str, int]):
+    """One pass through the queue; as a mapping, how many mails are in each state.
+
+    `wait()` returns when it is over and raises what stopped it; `pause()`, `resume()` and `stop()` may be called from
+    any thread. `total` mails waited when it began, `done` of them are settled.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a run is about
+        self,
+        folder: Path,
+        settings: Settings,
+        *,
+        batch: str | None = None,
+        limit: int | None = None,
+        redirect_to: Address | None = None,
+        rate: str | None = None,
+    ) -> None:
+        self.settings = settings
+        self.batch = batch
+        self.limit = limit
+        self.redirect_to = redirect_to
+        self.account = account_of(settings)
+        self.error: BaseException | None = None
+        self.state: State = "asked"
+        self.tried = 0
+        self.done = 0
+        self.rehearsed = 0
+        self.shown = False
+        self.last: deque[Happened] = deque(maxlen=_LAST)
+        self._store = QueueStore(folder)
+        self._waiting = Waiting(self.account, batch)
+        self.pace = Pace(self._store, settings, self.account)
+        if rate is not None:
+            self.pace.set(rate)
+        self.total = self.waiting
+        self._moments: deque[float] = deque(maxlen=_MEASURED)
+        self._stopped = threading.Event()
+        self._paused = threading.Event()
+        self._wake = threading.Event()
+        self.over = threading.Event()
+        self._sender = Sender(self._store, settings, self._waiting, pace=self.pace, control=self, limit=limit)
+
+    # --- the mapping ---
+
+    def __getitem__(self, state: str) -> int:
+        return self.counts()[state]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.counts())
+
+    def __len__(self) -> int:
+        return len(self.counts())
+
+    def __repr__(self) -> str:
+        listed = ", ".join(f"{number} {state}" for state, number in sorted(self.counts().items()))
+        rehearsed = f", {self.rehearsed} rehearsed" if self.redirect_to else ""
+        return f"<Run {self.state}: {listed or 'nothing to send'}{rehearsed}>"
+
+    def counts(self) -> dict[str, int]:
+        """Return how many mails of the batch, or of the whole outbox, are in each state."""
+        return self._store.count("? IS NULL OR batch = ?", (self.batch, self.batch))
+
+    # --- what a view shows ---
+
+    @property
+    def folder(self) -> Path:
+        """Where the outbox is."""
+        return self._store.folder
+
+    @property
+    def waiting(self) -> int:
+        """How many mails wait to be sent."""
+        return self._store.count_waiting(self._waiting)
+
+    @property
+    def recipients(self) -> int:
+        """To how many different addresses the waiting mails go."""
+        return self._store.count_recipients(self._waiting)
+
+    @property
+    def speed(self) -> float:
+        """Mails per second, lately; 0 while nobody can tell."""
+        moments = list(self._moments)
+        took = moments[-1] - moments[0] if moments else 0.0
+        return (len(moments) - 1) / took if took else 0.0
+
+    @property
+    def again_at(self) -> datetime | None:
+        """When the next of those that were put off will be tried again."""
+        moment = self._store.next_waiting(self._waiting)
+        return datetime.fromtimestamp(moment, UTC) if moment else None
+
+    @property
+    def is_going_on(self) -> bool:
+        """Whether it is sending, or paused."""
+        return self.state in {"sending", "paused"}
+
+    def rows(self, state: str, most: int) -> list[Row]:
+        """Return the first rows of the batch, or of the whole outbox, in this state."""
+        which = "SELECT id FROM mail WHERE state = ? AND (? IS NULL OR batch = ?) ORDER BY id LIMIT ?"
+        return self._store.rows(f"id IN ({which})", (state, self.batch, self.batch, most))
+
+    # --- what a person does ---
+
+    def again(self, *, redirect_to: Address | None = None, limit: int | None = None) -> Run:
+        """Return a new run through the same queue, not started yet."""
+        return Run(self.folder, self.settings, batch=self.batch, limit=limit, redirect_to=redirect_to)
+
+    def retry(self) -> int:
+        """Put what failed back into the queue; return how many mails."""
+        return self._store.retry(self.batch)
+
+    def resolve(self, id: int, outcome: Literal["sent", "resend"]) -> None:  # noqa: A002 - the row's name for it
+        """Decide about a mail whose outcome is unknown."""
+        self._store.resolve(id, outcome)
+
+    def start(self) -> Run:
+        """Begin in a thread of its own, and return the run that goes on: another one may do the same already.
+
+        Raises if another program, or another batch, goes through the same account's queue.
+        """
+        with _guard:
+            other = _going_on.get((self.folder, self.account))
+            if other is not None and other.is_going_on:
+                if other.batch == self.batch and other.redirect_to is None and self.redirect_to is None:
+                    return other
+                raise _busy(_("this program"), other.batch)
+            lock = self._lock()
+            self.state = "sending"
+            _going_on[self.folder, self.account] = self
+        # The language of whoever started it holds in the thread as well.
+        context = copy_context()
+        thread = threading.Thread(target=context.run, args=(self._work, lock), name="docmail-run", daemon=True)
+        atexit.register(self._say_goodbye)
+        thread.start()
+        return self
+
+    def pause(self) -> None:
+        """Stop after the mail that is on its way, until `resume()`."""
+        if self.is_going_on:
+            self._paused.set()
+            self.state = "paused"
+            self._wake.set()
+
+    def resume(self) -> None:
+        """Go on."""
+        if self.is_going_on:
+            self._paused.clear()
+            self.state = "sending"
+            self._wake.set()
+
+    def stop(self) -> None:
+        """End after the mail that is on its way; the rest stays in the queue."""
+        self._stopped.set()
+        self._wake.set()
+
+    def abort(self) -> None:
+        """Stop, and break off the mail that is on its way, unless its last byte has gone."""
+        self.stop()
+        self._sender.abort()
+
+    def wait(self) -> Run:
+        """Return when it is over; raises what stopped it.
+
+        An interrupt lets the mail that is on its way arrive, so that nobody has to ask whether it did; a second one
+        breaks it off.
+        """
+        try:
+            self._sit()
+        except KeyboardInterrupt:
+            self.stop()
+            try:
+                self._sit()
+            except KeyboardInterrupt:
+                self.abort()
+                self._sit()
+            raise
+        if self.error is not None:
+            raise self.error
+        return self
+
+    def _sit(self) -> None:
+        # In short steps, because on some systems a longer wait cannot be interrupted.
+        while not self.over.wait(0.5):
+            pass
+
+    def _say_goodbye(self) -> None:
+        self.stop()
+        self.over.wait(_GOODBYE_SECONDS)
+
+    def _lock(self) -> FileLock:
+        """Return the lock of whoever goes through this account's queue: one at a time, because providers count so."""
+        folder = self.folder / "runs"
+        folder.mkdir(exist_ok=True, mode=0o700)
+        name = sha256(self.account.encode()).hexdigest()[:16]
+        lock = FileLock(folder / f"{name}.lock", thread_local=False, mode=0o600)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as exc:
+            raise _busy(self._store.note(f"run {name}") or _("another program")) from exc
+        moment = datetime.now().astimezone()
+        who = _("process {number} on {computer}, since {time:%H:%M}").format(
+            number=os.getpid(), computer=platform.node() or "?", time=moment
+        )
+        self._store.set_note(f"run {name}", who)
+        return lock
+
+    # --- in the thread ---
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it shall end."""
+        return self._stopped.is_set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether it shall wait."""
+        return self._paused.is_set()
+
+    def sleep(self, seconds: float | None) -> None:
+        """Wait, or until somebody presses a button; None is until then."""
+        if not self._stopped.is_set():
+            self._wake.wait(seconds)
+        self._wake.clear()
+
+    def tell(self, settled: Settled, error: SendError | None) -> None:
+        """Hear what became of a mail."""
+        self.tried += 1
+        self.done += settled.state != "queued"
+        self._moments.append(time.monotonic())
+        reply = settled.reply or (error.reply if error else None)
+        self.last.append(Happened(settled.number, settled.state, str(reply or settled.reason)))
+
+    def _work(self, lock: FileLock) -> None:
+        attempt = ""
+        outcome: State = "over"
+        try:
+            attempt = self._store.begin_attempt()
+            self._store.recover()
+            if self.redirect_to is None:
+                self._sender.send_all(attempt)
+            else:
+                self._sender.rehearse(self.redirect_to)
+            if self._stopped.is_set():
+                outcome = "stopped"
+        except BaseException as exc:  # noqa: BLE001 - raised by wait(), and shown by the view
+            self.error, outcome = exc, "failed"
+        finally:
+            self._sender.hang_up()
+            owners.end_attempt(attempt)
+            lock.release()
+            self.state = outcome
+            with _guard:
+                if _going_on.get((self.folder, self.account)) is self:
+                    del _going_on[self.folder, self.account]
+            self.over.set()
+            atexit.unregister(self._say_goodbye)
+
+
+def going_on(folder: Path, settings: Settings, batch: str | None) -> Run | None:
+    """Return the run of this program that goes through this very queue at the moment."""
+    with _guard:
+        found = _going_on.get((folder, account_of(settings)))
+    return found if found is not None and found.is_going_on and found.batch == batch else None
+
+
+def account_of(settings: Settings) -> str:
+    """Return what a key is unique for: the sending address, whatever server it goes through."""
+    return settings.address.addr_spec.casefold()
+
+
+def _busy(who: str, batch: str | None = None) -> DocmailError:
+    what = _("the batch {batch}").format(batch=batch) if batch else _("this account's queue")
+    return DocmailError(
+        _("Somebody is sending {what} already: {who}. Nothing was sent from here.").format(what=what, who=who),
+        hint=_("Wait until that is done, or stop it there; single emails go out in between."),
+        guide="Sending",
+    )

@@ -1,0 +1,163 @@
+"""What a run asks of the journal: which mail is next, what became of the last one, how fast the account may send."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from docmail.store import Store
+
+if TYPE_CHECKING:
+    from docmail.spool import SpoolFile
+    from docmail.store import Settled
+
+_JUMP = 60.0  # seconds; a clock that says earlier than this before something that happened was set back
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Which mails a run is about: those of an account, or of one of its batches."""
+
+    account: str
+    batch: str | None = None
+
+    @property
+    def where(self) -> str:
+        """The condition for those that wait."""
+        return "state = 'queued' AND owner IS NULL AND account = ? AND (? IS NULL OR batch = ?)"
+
+    @property
+    def parameters(self) -> tuple[str | None, ...]:
+        """The values for its question marks."""
+        return (self.account, self.batch, self.batch)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A mail that is now being sent, and how often it was put off before."""
+
+    id: int
+    tries: int
+
+
+class QueueStore(Store):
+    """The journal in one folder, with its queue."""
+
+    def advance(
+        self, attempt: str, settled: Settled | None, waiting: Waiting | None, *, interval: float = 0.0
+    ) -> Taken | None:
+        """Write down what became of one mail and begin the next, in one durable step; return that one, if any waits."""
+
+        def step() -> Taken | None:
+            with self._transaction():
+                if settled is not None:
+                    self._settle(attempt, settled)
+                taken = self._next(waiting) if waiting is not None else None
+                if taken is not None and waiting is not None:
+                    self._database.execute("UPDATE mail SET owner = ? WHERE id = ?", (attempt, taken.id))
+                    self._begin(taken.id, attempt)
+                    self._reserve_time(waiting.account, interval)
+                return taken
+
+        return self._even_if_full(step) if settled is not None else step()
+
+    def _next(self, waiting: Waiting) -> Taken | None:
+        now = time.time()
+        row = self._database.execute(
+            f"SELECT id, tries FROM mail WHERE {waiting.where}"  # noqa: S608 - conditions are ours
+            " AND (not_before IS NULL OR not_before <= ? OR put_off > ?) ORDER BY id LIMIT 1",
+            (*waiting.parameters, now, now + _JUMP),
+        ).fetchone()
+        return None if row is None else Taken(row["id"], row["tries"])
+
+    # --- looking ahead ---
+
+    def next_waiting(self, waiting: Waiting) -> float | None:
+        """Return when the first of these mails may go (0.0: now); None if none waits."""
+        now = time.time()
+        return cast(
+            "float | None",
+            self.value(
+                "SELECT min(CASE WHEN not_before IS NULL OR put_off > ? THEN 0.0 ELSE not_before END) FROM mail"  # noqa: S608 - ours
+                f" WHERE {waiting.where}",
+                (now + _JUMP, *waiting.parameters),
+            ),
+        )
+
+    def first_waiting(self, waiting: Waiting, limit: int | None) -> list[int]:
+        """Return the numbers of the first of these mails."""
+        with self._lock, self._translated():
+            found = self._database.execute(
+                f"SELECT id FROM mail WHERE {waiting.where} ORDER BY id LIMIT ?",  # noqa: S608 - conditions are ours
+                (*waiting.parameters, -1 if limit is None else limit),
+            ).fetchall()
+        return [row["id"] for row in found]
+
+    def count_waiting(self, waiting: Waiting) -> int:
+        """Return how many of these mails there are."""
+        return int(self.value(f"SELECT count(*) FROM mail WHERE {waiting.where}", waiting.parameters))  # noqa: S608 - ours
+
+    def count_recipients(self, waiting: Waiting) -> int:
+        """Return to how many different addresses these mails go."""
+        return int(
+            self.value(
+                "SELECT count(DISTINCT lower(address)) FROM recipient WHERE role != 'archive' AND mail IN"  # noqa: S608 - ours
+                f" (SELECT id FROM mail WHERE {waiting.where})",
+                waiting.parameters,
+            )
+        )
+
+    def recipients(self, number: int) -> tuple[str, ...]:
+        """Return the addresses of a mail that have not got it yet."""
+        with self._lock, self._translated():
+            found = self._database.execute(
+                "SELECT address FROM recipient WHERE mail = ? AND state IN ('queued', 'sending')", (number,)
+            ).fetchall()
+        return tuple(row["address"] for row in found)
+
+    def shared_contents(self, waiting: Waiting) -> list[tuple[str, int]]:
+        """Return SHA-256 and size of the contents that several of these mails have, the one with most mails first."""
+        with self._lock, self._translated():
+            found = self._database.execute(
+                "SELECT sha256, size FROM attachment JOIN mail ON mail.id = attachment.mail"  # noqa: S608 - ours
+                f" WHERE {waiting.where} GROUP BY sha256 HAVING count(*) > 1 ORDER BY count(*) DESC",
+                waiting.parameters,
+            ).fetchall()
+        return [(row["sha256"], row["size"]) for row in found]
+
+    def content(self, sha256: str) -> SpoolFile:
+        """Return a content of the spool."""
+        return self._spool.file(sha256)
+
+    # --- the pace of an account ---
+
+    def rate(self, account: str) -> str | None:
+        """Return the rate that a person has set for an account."""
+        return cast("str | None", self.value("SELECT rate FROM pace WHERE account = ?", (account,)))
+
+    def set_rate(self, account: str, rate: str) -> None:
+        """Remember the rate of an account."""
+        with self._transaction() as database:
+            database.execute(
+                "INSERT INTO pace (account, rate) VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET rate = ?",
+                (account, rate, rate),
+            )
+
+    def next_at(self, account: str) -> float | None:
+        """Return when the account's next mail may go."""
+        return cast("float | None", self.value("SELECT next_at FROM pace WHERE account = ?", (account,)))
+
+    def reserve_time(self, account: str, interval: float) -> None:
+        """Have the account's next mail wait so much longer."""
+        if interval:
+            with self._transaction():
+                self._reserve_time(account, interval)
+
+    def _reserve_time(self, account: str, interval: float) -> None:
+        if interval:
+            self._database.execute(
+                "INSERT INTO pace (account, next_at) VALUES (?, ?) ON CONFLICT (account)"
+                " DO UPDATE SET next_at = max(next_at, ?) + ?",
+                (account, time.time() + interval, time.time(), interval),
+            )

@@ -1,0 +1,59 @@
+"""Tells whether a mail with a key that was used before is the same mail, and what is recorded of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from docmail.entry import body_digest
+from docmail.errors import MessageError
+from docmail.spool import sha256_of
+from docmail.translation import _
+from docmail.transport.base import SendResult
+
+if TYPE_CHECKING:
+    from docmail.message import Message
+    from docmail.rows import Row
+
+
+def compare(message: Message, row: Row) -> None:
+    """Raise `MessageError` if a key is used for something else than it was used for before."""
+    addressed = {address.mailbox for address in (*message.to, *message.cc, *message.bcc)}
+    recorded = {address.lower() for address, recipient in row.recipients.items() if recipient.role != "archive"}
+    for field, differs in (
+        ("to", addressed != recorded),
+        ("subject", message.subject != row.subject),
+        ("body", body_digest(message) != row.body_sha256),
+    ):
+        if differs:
+            names = {"to": _("other recipients"), "subject": _("another subject"), "body": _("another body")}
+            raise MessageError(
+                _("The key {key} belongs to a mail with {difference}; nothing was sent.").format(
+                    key=message.key, difference=names[field]
+                ),
+                field="key",
+                hint=_("Use another key for another mail."),
+            )
+
+
+def difference(message: Message, row: Row) -> str:
+    """Say that the documents are not those of the row; nothing if they are."""
+    given = [(document.name, sha256_of(document)) for document in message.documents]
+    if given == list(zip(row.documents, row.contents, strict=True)):
+        return ""
+    return _("The documents differ from those that were sent, as a PDF does that is made again.")
+
+
+def recorded_result(message: Message, row: Row) -> SendResult:
+    """Return the result that is recorded of a mail."""
+    return SendResult(
+        row.message_id,
+        tuple(address for address, recipient in row.recipients.items() if recipient.state == "sent"),
+        {
+            address: recipient.reply
+            for address, recipient in row.recipients.items()
+            if recipient.state != "sent" and recipient.reply is not None
+        },
+        row.reply,
+        repeated=True,
+        note=difference(message, row),
+    )

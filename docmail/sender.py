@@ -1,0 +1,271 @@
+"""Sends what waits in the queue over one connection: the loop of a run, and what it does when something goes wrong.
+
+What became of a mail and that the next one begins is one durable step, taken before the next one's first byte leaves.
+So at every moment at most one mail is in doubt, and whoever is killed leaves the others as they are.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from docmail import verdicts
+from docmail.errors import ConnectError, Deferred, DocmailError, Kind, MessageError, SendError
+from docmail.pace import RECONNECT_SECONDS, Pace, retry_seconds
+from docmail.rehearsal import redirected
+from docmail.shared import SharedContents
+from docmail.translation import _
+from docmail.transport import Transport, open_transport
+
+if TYPE_CHECKING:
+    from docmail.addresses import Address
+    from docmail.queue_store import QueueStore, Taken, Waiting
+    from docmail.settings import Settings
+    from docmail.store import Settled
+
+MAILS_PER_CONNECTION = 200  # some servers take no more, and a new connection costs no more than three mails
+IDLE_SECONDS = 20.0  # servers hang up on those who wait longer; a good-bye is more polite
+PATIENCE_SECONDS = 600.0
+"""How long a run waits for the mails that were put off; what takes longer is left to the next run."""
+_BUSY_IN_A_ROW = 3  # mails put off one after the other: it is the server, not they
+_CLOSING = 421
+
+
+class Control(Protocol):
+    """Whoever steers a run, and hears of it."""
+
+    tried: int
+    rehearsed: int
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it shall end."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether it shall wait."""
+
+    def sleep(self, seconds: float | None) -> None:
+        """Wait, or until something else is wanted; None is until then."""
+
+    def tell(self, settled: Settled, error: SendError | None) -> None:
+        """Hear what became of a mail."""
+
+
+class Sender:
+    """One connection, and the mails that go over it."""
+
+    def __init__(  # noqa: PLR0913 - what it sends, how, and who steers
+        self,
+        store: QueueStore,
+        settings: Settings,
+        waiting: Waiting,
+        *,
+        pace: Pace,
+        control: Control,
+        limit: int | None,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._waiting = waiting
+        self._pace = pace
+        self._control = control
+        self._limit = limit
+        self._transport: Transport | None = None
+        self._on_connection = 0
+        self._settled: Settled | None = None  # what became of the last mail, as long as it is not written down
+        self._failures = 0  # of the connection, in a row
+        self._put_off = 0  # mails, in a row
+
+    def abort(self) -> None:
+        """Break off the mail that is on its way, from another thread, unless its last byte has gone."""
+        transport = self._transport
+        if transport is not None and not transport.in_doubt:
+            with suppress(OSError):
+                transport.abort()
+
+    def send_all(self, attempt: str) -> None:
+        """Send what waits, until nothing does, somebody stops it, or every mail would meet the same failure."""
+        shared = SharedContents(self._store, self._waiting)
+        try:
+            while not self._control.stopped and (self._limit is None or self._control.tried < self._limit):
+                if self._has_to_wait(attempt):
+                    continue
+                if not self._is_connected:
+                    self._write_down(attempt)
+                    if (wait := self._seconds_to_the_next()) is None:
+                        break
+                    self._sleep(wait) if wait else self._connect()
+                    continue
+                taken = self._store.advance(attempt, self._settled, self._waiting, interval=self._pace.interval)
+                self._settled = None
+                if taken is None:
+                    self.hang_up()
+                else:
+                    self._judge(attempt, self._send(attempt, taken, shared))
+        finally:
+            self._write_down(attempt)
+
+    def _has_to_wait(self, attempt: str) -> bool:
+        """Wait as long as somebody has paused the run, or as the account's rate wants; say whether that was so."""
+        wait = None if self._control.paused else self._pace.wait_seconds()
+        if wait == 0:
+            return False
+        self._write_down(attempt)
+        self._sleep(wait)
+        return True
+
+    def _judge(self, attempt: str, error: SendError | None) -> None:
+        """Go on after a mail, or raise what every further one would meet."""
+        if error is not None and _about_connection(error):
+            self._failures += 1
+            if self._failures > len(RECONNECT_SECONDS):
+                raise error
+            return
+        self._failures = 0
+        if error is not None and verdicts.stops_a_run(error):
+            raise _with_time(error)
+        self._put_off = self._put_off + 1 if isinstance(error, Deferred) else 0
+        if self._put_off >= _BUSY_IN_A_ROW:
+            self._write_down(attempt)
+            self._sleep(retry_seconds(self._put_off - _BUSY_IN_A_ROW, None) or PATIENCE_SECONDS)
+
+    def _send(self, attempt: str, taken: Taken, shared: SharedContents) -> SendError | None:
+        """Send the mail that was just begun, and keep the verdict; return the failure, if there was one."""
+        assert self._transport is not None  # noqa: S101 - connected before the mail was begun
+        transport, everybody = self._transport, tuple[str, ...]()
+        error: SendError | None = None
+        try:
+            mail = self._store.mail(taken.id, shared)
+            everybody = mail.recipients
+            result = transport.send(mail)
+        except SendError as exc:
+            error = exc
+            self._settled = verdicts.of_failure(taken.id, everybody, exc, repeatable=True, tries=taken.tries)
+            if _wants_another_connection(exc) and self._on_connection:
+                self._settled = replace(self._settled, not_before=None)  # it is about the connection, not this mail
+        except BaseException as exc:
+            everybody = everybody or self._store.recipients(taken.id)
+            in_doubt = bool(everybody) and transport.in_doubt
+            self._settled = verdicts.of_interrupt(taken.id, everybody, exc, in_doubt=in_doubt, repeatable=True)
+            if not isinstance(exc, MessageError):
+                raise
+            self.hang_up()  # in the middle of a mail, perhaps
+        else:
+            self._settled = verdicts.of_success(taken.id, everybody, result, repeatable=True, tries=taken.tries)
+            self._on_connection += 1
+            if self._on_connection >= MAILS_PER_CONNECTION:
+                self._write_down(attempt)
+                self.hang_up()
+        if self._settled is not None:
+            self._control.tell(self._settled, error)
+        return error
+
+    def _write_down(self, attempt: str) -> None:
+        """Write down what became of the last mail, before something else than the next one comes."""
+        settled, self._settled = self._settled, None
+        if settled is None:
+            return
+        try:
+            self._store.advance(attempt, settled, None)
+        except DocmailError as exc:
+            if settled.state != "sent":
+                raise
+            raise not_written_down(exc) from exc
+
+    # --- the connection ---
+
+    @property
+    def _is_connected(self) -> bool:
+        # HTTP has a connection for each mail, and makes it itself.
+        return self._transport is not None and bool(getattr(self._transport, "is_open", True))
+
+    def _connect(self) -> None:
+        """Open a connection; after a failure that may pass, wait."""
+        self.hang_up()
+        transport = open_transport(self._settings)
+        self._transport = transport
+        try:
+            transport.open()
+        except SendError as exc:
+            self._transport = None
+            self._failures += 1
+            if exc.phase == "auth" or not _about_connection(exc) or self._failures > len(RECONNECT_SECONDS):
+                raise
+            self._sleep(RECONNECT_SECONDS[self._failures - 1])
+        except BaseException:
+            self._transport = None
+            raise
+
+    def hang_up(self) -> None:
+        """Say good-bye to the server."""
+        transport, self._transport = self._transport, None
+        self._on_connection = 0
+        if transport is not None:
+            transport.close()
+
+    # --- waiting ---
+
+    def _seconds_to_the_next(self) -> float | None:
+        """Return how long to wait for a mail that may go; None if none comes in time."""
+        moment = self._store.next_waiting(self._waiting)
+        wait = None if moment is None else max(moment - time.time(), 0.0)
+        return None if wait is None or wait > PATIENCE_SECONDS else wait
+
+    def _sleep(self, seconds: float | None) -> None:
+        if seconds is None or seconds > IDLE_SECONDS:
+            self.hang_up()
+        self._control.sleep(seconds)
+
+    # --- rehearsing ---
+
+    def rehearse(self, address: Address) -> None:
+        """Send copies of the first mails to oneself; nothing is written down, because nothing was sent."""
+        for number in self._store.first_waiting(self._waiting, self._limit):
+            if self._control.stopped:
+                break
+            if not self._is_connected:
+                self.hang_up()
+                self._transport = open_transport(self._settings)
+                self._transport.open()
+            if wait := self._pace.wait_seconds():
+                self._sleep(wait)
+            assert self._transport is not None  # noqa: S101 - connected above
+            self._transport.send(redirected(self._store.mail(number), address, self._settings))
+            self._store.reserve_time(self._waiting.account, self._pace.interval)
+            self._control.rehearsed += 1
+
+
+def not_written_down(failure: DocmailError) -> DocmailError:
+    """Return the error for a mail that was sent, of which the journal could not be told."""
+    # The row stays “sending”, and becomes unknown when the outbox is next opened: nothing sends it by itself.
+    return DocmailError(
+        _("The mail was sent, but this could not be written down. {reason}").format(reason=failure.message),
+        hint=_("Do not send it again; free the disk or the folder first."),
+        guide="Sending",
+    )
+
+
+def _about_connection(error: SendError) -> bool:
+    """Say whether it was the connection that failed, so that a new one may serve."""
+    return (
+        isinstance(error, ConnectError)
+        or _wants_another_connection(error)
+        or (isinstance(error, Deferred) and error.kind is Kind.TEMPORARY and error.phase in verdicts.BEFORE_A_MAIL)
+    )
+
+
+def _wants_another_connection(error: SendError) -> bool:
+    """Say whether the server ends the conversation (RFC 5321 3.8), as some do after a number of mails."""
+    return isinstance(error, Deferred) and error.reply is not None and error.reply.code == _CLOSING
+
+
+def _with_time(error: SendError) -> SendError:
+    """Add to a limit when the run can go on, if the server said so."""
+    if error.kind is Kind.LIMIT and (seconds := getattr(error, "retry_after", None)):
+        moment = datetime.fromtimestamp(time.time() + seconds, UTC).astimezone()
+        error.hint = _("Run the rest after {time:%Y-%m-%d %H:%M}.").format(time=moment)
+    return error

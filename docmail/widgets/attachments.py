@@ -1,0 +1,162 @@
+"""The documents of a mail that is being written: each can be removed, further ones are uploaded or named by path."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from docmail import presets
+from docmail.addresses import trimmed
+from docmail.documents import Document
+from docmail.errors import DocumentError
+from docmail.translation import _
+from docmail.widgets import markup
+from docmail.widgets.painted import MAX_UPLOAD, Painted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from docmail.settings import Settings
+
+__all__ = ["Attachments", "on_the_way"]
+
+_LINE = 57, 78  # octets of a file, and what they are in base64 with their line end (RFC 2045 6.8)
+
+
+class Attachments(Painted):
+    """A row of the mail form; `documents` is what will be sent.
+
+    What a browser uploads comes in messages and stays in the kernel's memory: the value of ipywidgets' own
+    `FileUpload` would be stored in the notebook.
+    """
+
+    def __init__(self, documents: Sequence[Document], _dom_classes: Sequence[str] = ()) -> None:
+        self.documents = list(documents)
+        self.limit: int | None = None
+        self.provider = ""
+        self.changed: Callable[[], None] = lambda: None
+        self._asks_path = False
+        label = escape(_("Attached"))
+        zones = "".join(f'<div data-zone="{name}"></div>' for name in ("list", "adding", "said"))
+        super().__init__(
+            self._pressed,
+            stored=f'<span class="widget-label">{label}</span><div class="dm-attached">{zones}</div>',
+            take=self._take,
+            _dom_classes=_dom_classes,
+        )
+        self._show()
+
+    @property
+    def size(self) -> int:
+        """What they take on the way, encoded."""
+        return on_the_way(document.size for document in self.documents)
+
+    @property
+    def too_large(self) -> str:
+        """A sentence if the provider will hardly take so much; nothing if it will, or nobody knows."""
+        if self.limit is None or self.size <= self.limit:
+            return ""
+        return _("These documents are {size} on the way; {provider} takes about {limit} in all.").format(
+            size=markup.size(self.size), provider=self.provider, limit=markup.size(self.limit)
+        )
+
+    def go_through(self, settings: Settings | None) -> None:
+        """Say what the provider of these settings takes."""
+        self.limit = presets.size_limit(settings) if settings else None
+        if settings:
+            known = presets.by_host(settings.account.host)
+            self.provider = known.name if known else settings.account.host
+        self._show()
+
+    def add(self, document: Document) -> None:
+        """Attach one more."""
+        self.documents.append(document)
+        self._show()
+        self.changed()
+
+    def _pressed(self, action: str, which: str, values: dict[str, Any]) -> None:
+        if action == "remove" and which.isdecimal() and int(which) < len(self.documents):
+            del self.documents[int(which)]
+            self._show()
+            self.changed()
+        elif action == "path":
+            self._asks_path = not self._asks_path
+            self._show()
+            self.focus_on("[data-name='path']")
+        elif action == "add-path":
+            self._add(lambda: Document.of(Path(trimmed(str(values.get("path", ""))))))
+
+    def _take(self, name: str, content: bytes) -> None:
+        # A browser gives the name alone; whatever else calls itself one is cut here.
+        plain = name.replace("\\", "/").rpartition("/")[2]
+        self._add(lambda: Document.of(content, name=plain))
+
+    def refuse_upload(self, name: str) -> None:
+        """Say that a file is too large to be uploaded."""
+        sentence = _("{name} is larger than {limit}, which no provider takes.")
+        self._show(markup.problem(sentence.format(name=name, limit=markup.size(MAX_UPLOAD))))
+
+    def _add(self, make: Callable[[], Document]) -> None:
+        try:
+            document = make()
+        except DocumentError as exc:
+            self._show(markup.short_failure(exc))
+            return
+        self._asks_path = False
+        self.add(document)
+
+    def on_piece(self, name: str, have: int, size: int) -> None:
+        """Say how far an upload has come."""
+        sentence = _("{name}: {have} of {size}").format(name=name, have=markup.size(have), size=markup.size(size))
+        self._show(escape(sentence))
+
+    def _show(self, said: str = "") -> None:
+        items = "".join(
+            f'<li><span class="dm-file">{escape(document.name)}</span>'
+            f'<span class="dm-facts">{escape(markup.size(document.size))}</span>'
+            f'<button type="button" class="dm-link" data-press="remove" data-id="{number}"'
+            f' aria-label="{escape(_("Remove {name}").format(name=document.name))}">✕</button></li>'
+            for number, document in enumerate(self.documents)
+        )
+        nothing = f'<div class="dm-facts">{escape(_("nothing is attached"))}</div>'
+        self.draw(
+            list=f'<ul class="dm-files">{items}</ul>' if items else nothing,
+            adding=self._adding(),
+            said=f'<div role="status">{said or self._sized()}</div>',
+        )
+
+    def _adding(self) -> str:
+        upload = (
+            f'<label class="dm-link dm-upload"><input type="file" multiple data-upload>{escape(_("+ add a file…"))}'
+            "</label>"
+        )
+        opened = "true" if self._asks_path else "false"
+        path = (
+            f'<button type="button" class="dm-link" data-press="path" aria-expanded="{opened}">'
+            f"{escape(_('+ a file where the kernel runs…'))}</button>"
+        )
+        asked = ""
+        if self._asks_path:
+            asked = (
+                f'<div class="dm-asked"><input type="text" data-name="path" data-enter="add-path"'
+                f' aria-label="{escape(_("Path"))}" placeholder="reports/Q3.xlsx" spellcheck="false">'
+                '<button type="button" class="jupyter-button widget-button" data-press="add-path">'
+                f"{escape(_('Attach'))}</button></div>"
+            )
+        return f'<div class="dm-links">{upload}{path}</div>{asked}'
+
+    def _sized(self) -> str:
+        if sentence := self.too_large:
+            return markup.problem(sentence)
+        whole = markup.size(sum(document.size for document in self.documents))
+        if self.limit is None:
+            return f'<span class="dm-facts">{escape(whole)}</span>' if len(self.documents) > 1 else ""
+        room = self.limit * _LINE[0] // _LINE[1]  # of files, before they are encoded
+        sentence = _("{size} of about {limit}").format(size=whole, limit=markup.size(room))
+        return f'<span class="dm-facts">{escape(sentence)}</span>'
+
+
+def on_the_way(sizes: Iterable[int]) -> int:
+    """Return what files of these sizes take in a mail."""
+    return sum(-(-size // _LINE[0]) * _LINE[1] for size in sizes)

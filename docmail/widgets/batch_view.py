@@ -1,0 +1,338 @@
+"""A batch under its cell: asked about first, then how far it is, what became of the mails, and what needs a person.
+
+What a notebook keeps of it are counts, keys and subjects, no addresses.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from docmail.pace import daily_warning
+from docmail.translation import _, chosen, language, ngettext
+from docmail.widgets import markup
+from docmail.widgets.controls import Actions
+from docmail.widgets.rows import light
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from docmail.addresses import Address
+    from docmail.credentials import Secret
+    from docmail.queue_run import Run
+    from docmail.rows import Row
+
+__all__ = ["BatchView", "show"]
+
+SEND, REHEARSE, PAUSE, RESUME, STOP, GO_ON, RETRY = "send", "rehearse", "pause", "resume", "stop", "go-on", "retry"
+ARRIVED, AGAIN = "arrived", "again"
+UNASKED = 20
+"""So many mails go without a question."""
+_LOOK_SECONDS = 0.5
+_REHEARSED = 3
+_LISTED = 50
+_ASKED_ABOUT = 20  # unknown mails with buttons; each is a widget
+
+
+def show(run: Run) -> bool:
+    """Show a run that is about to begin; return whether the view asks first, and then starts it."""
+    from IPython.display import display
+
+    asks = run.redirect_to is None and run.limit is None and run.total > UNASKED
+    view = BatchView(run, asks=asks)
+    display(view)
+    run.shown = True
+    if not asks:
+        view.watch()
+    return asks
+
+
+def show_again(run: Run) -> None:
+    """Show a run as it stands, and go on showing it."""
+    from IPython.display import display
+
+    view = BatchView(run, asks=run.state == "asked")
+    display(view)
+    if run.is_going_on:
+        view.watch()
+
+
+class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
+    """One run: question, progress, outcome. `press(action)` does what the button does."""
+
+    def __init__(self, run: Run, *, asks: bool = False) -> None:
+        self.run = run
+        self._asks = asks
+        self._language = chosen()
+        self._note = ""
+        self._about: list[int] = []
+        self.heading = light(ipywidgets.HTML)
+        self.actions = Actions([], self._pressed)
+        self.report = light(ipywidgets.HTML, _dom_classes=["dm-report"])
+        self.doubts = light(ipywidgets.VBox)
+        super().__init__(
+            [self.heading, self.actions, self.report, self.doubts], _dom_classes=["docmail", "docmail-form"]
+        )
+        self.refresh()
+
+    def press(self, action: str) -> None:
+        """Do what a button does, and show what came of it."""
+        try:
+            self._note = ""
+            self._do(action)
+        except Exception as exc:  # noqa: BLE001 - ipywidgets would write it into a log that nobody reads
+            self._note = markup.failure(exc)
+        self.refresh()
+
+    def watch(self) -> None:
+        """Show how far it is until it is over."""
+        Thread(target=self._watch, name="docmail-batch-view", daemon=True).start()
+
+    def refresh(self) -> None:
+        """Show how it stands."""
+        with self.hold_trait_notifications():
+            self.heading.value = self._question() if self._asks else self._progress()
+            self._offer()
+            self.report.value = markup.without_addresses(self._note + self._report())
+            self._ask_about()
+
+    def __repr__(self) -> str:
+        return repr(self.run)
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        bundle: dict[str, Any] = super()._repr_mimebundle_(**options)
+        sentence = _("Nothing was sent yet: press Send, or say how many: run(limit={number}).")
+        if not self._asks:
+            sentence = ngettext(
+                "{number} email waited when this was shown; run the cell again to see how it stands.",
+                "{number} emails waited when this was shown; run the cell again to see how it stands.",
+                self.run.total,
+            )
+        title = markup.without_addresses(self._title())
+        text = f"{title}: {sentence.format(number=self.run.total)}"
+        return {**bundle, "text/plain": text, "text/html": f"<p>{escape(text)}</p>"}
+
+    # --- what the buttons do ---
+
+    def _pressed(self, action: str, _values: dict[str, Any], _secret: Secret | None) -> None:
+        self.press(action)
+
+    def _do(self, action: str) -> None:
+        run = self.run
+        if action == PAUSE:
+            run.pause()
+        elif action == RESUME:
+            run.resume()
+        elif action == STOP:
+            self._asks = False
+            run.stop()
+        elif action == SEND:
+            self._asks = False
+            self._begin(run)
+        elif action == REHEARSE:
+            self._rehearse()
+        elif action in {GO_ON, RETRY}:
+            if action == RETRY:
+                run.retry()
+            self._begin(run.again())
+
+    def _begin(self, run: Run) -> None:
+        self.run = run.start()
+        self.watch()
+
+    def _rehearse(self) -> None:
+        address: Address = self.run.settings.address
+        rehearsal = self.run.again(redirect_to=address, limit=_REHEARSED).start()
+        self._note = markup.box("mind", markup.paragraph(_("Sending the first mails to yourself …")))
+
+        def tell() -> None:
+            try:
+                rehearsal.wait()
+                number = rehearsal.rehearsed
+                sentence = ngettext(
+                    "{number} mail went to your own address, and to nobody else. Look at it, then press Send.",
+                    "{number} mails went to your own address, and to nobody else. Look at them, then press Send.",
+                    number,
+                ).format(number=number)
+                self._note = markup.box("good", markup.good(sentence))
+            except Exception as exc:  # noqa: BLE001 - shown in the view
+                self._note = markup.failure(exc)
+            self.refresh()
+
+        self._in_thread(tell)
+
+    def _in_thread(self, work: Callable[[], None]) -> None:
+        def speak() -> None:
+            with language(self._language):
+                work()
+
+        Thread(target=speak, name="docmail-batch-view", daemon=True).start()
+
+    def _watch(self) -> None:
+        with language(self._language):
+            run = self.run
+            while not run.over.wait(_LOOK_SECONDS):
+                self.refresh()
+            self.refresh()
+
+    # --- what it shows ---
+
+    def _question(self) -> str:
+        run = self.run
+        mails = ngettext("{number} email", "{number} emails", run.total).format(number=f"{run.total:,}")
+        recipients = run.recipients
+        people = ngettext("{number} address", "{number} addresses", recipients).format(number=f"{recipients:,}")
+        sentence = _("{mails} to {people} through {server}.").format(
+            mails=mails, people=people, server=run.settings.account.host
+        )
+        further = [daily_warning(run.pace.provider, run.total)]
+        if interval := run.pace.interval:
+            further.insert(
+                0, _("It takes {time} ({rate}).").format(time=_time(run.total * interval), rate=run.pace.describe())
+            )
+        said = "".join(f" {escape(each)}" for each in further if each)
+        return f'<div class="dm-heading"><b>{escape(self._title())}</b><span>{escape(sentence)}{said}</span></div>'
+
+    def _title(self) -> str:
+        return self.run.batch or _("Outbox")
+
+    def _progress(self) -> str:
+        run = self.run
+        total, done = max(run.total, 1), min(run.done, run.total)
+        title = escape(self._title())
+        if run.redirect_to is not None:
+            done, total = run.rehearsed, min(run.limit or total, total)
+            title = escape(_("Rehearsal: {batch}").format(batch=self._title()))
+        said = _("{done} of {total}").format(done=f"{done:,}", total=f"{total:,}")
+        facts = [said]
+        if run.is_going_on:
+            facts += [fact for fact in (self._speed(), self._left()) if fact]
+        label = escape(_("{done} of {total} emails").format(done=done, total=total), quote=True)
+        bar = f'<progress max="{total}" value="{done}" aria-label="{label}" style="width: 100%"></progress>'
+        line = " · ".join(map(escape, facts))
+        return f'<div class="dm-heading"><b>{title}</b><span>{line}</span></div>{bar}'
+
+    def _speed(self) -> str:
+        per_minute = self.run.speed * 60
+        if not per_minute:
+            return self.run.pace.describe()
+        said = _("{number} a minute").format(number=f"{per_minute:,.0f}")
+        rate = self.run.pace.describe()
+        return f"{said} ({rate})" if rate else said
+
+    def _left(self) -> str:
+        waiting, speed = self.run.waiting, self.run.speed
+        return _("{time} left").format(time=_time(waiting / speed)) if waiting and speed else ""
+
+    def _report(self) -> str:
+        run = self.run
+        counts = run.counts()
+        words = {
+            "sent": _("{number} sent"),
+            "queued": _("{number} waiting"),
+            "sending": _("{number} being sent"),
+            "refused": _("{number} refused"),
+            "failed": _("{number} not sent"),
+            "unknown": _("{number} unknown"),
+        }
+        listed = [words[state].format(number=f"{counts[state]:,}") for state in words if counts.get(state)]
+        if (again := run.again_at) is not None:
+            listed.append(_("some will be tried again at {time}").format(time=f"{again.astimezone():%H:%M}"))
+        parts = [f"<p>{escape(' · '.join(listed))}</p>" if listed else ""]
+        if run.state == "stopped":
+            parts.append(markup.box("mind", markup.paragraph(_("Stopped. What waits stays in the queue."))))
+        elif run.error is not None:
+            parts.append(_failure(run.error))
+        elif run.state == "over" and run.redirect_to is None and not counts.keys() & {"queued", "unknown"}:
+            parts.append(markup.box("good", markup.good(_("Done: nothing waits any more."))))
+        if run.is_going_on and run.last:
+            newest = run.last[-1]
+            parts.append(f'<div class="dm-said">{escape(newest.text)}</div>')
+        for state, title in (("refused", _("refused")), ("failed", _("not sent"))):
+            if counts.get(state) and not run.is_going_on:
+                rows = run.rows(state, _LISTED)
+                parts.append(markup.folded(f"{counts[state]:,} {title}", _table(rows)))
+        return "".join(parts)
+
+    def _offer(self) -> None:
+        run = self.run
+        counts = run.counts()
+        offered: list[list[str]] = []
+        primary = ""
+        if self._asks:
+            offered = [
+                [SEND, _("Send {number} emails").format(number=f"{run.total:,}")],
+                [REHEARSE, _("Rehearse: send {number} to me").format(number=_REHEARSED)],
+            ]
+            primary = SEND
+        elif run.is_going_on:
+            offered = [[RESUME, _("Go on")] if run.state == "paused" else [PAUSE, _("Pause")], [STOP, _("Stop")]]
+        elif run.redirect_to is None:
+            if counts.get("queued"):
+                offered.append([GO_ON, _("Go on")])
+            if counts.get("failed"):
+                offered.append([RETRY, _("Retry failed")])
+        if self.actions.actions != offered:
+            self.actions.actions = offered
+        if self.actions.primary != primary:
+            self.actions.primary = primary
+
+    # --- the unknown ones ---
+
+    def _ask_about(self) -> None:
+        """Ask about each mail of which nobody knows whether it arrived."""
+        rows = [] if self.run.is_going_on or self._asks else self.run.rows("unknown", _ASKED_ABOUT)
+        numbers = [row.id for row in rows]
+        if numbers != self._about:
+            self._about = numbers
+            self.doubts.children = [self._doubt(row) for row in rows]
+
+    def _doubt(self, row: Row) -> ipywidgets.Widget:
+        text = light(ipywidgets.HTML)
+        named = f"{_named(row)} · {(row.sent_at or row.created).astimezone():%Y-%m-%d %H:%M}"
+        text.value = markup.box("mind", f"<p><b>{escape(named)}</b></p>", markup.paragraph(_said(row)))
+
+        def decided(action: str, _values: dict[str, Any], _secret: Secret | None) -> None:
+            try:
+                self.run.resolve(row.id, "sent" if action == ARRIVED else "resend")
+                self._note = ""
+            except Exception as exc:  # noqa: BLE001 - as in press()
+                self._note = markup.failure(exc)
+            self.refresh()
+
+        buttons = Actions([(ARRIVED, _("It arrived")), (AGAIN, _("Send again"))], decided)
+        return light(ipywidgets.VBox, [text, buttons])
+
+
+def _failure(error: BaseException) -> str:
+    if isinstance(error, Exception):
+        return markup.failure(error)
+    return markup.box("mind", markup.paragraph(_("Interrupted. What waits stays in the queue.")))
+
+
+def _named(row: Row) -> str:
+    subject = markup.without_addresses(row.subject) or _("(no subject)")
+    key = markup.without_addresses(row.key or "")
+    return subject if not key or key in subject else f"{subject} ({key})"
+
+
+def _said(row: Row) -> str:
+    return markup.without_addresses(str(row.reply or row.reason))
+
+
+def _table(rows: list[Row]) -> str:
+    lines = "".join(f"<tr><td>{escape(_named(row))}</td><td>{escape(_said(row))}</td></tr>" for row in rows)
+    return f"<table>{lines}</table>"
+
+
+def _time(seconds: float) -> str:
+    """Return a long time as people say it."""
+    if seconds < 60:  # noqa: PLR2004
+        return _("less than a minute")
+    minutes = round(seconds / 60)
+    if minutes < 100:  # noqa: PLR2004 - "100 min" is read more slowly than "1.7 h"
+        return _("about {number} min").format(number=minutes)
+    return _("about {number} h").format(number=f"{seconds / 3600:.1f}")

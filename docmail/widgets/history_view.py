@@ -1,0 +1,260 @@
+"""The outbox under a cell: a table of what was sent that is filtered and opened, and its documents.
+
+Nothing of it is widget state, because the record is full of addresses and notebooks are handed on: the table goes to
+the browser as messages (`painted.py`), a page at a time, and is read from the journal a page at a time.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from docmail import history
+from docmail.errors import ConnectError, DocmailError
+from docmail.outbox import Outbox
+from docmail.settings import Settings
+from docmail.translation import _
+from docmail.widgets import history_markup, live, mail_result, markup, preview
+from docmail.widgets.controls import Actions
+from docmail.widgets.document_view import DocumentView
+from docmail.widgets.painted import Painted
+from docmail.widgets.rows import light
+from docmail.widgets.work import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from docmail.credentials import Secret
+    from docmail.store import Store
+    from docmail.transport import SendResult
+
+__all__ = ["HistoryView", "show_outbox"]
+
+PAGE = 25
+_MOST_DAYS = 36_500  # a hundred years; SQLite's times and people's patience end somewhere
+
+
+class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
+    """The mails of the outbox in a folder, the newest first."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._wanted = history.Wanted()
+        self._values: dict[str, str] = {}
+        self._begin = 0
+        self._opened: int | None = None
+        self._asks = False
+        self._said = ""
+        self._asked_days: int | None = None
+        zones = "".join(f'<div data-zone="{name}"></div>' for name in ("filters", "table", "foot"))
+        title = f'<div class="dm-heading"><b>{escape(_("Outbox"))}</b><span data-zone="counts"></span></div>'
+        self.screen = Painted(self._pressed, stored=title + zones, speaks=True, _dom_classes=["dm-history"])
+        self.screen.on_ready = self._begin_again
+        self.actions = Actions([], self._stop)
+        self.work = Work(self.actions, self._failed)
+        self.panel = light(ipywidgets.VBox)
+        super().__init__([self.screen, self.actions, self.panel], _dom_classes=["docmail-form", "dm-outbox"])
+
+    def __repr__(self) -> str:
+        return "<HistoryView>"
+
+    def expect_front_end(self) -> None:
+        """Say what to do if no front end shows it within a few seconds."""
+        note = ipywidgets.HTML(markup.silence())
+        self.actions.on_ready = lambda: self._put_below(note, shown=False)
+        self.actions.expect(lambda: self._put_below(note, shown=True))
+
+    def _put_below(self, note: ipywidgets.Widget, *, shown: bool) -> None:
+        if shown and not self.panel.children:
+            self.panel.children = (note,)
+        elif not shown and self.panel.children == (note,):
+            self.panel.children = ()
+
+    # --- what is pressed ---
+
+    def _begin_again(self) -> None:
+        self.screen.draw(filters=history_markup.filters(self._values))
+        self._show()
+        self._show_foot()
+
+    def _pressed(self, action: str, which: str, values: dict[str, Any]) -> None:
+        number = int(which) if which.isdecimal() else None
+        steps: dict[str, Callable[[], object]] = {
+            "typed": lambda: self._filter(values),
+            "newer": lambda: self._turn(-PAGE),
+            "older": lambda: self._turn(PAGE),
+            "open": lambda: self._open(number),
+            "again": lambda: self._ask(asks=True),
+            "keep": lambda: self._ask(asks=False),
+            "send": lambda: self._send(number),
+            "arrived": lambda: self._arrived(number),
+            "eml": lambda: self._save(number),
+            "document": lambda: self._document(which, show=True),
+            "download": lambda: self._document(which, show=False),
+            "days": lambda: self._ask_days(str(values.get("days", "")).strip()),
+            "keep-days": lambda: self._keep_contents(number),
+            "leave-days": self._leave_contents,
+            "refresh": self._begin_again,
+        }
+        try:
+            steps[action]()
+        except DocmailError as exc:
+            # Beside what was pressed; the place for the unforeseen is below the table.
+            self._say(markup.failure(exc))
+
+    def _filter(self, values: dict[str, Any]) -> None:
+        self._values = {name: str(values.get(name, "")) for name in ("who", "what", "state", "reply", "when")}
+        days = history_markup.PERIODS.get(self._values["when"], 0)
+        today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+        self._wanted = history.Wanted(
+            who=self._values["who"],
+            what=self._values["what"],
+            state=self._values["state"],
+            reply=self._values["reply"],
+            since=(today - timedelta(days=days - 1)).astimezone(UTC) if days else None,
+        )
+        self._begin, self._opened, self._asks, self._said = 0, None, False, ""
+        self._show()
+
+    def _turn(self, step: int) -> None:
+        self._begin = max(0, self._begin + step)
+        self._opened, self._asks, self._said = None, False, ""
+        self._show()
+
+    def _open(self, number: int | None) -> None:
+        self._opened = None if number == self._opened else number
+        self._asks, self._said = False, ""
+        self.panel.children = ()
+        self._show()
+
+    def _ask(self, *, asks: bool) -> None:
+        self._asks, self._said = asks, ""
+        self._show()
+
+    def _say(self, html: str) -> None:
+        self._said = html
+        self._show()
+
+    def _arrived(self, number: int | None) -> None:
+        outbox = Outbox(self._folder)
+        try:
+            outbox.resolve(number or 0, "sent")
+        finally:
+            outbox.close()
+        self._say(markup.good(_("Noted: it arrived.")))
+
+    def _save(self, number: int | None) -> None:
+        with self._reading() as store:
+            name = f"{history.file_name(history.row(store, number or 0).subject) or _('email')}.eml"
+            self.screen.download(name, "message/rfc822", history.eml(store, number or 0))
+
+    def _document(self, which: str, *, show: bool) -> None:
+        number, _slash, position = which.partition("/")
+        with self._reading() as store:
+            document = history.documents(store, int(number))[int(position)]
+        if not show:
+            self.screen.download(document.name, document.media_type, document.read())
+            return
+        view = DocumentView(document, preview.first_page(document), kept=False)
+        self.panel.children = (view,)
+
+    def _ask_days(self, days: str) -> None:
+        if not days.isdecimal() or not 1 <= int(days) <= _MOST_DAYS:
+            self._show_foot(markup.problem(_("Give a number of days, such as 30.")))
+        elif int(days) < history.content_days(self._folder):
+            self._asked_days = int(days)  # what is removed does not come back
+            self.screen.draw(foot=history_markup.days_question(int(days)))
+        else:
+            self._asked_days = int(days)
+            self._keep_contents(int(days))
+
+    def _leave_contents(self) -> None:
+        self._asked_days = None
+        self._show_foot()
+
+    def _keep_contents(self, days: int | None) -> None:
+        if days is not None and days == self._asked_days:
+            history.keep_contents(self._folder, days)
+            self._asked_days = None
+            self._show_foot(markup.found(_("Changed.")))
+
+    # --- sending again ---
+
+    def _send(self, number: int | None) -> None:
+        # The answer to the question, and only while it is asked about this mail.
+        if self._asks and number is not None and number == self._opened:
+            self._asks = False
+            self._show()
+            self.work.start(lambda: self._send_now(number))
+
+    def _send_now(self, number: int) -> None:
+        with self._reading() as store:
+            people = [
+                address for address, each in history.row(store, number).recipients.items() if each.role != "archive"
+            ]
+        self.actions.progress = 0.0
+        result: SendResult = history.send_again(
+            self._folder, number, Settings.load(), progress=self._progress, hold=self.work.hold
+        )
+        self._say(mail_result.result(people, result))
+
+    def _progress(self, sent: int, whole: int) -> None:
+        self.actions.progress = sent / whole if whole else 1.0
+        if sent >= whole:
+            self.actions.stoppable = False
+
+    def _failed(self, exc: Exception) -> None:
+        if self.work.stopped and isinstance(exc, ConnectError):
+            self._say(markup.box("mind", markup.paragraph(_("Stopped. Nothing was sent."))))
+        else:
+            self._say(markup.failure(exc))
+
+    def _stop(self, action: str, _values: dict[str, Any], _secret: Secret | None) -> None:
+        if action == "stop":
+            self.work.stop()
+
+    # --- what is shown ---
+
+    def _reading(self) -> AbstractContextManager[Store]:
+        return history.reading(self._folder)
+
+    def _show(self) -> None:
+        with history.opened(self._folder) as store:
+            if store is None:
+                page = history.Page((), {})
+            else:
+                page = history.page(store, self._wanted, begin=self._begin, limit=PAGE)
+                if self._begin and not page.rows:  # mails have gone since, or the filter leaves fewer
+                    self._begin = 0
+                    page = history.page(store, self._wanted, limit=PAGE)
+        opened = next((row for row in page.rows if row.id == self._opened), None)
+        detail = history_markup.detail(opened, asks=self._asks, said=self._said) if opened else ""
+        said = "" if opened else self._said
+        self.screen.draw(
+            counts=escape(history_markup.counted(page.counts) or _("empty")),
+            table=history_markup.table(
+                page, self._begin, self._opened, detail, filtered=self._wanted != history.Wanted()
+            )
+            + said,
+        )
+
+    def _show_foot(self, said: str = "") -> None:
+        if history.is_there(self._folder):
+            days, changeable = history.content_days(self._folder), hasattr(Outbox, "content_days")
+            self.screen.draw(foot=history_markup.foot(days, changeable=changeable, said=said))
+
+
+def show_outbox(outbox: Outbox) -> None:
+    """Show it under the cell: the table, and for readers without a kernel how many mails are in which state."""
+    with history.opened(outbox.folder) as store:
+        counts = store.count() if store else {}
+    listed = escape(history_markup.counted(counts) or _("empty"))
+    words = {"text/html": f"<p><b>{escape(_('Outbox'))}</b> {listed}</p>", "text/plain": repr(outbox)}
+    view = HistoryView(outbox.folder)
+    view.expect_front_end()
+    live.show(words, view)

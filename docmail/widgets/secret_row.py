@@ -1,0 +1,52 @@
+"""The row of the password: what it is called, what stands in it while it is empty, and where the password is kept."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from docmail import credentials
+from docmail.errors import DocmailError
+from docmail.translation import _
+from docmail.widgets.http_fields import secret_label, secret_placeholder
+
+if TYPE_CHECKING:
+    from docmail.credentials import Account, Where
+    from docmail.settings import Settings
+    from docmail.widgets.controls import Password
+    from docmail.widgets.provider_help import ProviderHelp
+    from docmail.widgets.rows import Row
+
+
+class Places:
+    """Where the passwords of accounts are; the keyring, which may be slow, is not asked at every keystroke."""
+
+    def __init__(self) -> None:
+        self._known: dict[Account, Where | None] = {}
+
+    def of(self, settings: Settings) -> Where | None:
+        """Return where this account's password is, or its sign-in; None if it has none, or nobody can say."""
+        if settings.account not in self._known:
+            try:
+                self._known[settings.account] = credentials.where(settings)
+            except DocmailError:
+                self._known[settings.account] = None
+        return self._known[settings.account]
+
+    def clear(self) -> None:
+        """Ask again at the next time."""
+        self._known.clear()
+
+
+def show_secret(row: Row, kept: Where | None, about: ProviderHelp) -> None:
+    """Bring the row in line with the account."""
+    password: Password = row.control
+    password.label = secret_label(about.service)
+    empty = secret_placeholder(about.preset, about.service)
+    password.placeholder = _("•••••••• stored; empty keeps it") if kept else empty
+    places = {
+        "keyring": _("kept in the system's keyring"),
+        "session": _("kept until this kernel stops"),
+        "environment": _("comes from DOCMAIL_PASSWORD"),
+    }
+    row.hint = escape(places[kept]) if kept else ""

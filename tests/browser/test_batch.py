@@ -1,0 +1,72 @@
+"""A batch in JupyterLab: asked about, rehearsed, sent, and what is unknown decided; nothing of it names an address."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Pictures
+    from tests.support.lab import LabPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+AXE = Path(__file__).parents[2] / ".venv/npm/node_modules/axe-core/axe.min.js"
+
+PREPARE = """\
+import docmail
+box = docmail.Sandbox().start()
+box.settings.save()
+rows = [{"invoice_no": number, "email": f"customer{number}@example.com"} for number in range(1, 61)]
+rows[7]["email"] = "nobody@example.com"
+def make_pdf(row):
+    return b"%PDF-1.4 " + str(row["invoice_no"]).encode() + b" %%EOF"
+outbox = docmail.Outbox()
+outbox.add_all(
+    docmail.merge(rows, key="invoice_no", to="{{ email }}", subject="Invoice {{ invoice_no }}", documents=make_pdf),
+    batch="2026-11 invoices",
+)"""
+RUN = """outbox.run(batch="2026-11 invoices")"""
+SLOW = """box.delay("end", 0.15); box.drop("end", recipient="customer50@example.com", keep=True)"""
+COUNT = """print(len(box.inbox), sorted(outbox.run(batch="none")), [m.recipients for m in box.inbox][:3])"""
+
+
+def test_a_batch_is_asked_about_rehearsed_sent_and_its_doubt_decided(lab: LabPage, pictures: Pictures) -> None:
+    path = lab.write("batch.ipynb", PREPARE, SLOW, RUN, "len(box.inbox)")
+    lab.open("batch.ipynb").viewport(1280, 1000).run(0).run(1).run(2)
+    view = lab.cell(2).locator(".docmail").first
+    expect(view.get_by_text("60 emails to 60 addresses through 127.0.0.1.")).to_be_visible(timeout=20_000)
+    pictures.take("batch-1-asked", 2)
+
+    view.get_by_role("button", name="Rehearse").click()
+    expect(view.get_by_text("3 mails went to your own address")).to_be_visible(timeout=20_000)
+    assert lab.run(3).output_text(3) == ["3"]
+    lab.cell(2)
+
+    view.get_by_role("button", name="Send 60 emails").click()
+    expect(view.get_by_role("button", name="Pause")).to_be_visible(timeout=20_000)
+    expect(view.get_by_text(re.compile("[1-9][0-9]* sent"))).to_be_visible(timeout=20_000)
+    view.get_by_role("button", name="Pause").click()
+    expect(view.get_by_role("button", name="Go on")).to_be_visible(timeout=20_000)
+    view.get_by_role("button", name="Go on").click()
+
+    doubt = view.get_by_role("button", name="It arrived")
+    expect(doubt).to_be_visible(timeout=40_000)
+    expect(view.get_by_text("58 sent · 1 refused · 1 unknown")).to_be_visible()
+    pictures.take("batch-4-over", 2)
+    if AXE.exists():
+        lab.page.evaluate(AXE.read_text("utf-8"))
+        found = lab.page.evaluate("async () => (await axe.run('.docmail')).violations.map(v => v.id)")
+        assert found == []
+    doubt.click()
+    expect(view.get_by_text("59 sent · 1 refused", exact=True)).to_be_visible(timeout=20_000)
+    expect(doubt).to_be_hidden()
+    lab.save()
+    text = path.read_text("utf-8")
+    outputs = text[text.index('"outputs"') :]
+    assert "accounts@example.com" not in outputs
+    assert not re.search(r"customer\\d+@example.com", outputs.replace('f\\"customer{number}@example.com', ""))

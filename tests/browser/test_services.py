@@ -1,0 +1,98 @@
+"""The mail services and the sign-in with a code on the settings screen, in a real JupyterLab."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.test_settings_screen import found_by_axe, opened
+from tests.support.requires import require_axe
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Pictures
+    from tests.support.lab import LabPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+SERVICES = """\
+import docmail
+
+box = docmail.Sandbox().start()
+form = docmail.SettingsForm()
+form.fill(api_url=box.service_settings("postmark").server.url, email_address="accounts@example.com", sender="Accounts")
+form"""
+
+
+MICROSOFT = """\
+import docmail
+from docmail.settings import SignIn
+
+box = docmail.Sandbox().start()
+server = box.microsoft_settings.server
+form = docmail.SettingsForm()
+form.fill(host=server.host, port=server.port, username=server.username, ca_file=server.ca_file, sender="Accounts",
+          client_id=server.client_id, tenant=server.tenant, sign_in=SignIn.MICROSOFT)
+form"""
+
+
+def test_somebody_signs_in_with_a_code_sends_and_signs_out(lab: LabPage, pictures: Pictures) -> None:
+    form = opened(lab, "microsoft.ipynb", MICROSOFT)
+    lab.page.evaluate(require_axe())
+    expect(form.get_by_label("Password", exact=True)).to_be_hidden()
+    expect(form.get_by_label("Application ID")).to_be_visible()
+    form.get_by_role("button", name="Sign in with Microsoft").click()
+    code = form.locator(".dm-copied")
+    expect(code).to_be_visible(timeout=20_000)
+    pictures.take("code", 0)
+    barriers = found_by_axe(lab, 0)
+    with lab.page.context.expect_page() as opening:
+        form.get_by_role("link", name="/identity/device").click()
+    page = opening.value
+    expect(page.get_by_text(code.inner_text())).to_be_visible()
+    page.get_by_role("button", name="Agree").click()
+    expect(page.get_by_text("Nothing waits")).to_be_visible()
+    page.close()
+    expect(form.get_by_text("Signed in as accounts@example.com.")).to_be_visible(timeout=20_000)
+    expect(form.get_by_role("button", name="Sign out")).to_be_visible()
+    form.get_by_role("button", name="Test email settings").click()
+    expect(form.get_by_text("on its way")).to_be_visible(timeout=20_000)
+    form.get_by_role("button", name="Update").click()
+    expect(form.get_by_text("Saved.")).to_be_visible(timeout=20_000)
+    pictures.take("signed-in", 0)
+    barriers += found_by_axe(lab, 0)
+    form.get_by_role("button", name="Sign out").click()
+    expect(form.get_by_text("Signed out")).to_be_visible(timeout=20_000)
+    assert barriers == []
+
+
+def test_a_service_is_chosen_tested_and_saved_with_only_its_own_fields(lab: LabPage, pictures: Pictures) -> None:
+    script = require_axe()
+    form = opened(lab, "services.ipynb", SERVICES)
+    lab.page.evaluate(script)
+    form.get_by_role("button", name="HTTP").click()
+    expect(form.get_by_label("HTTP server")).to_be_visible()
+    expect(form.get_by_label("API key", exact=True)).to_be_hidden()
+    form.get_by_label("Service").select_option("Mailgun")
+    expect(form.get_by_label("Domain")).to_be_visible()
+    expect(form.get_by_role("button", name="European Union")).to_be_visible()
+    form.get_by_label("Service").select_option("Microsoft Graph")
+    expect(form.get_by_label("Username")).to_be_visible()
+    pictures.take("graph", 0)
+    form.get_by_label("Service").select_option("Postmark")
+    key = form.get_by_label("API key", exact=True)
+    expect(key).to_be_visible()
+    for gone in ("HTTP server", "Domain", "Username", "SMTP server"):
+        expect(form.get_by_label(gone, exact=True)).to_be_hidden()
+    expect(form.get_by_text("How do I set up Postmark API?")).to_be_visible()
+    key.fill("wrong-key")
+    form.get_by_role("button", name="Test email settings").click()
+    expect(form.locator(".dm-field-password .dm-problem")).to_be_visible(timeout=20_000)
+    pictures.take("service-refused", 0)
+    assert found_by_axe(lab, 0) == []
+    key.fill("sandbox-password")
+    form.get_by_role("button", name="Test email settings").click()
+    expect(form.get_by_text("on its way")).to_be_visible(timeout=20_000)
+    form.get_by_role("button", name="Update").click()
+    expect(form.get_by_text("Saved.")).to_be_visible(timeout=20_000)

@@ -1,0 +1,248 @@
+"""The file of the outbox survives what happens to files: it grows old, breaks, meets full and foreign disks."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import time
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import docmail
+from docmail import journal
+from docmail.errors import DocmailError, MessageError
+from docmail.outbox import Outbox
+from docmail.spool import Spool
+from tests.support.requires import require_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from docmail.sandbox import Sandbox
+
+PDF = b"%PDF-1.4\n1 0 obj\n%%EOF\n"
+SETTINGS = docmail.Settings("A <a@example.com>", docmail.SmtpServer("smtp.example.com"))
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with docmail.Sandbox() as sandbox:
+        yield sandbox
+
+
+def messages(number: int, size: int = 0) -> list[docmail.Message]:
+    return [
+        docmail.Message(
+            "c@example.com", f"No. {each}", "text " * 600, PDF + bytes(size) + b"%d %%%%EOF" % each, key=str(each)
+        )
+        for each in range(number)
+    ]
+
+
+def old_journal(folder: Path) -> None:
+    """Write what the first docmail wrote."""
+    with closing(sqlite3.connect(folder / "outbox.sqlite3")) as database:
+        for statement in journal._statements(journal._TABLES):
+            database.execute(statement)
+        database.execute(
+            "INSERT INTO mail (account, key, state, single, message_id, sender, addressed, subject, body_sha256, head,"
+            " boundary, smtputf8, created, user) VALUES ('a@example.com', 'q3', 'sent', 1, '<1@x>', 'a@example.com',"
+            " '[\"c@example.com\"]', 'Q3', '', NULL, '', 0, 1.0, 'me')"
+        )
+        database.execute("PRAGMA user_version = 1")
+        database.commit()
+
+
+# --- old and new ------------------------------------------------------------------------------------------------------
+
+
+def test_a_journal_of_an_older_docmail_is_brought_up_to_date_with_all_its_rows(tmp_path: Path) -> None:
+    old_journal(tmp_path)
+    outbox = Outbox(tmp_path)
+    (row,) = outbox
+    assert (row.key, row.state, row.subject) == ("q3", "sent", "Q3")
+    assert outbox.add(docmail.Message("c@example.com", "Q4"), settings=SETTINGS) == 2
+    assert outbox._store.value("PRAGMA user_version") == journal.SCHEMA
+
+
+def test_a_step_to_a_new_schema_is_taken_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old_journal(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setitem(journal._STEPS, 2, journal._STEPS[2] + "CREATE TABLE mail (id);\n")
+        with pytest.raises(DocmailError):
+            Outbox(tmp_path)
+    assert len(Outbox(tmp_path)) == 1
+
+
+def test_a_journal_whose_middle_is_damaged_is_found_out_kept_and_begun_anew(tmp_path: Path) -> None:
+    with closing(Outbox(tmp_path)) as outbox:
+        outbox.add_all(messages(300), batch="b", settings=SETTINGS)
+    path = tmp_path / "outbox.sqlite3"
+    content = bytearray(path.read_bytes())
+    content[8192:] = b"\xff" * (len(content) - 8192)
+    path.write_bytes(content)
+    with pytest.raises(DocmailError):
+        list(Outbox(tmp_path))
+    with pytest.raises(DocmailError, match="no longer knows what was sent"):
+        Outbox(tmp_path)
+    assert list(Outbox(tmp_path)) == []
+    (kept,) = tmp_path.glob("outbox-damaged-*.sqlite3")
+    assert kept.read_bytes() == bytes(content)
+    assert len(list(kept.with_suffix(".spool").iterdir())) == 300, "its documents belong to it"
+
+
+# --- foreign disks ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("ext4", "wal"), ("nfs4", "delete"), ("cifs", "delete")])
+def test_on_a_network_file_system_the_journal_needs_no_shared_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, mode: str
+) -> None:
+    monkeypatch.setattr(journal, "file_system", lambda _folder: kind)
+    outbox = Outbox(tmp_path)
+    assert outbox._store.value("PRAGMA journal_mode") == mode
+    assert outbox._store.value("PRAGMA synchronous") == 2
+    assert outbox.add_all(messages(3), batch="b", settings=SETTINGS).added == 3
+    assert (tmp_path / "outbox.sqlite3-shm").exists() == (mode == "wal")
+
+
+@contextmanager
+def mounted(folder: Path, size: str) -> Iterator[Path]:
+    require_root("A small disk of its own")
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Use up the disk to the last octet."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for piece in (bytes(65536), b"0"):
+            with suppress(OSError):
+                while file.write(piece):
+                    pass
+    return filler
+
+
+def test_the_kind_of_a_file_system_is_that_of_the_nearest_mount(tmp_path: Path) -> None:
+    with mounted(tmp_path / "a disk", "1m") as disk:
+        assert journal.file_system(disk / "x") == "tmpfs"
+        assert journal.file_system(tmp_path) != "tmpfs" or journal.file_system(tmp_path.parent) == "tmpfs"
+
+
+def test_a_batch_that_does_not_fit_on_the_disk_is_not_added_at_all(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "3m") as disk:
+        outbox = Outbox(disk / "outbox")
+        with pytest.raises(DocmailError, match=r"No space|full"):
+            outbox.add_all(messages(40, 100_000), batch="b", settings=SETTINGS)
+        assert list(outbox) == []
+        outbox.close()
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_run_loses_and_doubles_nothing(box: Sandbox, tmp_path: Path) -> None:
+    """What was sent is still written down, in space kept for that; then the run stops."""
+    with mounted(tmp_path / "disk", "6m") as disk:
+        outbox = Outbox(disk / "outbox")
+        outbox.add_all(messages(60), batch="b", settings=box.settings)
+        box.delay("end", 0.05, times=3)
+        run = outbox.run(settings=box.settings, wait=False)
+        box.inbox.wait(1)
+        filler = fill(disk)
+        try:
+            run.wait()
+        except DocmailError as exc:
+            assert "disk" in str(exc).lower() or "No space" in str(exc)  # noqa: PT017 - or it was just big enough
+        filler.unlink()
+        outbox.close()
+        outbox = Outbox(disk / "outbox")
+        counts = outbox.run(settings=box.settings)
+        arrived = [mail.subject for mail in box.inbox]
+        assert len(arrived) == len(set(arrived)), "nothing is sent twice"
+        assert counts.get("unknown", 0) <= 1
+        assert counts.get("unknown", 0) + counts["sent"] == 60
+        assert {row.subject for row in outbox if row.state == "sent"} <= set(arrived)
+        outbox.close()
+
+
+def test_a_home_that_cannot_be_written_to_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "3m") as disk:
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with pytest.raises(DocmailError, match=r"cannot be used.*DOCMAIL_HOME") as caught:
+            Outbox(disk / "outbox")
+        assert str(disk) in str(caught.value)
+
+
+# --- how long contents are kept ---------------------------------------------------------------------------------------
+
+
+def sent_long_ago(outbox: Outbox, days: float) -> None:
+    with outbox._store._transaction() as database:
+        database.execute("UPDATE mail SET state = 'sent', created = ?", (time.time() - days * 86400,))
+
+
+def test_what_expires_gives_its_space_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("docmail.spool._ORPHAN_SECONDS", -1.0)
+    outbox = Outbox(tmp_path)
+    outbox.add_all(messages(300), batch="b", settings=SETTINGS)
+    sent_long_ago(outbox, 40)
+
+    def size() -> int:
+        outbox._store.value("PRAGMA wal_checkpoint(TRUNCATE)")
+        return (tmp_path / "outbox.sqlite3").stat().st_size
+
+    before = size()
+    outbox._store.expire(30)
+    assert size() < before * 0.7
+    assert list((tmp_path / "spool").iterdir()) == []
+    assert len(outbox) == 300
+
+
+def test_the_days_are_kept_in_the_journal_and_hold_at_once(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    assert outbox.content_days == 30
+    outbox.add_all(messages(1), batch="b", settings=SETTINGS)
+    sent_long_ago(outbox, 5)
+    outbox.content_days = 3
+    assert outbox._store.value("SELECT head FROM mail") is None
+    assert Outbox(tmp_path).content_days == 3
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, "3", None, True, 10**9])
+def test_what_is_no_number_of_days_is_refused(tmp_path: Path, wrong: Any) -> None:
+    with pytest.raises(MessageError, match="days"):
+        Outbox(tmp_path).content_days = wrong
+
+
+@pytest.mark.parametrize("jump", [0.0, -400 * 86400.0])
+def test_what_expires_is_looked_for_once_a_day_also_by_a_clock_that_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    looked: list[object] = []
+    monkeypatch.setattr(Spool, "clear", lambda _self, needed: looked.append(needed))
+    for _ in range(3):
+        Outbox(tmp_path)
+    assert len(looked) == 1
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + (jump or 86401))
+    for _ in range(2):
+        Outbox(tmp_path)
+    assert len(looked) == 2
+
+
+def test_a_content_that_is_used_again_is_not_tidied_away_before_it_has_its_row(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    document = docmail.Document.of(PDF)
+    sha256 = spool.take(document)
+    old = time.time() - 10 * 86400
+    os.utime(tmp_path / sha256, (old, old))
+    assert spool.take(document) == sha256
+    spool.clear(set())
+    assert (tmp_path / sha256).exists()

@@ -1,0 +1,345 @@
+"""One message per row: filled in, checked as a whole, recognised when the same is run again."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import docmail
+from docmail.errors import BatchError, DocumentError, MessageError
+from docmail.outbox import Outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from docmail.sandbox import Sandbox
+
+PDF = b"%PDF-1.4\n1 0 obj\n%%EOF\n"
+ROWS = [
+    {"invoice_no": 118.0, "name": "Ann", "E-mail": "ann@example.com"},
+    {"invoice_no": 119.0, "name": "Ben", "E-mail": "ben@example.com"},
+    {"invoice_no": 120.0, "name": "Cho", "E-mail": "cho@example.com"},
+]
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with docmail.Sandbox() as sandbox:
+        sandbox.settings.save()
+        yield sandbox
+
+
+def make_pdf(row: Mapping[str, Any]) -> bytes:
+    """Return a document that differs from row to row."""
+    return b"%%PDF-1.4\n%d\n%%%%EOF\n" % row["invoice_no"]
+
+
+def invoices(rows: Any = ROWS, **changes: Any) -> Any:
+    values: dict[str, Any] = {
+        "key": "invoice_no",
+        "to": "{{ row['E-mail'] }}",
+        "subject": "Invoice {{ invoice_no }}",
+        "body": "Dear {{ name }},\n\nattached.",
+        "documents": make_pdf,
+        "name": "Invoice {{ invoice_no }}.pdf",
+        **changes,
+    }
+    return docmail.merge(rows, **values)
+
+
+def states(outbox: Outbox) -> list[str]:
+    return [row.state for row in outbox]
+
+
+# --- the rows ---------------------------------------------------------------------------------------------------------
+
+
+def test_each_row_becomes_the_message_that_its_templates_say() -> None:
+    first, *_others = invoices()
+    assert [str(address) for address in first.to] == ["ann@example.com"]
+    assert (first.subject, first.body, first.key) == ("Invoice 118", "Dear Ann,\n\nattached.", "118")
+    assert [(document.name, document.read()) for document in first.documents] == [
+        ("Invoice 118.pdf", b"%PDF-1.4\n118\n%%EOF\n")
+    ]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "csv"])
+def test_rows_come_from_data_frames_and_csv_files_with_their_odd_numbers(library: str, tmp_path: Path) -> None:
+    """A missing value turns a column of whole numbers into floats; "12.0" is no invoice number."""
+    columns = {"invoice_no": [118, None, 120], "E-mail": ["ann@example.com", "ben@example.com", "cho@example.com"]}
+    if library == "csv":
+        rows: Any = tmp_path / "rows.csv"
+        rows.write_text(
+            "\ufeffinvoice_no;E-mail\n118;ann@example.com\n;ben@example.com\n120;cho@example.com\n", "utf-8"
+        )
+    else:
+        rows = pytest.importorskip(library).DataFrame(columns)
+    merged = invoices(rows, body="", documents=(), name=None)
+    found = [getattr(draft, "error", None) or draft.message.subject for draft in merged.drafts()]
+    assert (found[0], found[2]) == ("Invoice 118", "Invoice 120")
+    assert "makes a row unique" in str(found[1])
+    assert len(merged) == 3
+
+
+def test_an_address_field_that_a_template_fills_is_one_address_whatever_it_holds() -> None:
+    rows = [{**ROWS[0], "E-mail": "ann@example.com, boss@example.com"}]
+    with pytest.raises(docmail.errors.AddressError):
+        list(invoices(rows))
+
+
+def test_functions_of_the_row_may_take_the_place_of_templates() -> None:
+    merged = invoices(
+        to=lambda row: [row["E-mail"], "copy@example.com"],
+        subject=lambda row: f"No. {row['invoice_no']}",
+        cc=lambda _: None,
+    )
+    first = next(iter(merged))
+    assert (first.subject, len(first.to), first.cc) == ("No. 118", 2, ())
+
+
+def test_documents_may_be_made_per_row_or_shared_and_none_is_made_before_it_is_needed(tmp_path: Path) -> None:
+    made: list[int] = []
+    terms = tmp_path / "terms.pdf"
+    terms.write_bytes(PDF)
+
+    def make(row: Mapping[str, Any]) -> bytes | None:
+        made.append(row["invoice_no"])
+        return None if row["invoice_no"] == 119 else make_pdf(row)
+
+    messages = iter(invoices(documents=[make, terms]))
+    assert made == []
+    assert [document.name for document in next(messages).documents] == ["Invoice 118.pdf", "terms.pdf"]
+    assert [document.name for document in next(messages).documents] == ["terms.pdf"]
+    assert made == [118, 119]
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"rows": "rows.csv"}, "Path"),
+        ({"rows": {"invoice_no": 1}}, "list of dicts"),
+        ({"rows": [1, 2]}, "must be a dict"),
+        ({"key": "number"}, "There is no column"),
+        ({"key": 3}, "name of a column"),
+        ({"to": ["a@example.com"]}, "template or a function"),
+    ],
+)
+def test_what_is_no_merge_is_refused_at_once_in_a_sentence(changes: dict[str, Any], word: str) -> None:
+    with pytest.raises(MessageError, match=word):
+        invoices(changes.pop("rows", ROWS), **changes)
+
+
+def test_a_document_that_is_none_is_refused_when_the_merge_is_made() -> None:
+    with pytest.raises(DocumentError):
+        invoices(documents="terms.pdf")
+
+
+# --- the batch --------------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_added_once_and_sent_once_however_often_the_cell_is_run(box: Sandbox) -> None:
+    outbox = Outbox()
+    for run in range(3):
+        added = outbox.add_all(invoices(), batch="november")
+        assert (added.added, added.known) == ((3, 0) if run == 0 else (0, 3))
+        assert outbox.run(batch="november") == {"sent": 3}
+    assert [mail.subject for mail in box.inbox] == ["Invoice 118", "Invoice 119", "Invoice 120"]
+    assert [mail.attachments[0].name for mail in box.inbox][:1] == ["Invoice 118.pdf"]
+    assert {row.batch for row in outbox} == {"november"}
+
+
+def test_rows_that_are_there_already_cost_no_second_document(box: Sandbox) -> None:
+    outbox = Outbox()
+    outbox.add_all(invoices(), batch="november", settings=box.settings)
+    assert outbox.add_all(invoices(documents=pytest.fail), batch="november", settings=box.settings).known == 3
+
+
+def test_all_problems_are_told_at_once_with_their_rows_and_nothing_is_added(box: Sandbox) -> None:
+    rows = [
+        ROWS[0],
+        {**ROWS[1], "E-mail": "nonsense"},
+        {**ROWS[2], "invoice_no": 118},
+        {"invoice_no": 121, "E-mail": "dee@example.com", "name": None},
+        {"invoice_no": 122, "E-mail": "eve@example.com", "name": "Eve"},
+    ]
+
+    def make(row: Mapping[str, Any]) -> bytes:
+        return b"" if row["invoice_no"] == 122 else make_pdf(row)
+
+    outbox = Outbox()
+    with pytest.raises(BatchError) as caught:
+        outbox.add_all(invoices(rows, documents=make), batch="november", settings=box.settings)
+    assert [(problem.row, problem.key, problem.field) for problem in caught.value.problems] == [
+        (2, "119", "to"),
+        (3, "118", "key"),
+        (4, "121", "body"),
+        (5, "122", "documents"),
+    ]
+    assert "4 rows of 5" in str(caught.value)
+    assert "Row 1 has the same key" in str(caught.value)
+    assert len(outbox) == 0
+    (shown,) = caught.value._render_traceback_()
+    assert "nonsense" in shown
+
+
+def test_bad_rows_may_be_skipped_and_are_then_in_the_result(box: Sandbox) -> None:
+    outbox = Outbox()
+    added = outbox.add_all(
+        invoices([*ROWS, {"invoice_no": 121, "E-mail": "", "name": "X"}]),
+        batch="november",
+        settings=box.settings,
+        bad_rows="skip",
+    )
+    assert (added.added, [problem.row for problem in added.problems]) == (3, [4])
+    assert repr(added) == "<Added 3 to 'november', 0 known, 1 skipped>"
+
+
+def test_what_a_function_of_the_user_s_raises_is_the_problem_of_its_row(box: Sandbox) -> None:
+    def make(row: Mapping[str, Any]) -> bytes:
+        return make_pdf({"invoice_no": 1 // (row["invoice_no"] - 119)})
+
+    with pytest.raises(BatchError, match="ZeroDivisionError"):
+        Outbox().add_all(invoices(documents=make), batch="november", settings=box.settings)
+    with pytest.raises(BatchError, match="KeyError"):
+        Outbox().add_all(invoices(subject=lambda row: row["x"]), batch="november", settings=box.settings)
+
+
+def test_a_changed_mail_under_a_key_that_was_sent_is_a_problem(box: Sandbox) -> None:
+    outbox = Outbox()
+    outbox.add_all(invoices(), batch="november", settings=box.settings)
+    outbox.run(settings=box.settings)
+    with pytest.raises(BatchError, match=r"already \(sent\).*another subject"):
+        outbox.add_all(invoices(subject="Reminder {{ invoice_no }}"), batch="november", settings=box.settings)
+    assert outbox.run(settings=box.settings) == {"sent": 3}
+
+
+def test_a_row_that_nobody_got_may_be_corrected_and_added_again(box: Sandbox) -> None:
+    outbox = Outbox()
+    wrong = [{**ROWS[0], "E-mail": "nobody@example.com"}, *ROWS[1:]]
+    outbox.add_all(invoices(wrong), batch="november", settings=box.settings)
+    assert outbox.run(settings=box.settings) == {"refused": 1, "sent": 2}
+    assert outbox.add_all(invoices(wrong), batch="november", settings=box.settings).added == 0
+    added = outbox.add_all(invoices(), batch="november", settings=box.settings)
+    assert (added.added, added.known) == (1, 2)
+    assert outbox.run(settings=box.settings) == {"refused": 1, "sent": 3}
+    assert len(box.inbox) == 3
+
+
+def test_what_waits_can_be_withdrawn_and_added_anew(box: Sandbox) -> None:
+    outbox = Outbox()
+    outbox.add_all(invoices(), batch="november", settings=box.settings)
+    assert outbox.withdraw("november") == 3
+    assert outbox.retry() == 0
+    assert outbox.add_all(invoices(subject="New {{ invoice_no }}"), batch="november", settings=box.settings).added == 3
+    outbox.run(settings=box.settings)
+    assert [mail.subject for mail in box.inbox] == ["New 118", "New 119", "New 120"]
+
+
+def test_messages_without_a_key_and_what_is_no_message_are_problems(box: Sandbox) -> None:
+    things: list[Any] = [docmail.Message("a@example.com", "x"), "a@example.com"]
+    with pytest.raises(BatchError) as caught:
+        Outbox().add_all(things, batch="november", settings=box.settings)
+    assert [problem.field for problem in caught.value.problems] == ["key", None]
+
+
+@pytest.mark.parametrize("wrong", [{"batch": ""}, {"batch": None}, {"bad_rows": "ignore"}])
+def test_a_batch_without_a_name_or_with_an_unknown_wish_is_refused(box: Sandbox, wrong: dict[str, Any]) -> None:
+    with pytest.raises(MessageError):
+        Outbox().add_all(invoices(), **{"batch": "x", "settings": box.settings, **wrong})
+
+
+def test_an_interrupt_while_documents_are_made_leaves_nothing_behind(box: Sandbox) -> None:
+    def make(row: Mapping[str, Any]) -> bytes:
+        if row["invoice_no"] == 120:
+            raise KeyboardInterrupt
+        return make_pdf(row)
+
+    with pytest.raises(KeyboardInterrupt):
+        Outbox().add_all(invoices(documents=make), batch="november", settings=box.settings)
+    assert len(Outbox()) == 0
+
+
+# --- looking first ----------------------------------------------------------------------------------------------------
+
+
+def test_a_preview_shows_the_first_mails_as_they_will_arrive(box: Sandbox) -> None:
+    outbox = Outbox()
+    outbox.add_all(invoices(cc="boss@example.com"), batch="november", settings=box.settings)
+    preview = outbox.preview(2)
+    assert repr(preview) == "<Preview of 2 of 3 waiting mails>"
+    first = preview[0]
+    outbox.run(settings=box.settings)
+    arrived = box.inbox[0]
+    assert first.headers["To"] == arrived["To"]
+    assert first.headers["Cc"] == arrived["Cc"]
+    assert (first.subject, first.text, first.html) == (arrived.subject, arrived.text, arrived.html)
+    assert first.attachments == (("Invoice 118.pdf", arrived.attachments[0].size),)
+    assert first.recipients == arrived.recipients
+
+
+def test_a_rehearsal_goes_to_oneself_and_to_nobody_else_and_counts_as_nothing(box: Sandbox) -> None:
+    outbox = Outbox()
+    settings = replace(box.settings, copy_to="archive@example.com")
+    outbox.add_all(invoices(cc="boss@example.com", bcc="spy@example.com"), batch="november", settings=settings)
+    run = outbox.run(settings=settings, redirect_to="me@example.com", limit=2)
+    assert run == {"queued": 3}
+    assert run.rehearsed == 2
+    for mail in box.inbox:
+        assert mail.recipients == ("me@example.com",)
+        assert (mail["To"], mail["Cc"]) == ("me@example.com", None)
+        assert mail["X-Docmail-Rehearsal-For"]
+    real = {row.message_id for row in outbox}
+    assert not real & {mail["Message-ID"] for mail in box.inbox}
+    assert outbox.run(settings=settings) == {"sent": 3}
+
+
+# --- executors --------------------------------------------------------------------------------------------------------
+
+
+def test_documents_are_made_by_any_executor_in_the_order_of_the_rows(box: Sandbox) -> None:
+    rows = [{**ROWS[0], "invoice_no": number} for number in range(100)]
+    outbox = Outbox()
+    with ThreadPoolExecutor(4) as threads:
+        outbox.add_all(invoices(rows), batch="threads", settings=box.settings, executor=threads)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as processes:
+        outbox.add_all(invoices(rows), batch="processes", settings=box.settings, executor=processes)
+    subjects = [row.subject for row in outbox]
+    assert subjects == [f"Invoice {number}" for number in range(100)] * 2
+
+
+def test_a_function_that_an_executor_cannot_carry_is_explained(box: Sandbox) -> None:
+    """As one that is defined in a notebook."""
+
+    def local(row: Mapping[str, Any]) -> bytes:
+        return make_pdf(row)
+
+    outbox = Outbox()
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as processes:
+        with pytest.raises(MessageError, match="write it into a file") as caught:
+            outbox.add_all(invoices(documents=local), batch="x", settings=box.settings, executor=processes)
+        assert caught.value.field == "executor"
+    with pytest.raises(MessageError, match="cannot run the function"):
+        outbox.add_all(invoices(), batch="x", settings=box.settings, executor=processes)
+    assert len(outbox) == 0
+
+
+@pytest.mark.filterwarnings("ignore")  # Dask's own
+def test_a_dask_cluster_makes_the_documents_of_a_function_that_only_this_program_has(box: Sandbox) -> None:
+    distributed = pytest.importorskip("distributed")
+    outbox = Outbox()
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        added = outbox.add_all(
+            invoices(documents=lambda row: b"%%PDF-1.4\n%d\n%%%%EOF\n" % row["invoice_no"]),
+            batch="dask",
+            settings=box.settings,
+            executor=client.get_executor(),
+        )
+    assert added.added == 3

@@ -1,0 +1,462 @@
+"""A run keeps to the account's pace, goes on after what passes, stops for what does not, and can always be left."""
+
+from __future__ import annotations
+
+import _thread
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import docmail
+from docmail import pace, sender
+from docmail.errors import AuthenticationError, ConnectError, Deferred, DocmailError, MessageError, TLSError
+from docmail.home import user_home
+from docmail.message import base64_pieces
+from docmail.outbox import Outbox
+from docmail.pace import Pace, Rate, daily_warning, retry_seconds
+from docmail.queue_store import QueueStore
+from docmail.settings import Security
+from docmail.store import Store
+from tests.support.scripted import PASSWORD, ScriptedServer, cut, reset, settings_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from docmail.queue_run import Run
+    from docmail.sandbox import Sandbox
+
+PDF = b"%PDF-1.4\n1 0 obj\n%%EOF\n"
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with docmail.Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try what was put off again at once."""
+    monkeypatch.setattr(pace, "RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(sender, "RECONNECT_SECONDS", (0.01, 0.02))
+
+
+def queue(settings: docmail.Settings, number: int = 3, *, name: str = "b", **message: Any) -> Outbox:
+    outbox = Outbox()
+    outbox.add_all(
+        [docmail.Message(f"c{each}@example.com", f"No. {each}", key=str(each), **message) for each in range(number)],
+        batch=name,
+        settings=settings,
+    )
+    return outbox
+
+
+def scripted(server: ScriptedServer) -> docmail.Settings:
+    settings = settings_for(server)
+    docmail.credentials.set(settings, PASSWORD, remember=False)
+    return settings
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 15) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+# --- the connection ---------------------------------------------------------------------------------------------------
+
+
+def test_all_mails_go_over_one_connection() -> None:
+    with ScriptedServer() as server:
+        assert queue(settings := scripted(server)).run(settings=settings) == {"sent": 3}
+        assert len(server.sessions) == 1
+        assert server.verbs.count("AUTH") == 1
+
+
+def test_after_a_number_of_mails_the_connection_is_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "MAILS_PER_CONNECTION", 2)
+    with ScriptedServer() as server:
+        assert queue(settings := scripted(server), 5).run(settings=settings) == {"sent": 5}
+        assert [len(session.mails) for session in server.sessions] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("step", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "body"])
+@pytest.mark.parametrize("action", [cut, reset])
+def test_a_connection_that_breaks_before_the_last_byte_is_opened_again(step: str, action: Any) -> None:
+    good = {"greeting": "220 hi", "EHLO": "250 hi", "DATA": "354 go on", "body": lambda session: session.take_body()}
+    script = {step: [action, good.get(step, "250 ok")]}
+    with ScriptedServer(script, extensions=("PIPELINING",)) as server:
+        settings = replace(settings_for(server, username=""))
+        assert queue(settings).run(settings=settings) == {"sent": 3}
+        assert sorted(mail.recipients[0] for mail in server.mails) == [f"c{number}@example.com" for number in range(3)]
+
+
+def test_a_server_that_ends_the_conversation_after_some_mails_is_no_reason_to_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace, "RETRY_SECONDS", 3600)
+    with ScriptedServer({"MAIL": ["250 ok", ("421 4.7.0 enough for one connection", cut), "250 ok"]}) as server:
+        assert queue(settings := scripted(server)).run(settings=settings) == {"sent": 3}
+        assert len(server.sessions) == 2
+
+
+def test_three_connection_failures_in_a_row_stop_the_run_and_keep_the_queue() -> None:
+    with ScriptedServer({"greeting": cut}) as server:
+        outbox = queue(settings := scripted(server))
+        with pytest.raises(ConnectError):
+            outbox.run(settings=settings)
+        assert len(server.sessions) == 3
+    assert [row.state for row in outbox] == ["queued"] * 3
+
+
+def test_a_certificate_that_is_not_trusted_is_not_tried_three_times(box: Sandbox) -> None:
+    outbox = queue(box.settings)
+    untrusted = replace(box.settings, server=docmail.SmtpServer(box.host, box.port, username="accounts@example.com"))
+    started = time.monotonic()
+    with pytest.raises(TLSError):
+        outbox.run(settings=untrusted)
+    assert time.monotonic() - started < 10
+    assert outbox.run(settings=box.settings) == {"sent": 3}
+
+
+def test_a_wrong_password_stops_at_once() -> None:
+    with ScriptedServer({"AUTH": "535 5.7.8 wrong"}) as server:
+        outbox = queue(settings := scripted(server))
+        with pytest.raises(AuthenticationError):
+            outbox.run(settings=settings)
+        assert len(server.sessions) == 1
+
+
+# --- what the server puts off -----------------------------------------------------------------------------------------
+
+
+def test_what_is_put_off_is_tried_again_after_the_others(box: Sandbox) -> None:
+    box.answer("rcpt", "450 4.2.0 Greylisted", recipient="c0@example.com", times=2)
+    assert queue(box.settings).run(settings=box.settings) == {"sent": 3}
+    assert [mail.subject for mail in box.inbox] == ["No. 1", "No. 2", "No. 0"]
+
+
+def test_a_mail_that_is_put_off_again_and_again_is_given_up(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "TRIES", 3)
+    box.answer("rcpt", "450 4.2.0 Not now", recipient="c0@example.com")
+    outbox = queue(box.settings)
+    assert outbox.run(settings=box.settings) == {"failed": 1, "sent": 2}
+    assert "Given up after 3 attempts" in next(iter(outbox)).reason
+    box.reset()
+    assert outbox.retry("b") == 1
+    assert outbox.run(settings=box.settings) == {"sent": 3}
+
+
+def test_what_is_put_off_for_long_is_left_to_the_next_run(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "RETRY_SECONDS", 3600)
+    box.answer("rcpt", "450 4.2.0 Greylisted", recipient="c0@example.com", times=1)
+    outbox = queue(box.settings)
+    run = outbox.run(settings=box.settings)
+    assert run == {"queued": 1, "sent": 2}
+    assert run.again_at is not None
+    assert outbox.run(settings=box.settings) == {"queued": 1, "sent": 2}
+
+
+def test_a_limit_stops_the_run_and_nothing_more_is_tried(box: Sandbox) -> None:
+    box.answer("end", "550 5.4.5 Daily user sending limit exceeded", recipient="c1@example.com")
+    outbox = queue(box.settings, 5)
+    with pytest.raises(Deferred):
+        outbox.run(settings=box.settings)
+    assert [row.state for row in outbox] == ["sent", *["queued"] * 4]
+
+
+def test_waiting_grows_with_chance_obeys_the_server_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "RETRY_SECONDS", 60.0)
+    waits = [retry_seconds(tries, None) for tries in range(pace.TRIES)]
+    assert waits[-1] is None
+    found = [wait for wait in waits if wait is not None]
+    assert 60 <= found[0] <= 75
+    assert found[3] >= 480
+    assert max(found) <= 1800 * 1.25
+    assert 3 * 3600 < sum(found) < 6 * 3600
+    assert retry_seconds(0, 7200.0) == 7200.0
+    assert len({retry_seconds(0, None) for _ in range(20)}) > 10
+
+
+# --- the pace ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "interval"), [("30/min", 2.0), ("1/s", 1.0), (" 60 / Hour ", 60.0), ("300/day", 288.0), ("unlimited", 0.0)]
+)
+def test_a_rate_is_an_even_distance_between_mails(text: str, interval: float) -> None:
+    assert Rate.parse(text).interval == interval
+
+
+@pytest.mark.parametrize("text", ["", "30", "0/min", "-1/s", "30/fortnight", "1.5/s", None, 30])
+def test_what_is_no_rate_is_refused(text: Any) -> None:
+    with pytest.raises(MessageError, match="rate"):
+        Rate.parse(text)
+
+
+def test_a_run_keeps_to_its_rate_and_the_next_one_remembers_it(box: Sandbox) -> None:
+    outbox = queue(box.settings, 4)
+    started = time.monotonic()
+    outbox.run(settings=box.settings, rate="5/s", limit=3)
+    outbox.run(settings=box.settings)
+    assert time.monotonic() - started >= 0.6
+    assert len(box.inbox) == 4
+    assert outbox._store.rate("accounts@example.com") == "5/s"
+
+
+def test_a_single_send_waits_for_nothing_and_the_run_waits_for_it(box: Sandbox) -> None:
+    outbox = queue(box.settings, 1)
+    outbox._store.set_rate("accounts@example.com", "2/s")
+    docmail.send(PDF, to="cfo@example.com", subject="Now", settings=box.settings)
+    keeper = Pace(outbox._store, box.settings, "accounts@example.com")
+    assert 0 < keeper.wait_seconds() <= 0.5
+
+
+def test_the_provider_s_own_limit_is_kept_without_being_told(tmp_path: Path) -> None:
+    settings = docmail.Settings("A <a@example.com>", docmail.SmtpServer("smtp.office365.com", username="a@example.com"))
+    keeper = Pace(QueueStore(tmp_path), settings, "a@example.com")
+    assert keeper.interval == 2.0
+    assert keeper.describe() == "Microsoft 365 allows 30 a minute"
+    gmail = docmail.presets.by_name("Gmail")
+    assert "about 500 mails a day" in daily_warning(gmail, 501)
+    assert daily_warning(gmail, 500) == ""
+
+
+@pytest.mark.parametrize("jump", [-86400.0 * 365, 86400.0 * 365])
+def test_a_clock_that_jumps_neither_stops_a_queue_nor_hurries_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    settings = docmail.Settings("A <a@example.com>", docmail.SmtpServer("smtp.example.com"))
+    outbox = Outbox(tmp_path)
+    outbox.add(docmail.Message("c@example.com", "x"), settings=settings)
+    store = outbox._store
+    keeper = Pace(store, settings, "a@example.com")
+    keeper.set("30/min")
+    store.reserve_time("a@example.com", keeper.interval)
+    waiting = sender_waiting()
+    store.value("SELECT 1")
+    with store._transaction() as database:
+        database.execute("UPDATE mail SET not_before = ?, put_off = ?", (time.time() + 60, time.time()))
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + jump)
+    assert keeper.wait_seconds() <= 2.0
+    assert store.next_waiting(waiting) in {0.0, now() + 60 + jump} or jump > 0
+    attempt = store.begin_attempt()
+    assert store.advance(attempt, None, waiting) is not None
+
+
+def sender_waiting() -> Any:
+    from docmail.queue_store import Waiting
+
+    return Waiting("a@example.com")
+
+
+# --- leaving it -------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_without_waiting_returns_at_once_and_goes_on(box: Sandbox) -> None:
+    box.delay("end", 0.1)
+    run = queue(box.settings).run(settings=box.settings, wait=False)
+    assert run.is_going_on
+    assert run.wait() == {"sent": 3}
+
+
+def test_the_same_call_again_finds_the_run_that_goes_on(box: Sandbox) -> None:
+    box.delay("end", 0.2)
+    outbox = queue(box.settings)
+    run = outbox.run(settings=box.settings, batch="b", wait=False)
+    assert outbox.run(settings=box.settings, batch="b") is run
+    assert len(box.inbox) == 3
+
+
+def test_an_interrupt_lets_the_mail_that_is_on_its_way_arrive(box: Sandbox) -> None:
+    """Otherwise somebody would have to ask whether it did."""
+    outbox = queue(box.settings)
+    box.delay("end", 0.5)
+
+    def interrupt() -> None:
+        wait_for(lambda: any(row.state == "sending" for row in outbox))
+        _thread.interrupt_main()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        outbox.run(settings=box.settings)
+    thread.join()
+    assert {row.state for row in outbox} <= {"sent", "queued"}
+    assert [row.state for row in outbox].count("sent") == len(box.inbox)
+    box.reset()
+    assert outbox.run(settings=box.settings) == {"sent": 3}
+
+
+OTHER = """
+import docmail
+from docmail import credentials
+settings = docmail.Settings.load("other")
+credentials.provide(settings.account, credentials.Secret(credentials.SANDBOX_PASSWORD))
+print("ready", flush=True)
+input()
+try:
+    print(dict(docmail.Outbox().run(settings=settings, batch="b")), flush=True)
+except docmail.errors.DocmailError as exc:
+    print(exc, flush=True)
+docmail.send(b"%PDF-1.4 %%EOF", to="cfo@example.com", subject="In between", settings=settings)
+print("sent", flush=True)
+"""
+
+
+def test_of_two_programs_one_runs_the_batch_and_the_other_says_so_and_sends_in_between(box: Sandbox) -> None:
+    settings = replace(box.settings, home=user_home())
+    settings.save("other")
+    outbox = Outbox(user_home().outbox)
+    outbox.add_all(
+        [docmail.Message(f"c{each}@example.com", f"No. {each}", key=str(each)) for each in range(6)],
+        batch="b",
+        settings=settings,
+    )
+    box.delay("end", 0.2)
+    with subprocess.Popen(
+        [sys.executable, "-c", OTHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        assert other.stdout.readline() == "ready\n"
+        run = outbox.run(settings=settings, batch="b", wait=False)
+        box.inbox.wait(1)
+        run.pause()  # whatever the other one needs for it, this batch is not over before
+        other.stdin.write("\n")
+        other.stdin.flush()
+        said = other.stdout.readline()
+        assert "already" in said
+        assert "process" in said
+        assert other.stdout.readline() == "sent\n"
+        run.resume()
+        assert run.wait() == {"sent": 6}
+    subjects = [mail.subject for mail in box.inbox]
+    assert sorted(subjects) == ["In between", *(f"No. {each}" for each in range(6))]
+    assert subjects.index("In between") < 6
+
+
+# --- faults of this computer ------------------------------------------------------------------------------------------
+
+
+def test_a_journal_that_fails_after_a_mail_was_sent_stops_the_run_and_says_so(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = queue(box.settings)
+    original, steps = QueueStore.advance, []
+
+    def failing(self: QueueStore, *arguments: Any, **keywords: Any) -> Any:
+        steps.append(arguments)
+        if len(steps) > 1:
+            raise DocmailError("No space left on device.")  # noqa: EM101, TRY003 - as the disk says it
+        return original(self, *arguments, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(QueueStore, "advance", failing)
+        with pytest.raises(DocmailError, match="No space left"):
+            outbox.run(settings=box.settings)
+    assert [row.state for row in Outbox()] == ["unknown", "queued", "queued"]
+    assert len(box.inbox) == 1
+
+
+@pytest.mark.parametrize("name", ["next_at", "mail", "shared_contents", "begin_attempt"])
+def test_a_fault_at_any_question_to_the_journal_loses_and_doubles_nothing(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    outbox = queue(box.settings)
+    outbox._store.set_rate("accounts@example.com", "100/s")
+
+    def failing(*_arguments: Any) -> Any:
+        raise DocmailError("The disk does not answer.")  # noqa: EM101, TRY003 - made up
+
+    with monkeypatch.context() as patch:
+        patch.setattr(QueueStore, name, failing)
+        with pytest.raises(DocmailError, match="does not answer"):
+            outbox.run(settings=box.settings)
+    assert not {row.state for row in Outbox()} & {"sent", "sending", "unknown"}
+    assert len(box.inbox) == 0
+    outbox.retry()
+    assert outbox.run(settings=box.settings) == {"sent": 3}
+
+
+def test_one_mail_whose_document_is_gone_fails_and_the_others_go(box: Sandbox) -> None:
+    outbox = Outbox()
+    outbox.add_all(
+        [
+            docmail.Message("c@example.com", f"No. {each}", documents=PDF + b"%d %%%%EOF" % each, key=str(each))
+            for each in range(3)
+        ],
+        batch="b",
+        settings=box.settings,
+    )
+    second = list(outbox)[1]
+    (outbox._store.folder / "spool" / second.contents[0]).unlink()
+    assert outbox.run(settings=box.settings) == {"failed": 1, "sent": 2}
+
+
+def test_a_document_that_all_share_is_encoded_once(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[int] = []
+
+    def noted(file: Any, size: int) -> Any:
+        encoded.append(size)
+        return base64_pieces(file, size)
+
+    monkeypatch.setattr("docmail.shared.base64_pieces", noted)
+    terms = docmail.Document.of(PDF + bytes(100_000) + b"%%EOF", name="terms.pdf")
+    assert queue(box.settings, documents=terms).run(settings=box.settings) == {"sent": 3}
+    assert encoded == [terms.size]
+    assert {mail.attachments[0].content for mail in box.inbox} == {terms.read()}
+    assert len(list((user_folder(box) / "spool").iterdir())) == 1
+
+
+def user_folder(box: Sandbox) -> Path:
+    assert box.settings.home is not None
+    return box.settings.home.outbox
+
+
+def test_ten_thousand_rows_are_added_counted_and_begun_quickly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = docmail.Settings("A <a@example.com>", docmail.SmtpServer("smtp.example.com", security=Security.NONE))
+    first = docmail.Message("c@example.com", "x", key="0")
+    # It is not the making of messages that is looked at here.
+    mail = first.render(settings)
+    monkeypatch.setattr(docmail.Message, "render", lambda _self, _settings: mail)
+    store = Outbox(tmp_path)._store
+    messages = []
+    for number in range(10_000):
+        message = object.__new__(docmail.Message)
+        message.__dict__.update(vars(first), key=str(number))
+        messages.append(message)
+    outbox = Outbox(tmp_path)
+    assert outbox.add_all(messages, batch="many", settings=settings).added == 10_000
+    assert outbox.add_all(messages[:100], batch="many", settings=settings).known == 100
+    assert store.count() == {"queued": 10_000}
+    attempt, waiting = store.begin_attempt(), sender_waiting()
+    started = time.process_time()
+    settled = None
+    for _ in range(200):
+        taken = store.advance(attempt, settled, waiting)
+        assert taken is not None
+        settled = sender_settled(taken.id)
+    assert time.process_time() - started < 2, "a step must not look at all the rows"
+
+
+def sender_settled(number: int) -> Any:
+    from docmail.store import Settled
+
+    return Settled(number, "sent", {"c@example.com": ("sent", None)})
+
+
+def test_its_words_are_short_and_name_no_address(box: Sandbox) -> None:
+    run: Run = queue(box.settings).run(settings=box.settings)
+    assert repr(run) == "<Run over: 3 sent>"
+    assert (run.total, run.done, run.tried) == (3, 3, 3)
+    assert all("@" not in str(each) for each in run.last)
+    assert Store(user_folder(box)).count() == {"sent": 3}

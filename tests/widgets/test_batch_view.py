@@ -1,0 +1,162 @@
+"""The view of a batch asks before many mails, does what its buttons say, and stores no address."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from ipywidgets.widgets import widget as widget_module
+
+import docmail
+from docmail.outbox import Outbox
+from docmail.queue_run import Run
+from docmail.widgets import batch_view
+from docmail.widgets.batch_view import BatchView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from docmail.sandbox import Sandbox
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with docmail.Sandbox() as sandbox:
+        yield sandbox
+
+
+def batch(box: Sandbox, number: int = 4, **addresses: str) -> Outbox:
+    outbox = Outbox()
+    outbox.add_all(
+        [
+            docmail.Message(addresses.get(f"m{each}", f"c{each}@example.com"), f"No. {each}", key=str(each))
+            for each in range(number)
+        ],
+        batch="b",
+        settings=box.settings,
+    )
+    return outbox
+
+
+def view_of(box: Sandbox, *, asks: bool = False) -> BatchView:
+    return BatchView(Run(Outbox()._store.folder, box.settings, batch="b"), asks=asks)
+
+
+def offered(view: BatchView) -> list[str]:
+    return [action for action, _label in view.actions.actions]
+
+
+def ended(view: BatchView) -> None:
+    view.run.over.wait(20)
+    view.refresh()
+
+
+def test_it_asks_with_the_numbers_and_sends_when_it_is_told_to(box: Sandbox) -> None:
+    batch(box)
+    view = view_of(box, asks=True)
+    assert "4 emails to 4 addresses through 127.0.0.1." in view.heading.value
+    assert (offered(view), view.actions.primary) == (["send", "rehearse"], "send")
+    assert len(box.inbox) == 0
+    view.press("send")
+    ended(view)
+    assert "4 sent" in view.report.value
+    assert "4 of 4" in view.heading.value
+    assert len(box.inbox) == 4
+
+
+def test_a_rehearsal_leaves_the_question_open(box: Sandbox) -> None:
+    batch(box)
+    view = view_of(box, asks=True)
+    view.press("rehearse")
+    box.inbox.wait(3)
+    assert {mail.recipients for mail in box.inbox} == {("accounts@example.com",)}
+    assert offered(view) == ["send", "rehearse"]
+
+
+def test_pause_resume_and_stop_do_what_they_say(box: Sandbox) -> None:
+    batch(box, 6)
+    box.delay("end", 0.2)
+    view = view_of(box)
+    view.run.start()
+    box.inbox.wait(1)
+    view.press("pause")
+    assert (offered(view), view.run.state) == (["resume", "stop"], "paused")
+    view.press("resume")
+    assert offered(view) == ["pause", "stop"]
+    box.inbox.wait(2)
+    view.press("stop")
+    ended(view)
+    assert view.run.state == "stopped"
+    assert 0 < view.run["queued"] < 6
+    assert "sending" not in view.run
+    box.reset()
+    view.press("go-on")
+    ended(view)
+    assert view.run == {"sent": 6}
+    assert len(box.inbox) == 6
+
+
+def test_what_is_unknown_is_decided_by_its_buttons(box: Sandbox) -> None:
+    batch(box, 3)
+    box.drop("end", recipient="c1@example.com", times=1)
+    view = view_of(box)
+    view.run.start().wait()
+    view.refresh()
+    (doubt,) = view.doubts.children
+    text, buttons = doubt.children
+    assert "No. 1" in text.value
+    assert [action for action, _label in buttons.actions] == ["arrived", "again"]
+    buttons._handle("arrived", {}, None)
+    assert view.doubts.children == ()
+    assert view.run == {"sent": 3}
+
+
+def test_a_failure_that_stops_the_run_is_shown_with_what_to_do(box: Sandbox) -> None:
+    batch(box)
+    box.answer("auth", "535 5.7.8 Wrong")
+    view = view_of(box)
+    view.run.start()
+    ended(view)
+    assert "does not accept this username and password" in view.report.value
+    assert offered(view) == ["go-on"]
+
+
+def test_a_second_run_says_who_is_sending_in_the_view(box: Sandbox) -> None:
+    outbox = batch(box)
+    box.delay("end", 0.5)
+    first = outbox.run(settings=box.settings, wait=False)
+    view = view_of(box, asks=True)
+    view.press("send")
+    assert "already" in view.report.value
+    first.stop()
+    first.over.wait(20)
+
+
+def test_no_widget_s_state_and_no_stored_output_names_an_address(box: Sandbox) -> None:
+    batch(box, 4, m1="nobody@example.com")
+    box.drop("end", recipient="c2@example.com", times=1)
+    before = set(widget_module._instances)
+    view = view_of(box, asks=True)
+    stored = json.dumps(view._repr_mimebundle_())
+    view.press("send")
+    ended(view)
+    made = [widget for number, widget in widget_module._instances.items() if number not in before]
+    states = [str(widget.get_state()) for widget in made]
+    assert any("No. 2" in state for state in states)
+    assert all("@example.com" not in text for text in [stored, *states])
+
+
+@pytest.mark.parametrize(("number", "limit", "asks"), [(21, None, True), (20, None, False), (21, 21, False)])
+def test_only_many_mails_of_which_nobody_said_how_many_are_asked_about(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch, number: int, limit: int | None, asks: Any
+) -> None:
+    shown: list[BatchView] = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    outbox = batch(box, number)
+    monkeypatch.setattr("docmail.outbox.watchers", [batch_view.show])
+    run = outbox.run(settings=box.settings, limit=limit)
+    assert (run.state == "asked") == asks
+    assert len(box.inbox) == (0 if asks else number)
+    assert len(shown) == 1
+    assert ("press Send" in shown[0]._repr_mimebundle_()["text/plain"]) == asks
