@@ -34,9 +34,21 @@ w.VBox([host, port, security, button, status])
 """
 
 
-def test_a_form_is_filled_in_clicked_and_read_by_the_next_cell(lab: LabPage) -> None:
-    lab.write("form.ipynb", FORM, "host.value, port.value")
-    lab.open("form.ipynb").run_all()
+HOME = (
+    "import os, sys, keyring; sys.executable, os.environ['HOME'], os.environ['DOCMAIL_HOME'], "
+    "type(keyring.get_keyring()).__module__"
+)
+
+
+def test_a_notebook_is_run_filled_in_read_pictured_and_saved(lab: LabPage, tmp_path: Path) -> None:
+    # Of so many cells JupyterLab draws only those that are near.
+    path = lab.write("all.ipynb", FORM, "host.value, port.value", HOME, *["print('line\\n' * 30)"] * 20, "6 * 7")
+    last = 23
+    lab.open("all.ipynb").run_all().viewport(900, 600)
+    home = lab.server.home
+    expected = (sys.executable, str(home), str(home / "docmail"), "keyring.backends.fail")
+    assert re.sub(r"\s+", " ", lab.output_text(2)[0]) == repr(expected)
+
     form = lab.cell(0)
     form.get_by_label("SMTP server").fill("mail.example.org")
     form.get_by_label("Port").fill("465")
@@ -47,12 +59,8 @@ def test_a_form_is_filled_in_clicked_and_read_by_the_next_cell(lab: LabPage) -> 
     lab.run(1)
     assert lab.output_text(1) == ["('mail.example.org', 465)"]
 
-
-def test_both_themes_and_any_window_size_can_be_pictured(lab: LabPage, tmp_path: Path) -> None:
-    lab.write("themes.ipynb", FORM)
-    lab.open("themes.ipynb").run_all().viewport(900, 600)
     pictures = {}
-    themes: tuple[Theme, ...] = ("light", "dark")
+    themes: tuple[Theme, ...] = ("dark", "light")
     for theme in themes:
         lab.theme(theme)
         assert lab.page.locator("body").get_attribute("data-jp-theme-light") == str(theme == "light").lower()
@@ -60,43 +68,14 @@ def test_both_themes_and_any_window_size_can_be_pictured(lab: LabPage, tmp_path:
     assert pictures["light"] != pictures["dark"]
     width_and_height = (int.from_bytes(pictures["dark"][16:20]), int.from_bytes(pictures["dark"][20:24]))
     assert width_and_height == (900, 600)
-    lab.theme("light")
-    form = lab.screenshot(tmp_path / "form.png", of=lab.cell(0))
-    assert int.from_bytes(form.read_bytes()[16:20]) < 900
+    picture = lab.screenshot(tmp_path / "form.png", of=lab.cell(0))
+    assert int.from_bytes(picture.read_bytes()[16:20]) < 900
 
-
-def test_the_kernel_is_this_python_in_a_home_of_its_own(lab: LabPage) -> None:
-    lab.write(
-        "kernel.ipynb",
-        "import os, sys, keyring; sys.executable, os.environ['HOME'], os.environ['DOCMAIL_HOME'], "
-        "type(keyring.get_keyring()).__module__",
-    )
-    lab.open("kernel.ipynb").run_all()
-    home = lab.server.home
-    expected = (sys.executable, str(home), str(home / "docmail"), "keyring.backends.fail")
-    assert re.sub(r"\s+", " ", lab.output_text(0)[0]) == repr(expected)
-
-
-def test_what_was_saved_is_in_the_file(lab: LabPage) -> None:
-    path = lab.write("saved.ipynb", "6 * 7")
-    lab.open("saved.ipynb").run_all().save()
-    (cell,) = nbformat.read(path, 4).cells
-    assert cell.outputs[0].data["text/plain"] == "42"
-
-
-def test_a_cell_far_below_the_window_is_found(lab: LabPage) -> None:
-    lab.write("long.ipynb", *[f"print('line\\n' * 30, {number})" for number in range(30)])
-    lab.open("long.ipynb").run_all()
-    for number in (29, 0, 15):
-        assert lab.output_text(number)[0].split()[-1] == str(number)
-
-
-def test_outputs_stay_when_the_kernel_ends(lab: LabPage) -> None:
-    lab.write("ended.ipynb", "6 * 7")
-    lab.open("ended.ipynb").run_all()
+    lab.save()
+    assert nbformat.read(path, 4).cells[last].outputs[0].data["text/plain"] == "42"
     lab.shutdown_kernel()
-    # A kernel that ends may add a complaint of its own behind it.
-    assert lab.output_text(0)[0] == "42"
+    # What was shown stays; a kernel that ends may add a complaint of its own behind it.
+    assert lab.output_text(last)[0] == "42"
 
 
 def test_a_killed_test_run_leaves_no_jupyterlab_behind(tmp_path: Path) -> None:
