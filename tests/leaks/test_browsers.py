@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import BrowserContext
 
     from tests.support.jupyter import JupyterServer
 
@@ -59,14 +59,13 @@ def situation(request: pytest.FixtureRequest) -> Situation:
 def story(
     situation: Situation,
     request: pytest.FixtureRequest,
-    browser: Browser,
+    kept_context: BrowserContext,
     mail_account: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Story:
     """Return what was found in each step in this situation."""
     server: JupyterServer = request.getfixturevalue(situation.server)
-    with browser.new_context() as context:
-        page = context.new_page()
+    with kept_context.new_page() as page:
         if isinstance(server, VoilaServer):
             return played_in_voila(VoilaPage(page, server), mail_account)
         over = tmp_path_factory.mktemp("leaks") / "over"

@@ -17,7 +17,7 @@ from tests.support.scripted import ScriptedServer, Session
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import BrowserContext
 
     from tests.support.certificates import Certificates
     from tests.support.lab import LabServer
@@ -64,7 +64,7 @@ def repeat(session: Session) -> None:
 
 @pytest.fixture(scope="module")
 def story(
-    request: pytest.FixtureRequest, browser: Browser, lab_server: LabServer, certificates: Certificates
+    request: pytest.FixtureRequest, kept_context: BrowserContext, lab_server: LabServer, certificates: Certificates
 ) -> Iterator[Story]:
     """Return what was found after each of the failures."""
     config = lab_server.home / ".ipython" / "profile_default" / "ipython_kernel_config.py"
@@ -73,10 +73,10 @@ def story(
     request.addfinalizer(config.unlink)  # noqa: PT021 - also when what follows fails
     context = certificates.good().context()
     with (
-        browser.new_context() as session,
+        kept_context.new_page() as page,
         ScriptedServer({"AUTH": repeat}, security="starttls", context=context) as server,
     ):
-        window = LabPage(session.new_page(), lab_server)
+        window = LabPage(page, lab_server)
         form = form_cell("leaks-tracebacks", account_at(server, certificates))
         breaking = [code for code, _button in BROKEN.values()]
         window.write("leaks-tracebacks.ipynb", VERBOSE, form, CONTROL, *breaking)
