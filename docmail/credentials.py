@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -311,44 +312,55 @@ _IN_PARTS = "docmail-in-parts:"
 
 
 def _write_keyring(account: Account, secret: Secret) -> None:
-    _delete_parts(account)
+    before = _names_of_parts(account, _entry(account))
     number = -(-len(secret.reveal()) // _PART)
     if number <= 1:
         _keyring().set_password(KEYRING_SERVICE, str(account), secret.reveal())
-        return
-    for part in range(number):
-        _keyring().set_password(
-            KEYRING_SERVICE, f"{account}#{part}", secret.reveal()[part * _PART : (part + 1) * _PART]
-        )
-    _keyring().set_password(KEYRING_SERVICE, str(account), f"{_IN_PARTS}{number}")
+    else:
+        # One entry changes from the old secret to the new one, so that whoever reads or is killed in between has one.
+        mark = f"{_IN_PARTS}{number}:{os.urandom(4).hex()}"
+        for part, name in enumerate(_names_of_parts(account, Secret(mark))):
+            _keyring().set_password(KEYRING_SERVICE, name, secret.reveal()[part * _PART : (part + 1) * _PART])
+        _keyring().set_password(KEYRING_SERVICE, str(account), mark)
+    _delete_parts(before)
 
 
 def _read_keyring(account: Account) -> Secret | None:
-    value = Secret(_keyring().get_password(KEYRING_SERVICE, str(account)) or "")
-    parts = [Secret(_keyring().get_password(KEYRING_SERVICE, name) or "") for name in _parts(account, value)]
-    if not all(parts):
-        return None  # somebody has deleted one of them
-    return Secret("".join(part.reveal() for part in parts)) if parts else value or None
+    for _attempt in range(2):  # another kernel may replace the parts while they are read
+        value = _entry(account)
+        parts = [
+            Secret(_keyring().get_password(KEYRING_SERVICE, name) or "") for name in _names_of_parts(account, value)
+        ]
+        if all(parts):
+            return Secret("".join(part.reveal() for part in parts)) if parts else value or None
+    return None  # somebody has deleted one of them
 
 
 def _delete_from_keyring(account: Account) -> None:
-    _delete_parts(account)
+    parts = _names_of_parts(account, _entry(account))
     _keyring().delete_password(KEYRING_SERVICE, str(account))
+    _delete_parts(parts)
 
 
-def _delete_parts(account: Account) -> None:
+def _delete_parts(names: list[str]) -> None:
     from keyring.errors import PasswordDeleteError
 
-    for name in _parts(account, Secret(_keyring().get_password(KEYRING_SERVICE, str(account)) or "")):
+    for name in names:
         with suppress(PasswordDeleteError):  # gone already
             _keyring().delete_password(KEYRING_SERVICE, name)
 
 
-def _parts(account: Account, value: Secret) -> list[str]:
-    """Return the names under which the parts of a long secret are kept."""
-    before, mark, number = value.reveal()[:40].partition(_IN_PARTS)
-    in_parts = mark and not before and number.isdecimal()
-    return [f"{account}#{part}" for part in range(int(number))] if in_parts else []
+def _entry(account: Account) -> Secret:
+    return Secret(_keyring().get_password(KEYRING_SERVICE, str(account)) or "")
+
+
+def _names_of_parts(account: Account, value: Secret) -> list[str]:
+    """Return the names under which the parts of a long secret are kept; none if the value is one itself."""
+    found = re.fullmatch(rf"{_IN_PARTS}(\d{{1,3}})(?::([0-9a-f]{{8}}))?", value.reveal()[:40])
+    if found is None:
+        return []
+    series = f"#{found[2]}" if found[2] else ""  # an earlier docmail kept one series only
+    return [f"{account}{series}#{part}" for part in range(int(found[1]))]
 
 
 class _Waiting:

@@ -37,6 +37,7 @@ class SignIn(StrEnum):
 
     PASSWORD = "password"  # noqa: S105 - a word, and no password
     MICROSOFT = "microsoft"
+    GOOGLE = "google"
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class SmtpServer:
     of a server's certificate, replaces the checks of its chain, name and dates: for a server of one's own. `ca_file`
     adds an organisation's own certification authority (PEM) to the system's.
 
-    `sign_in` says with what one signs in. With Microsoft, `client_id` names the application that was registered there
-    for docmail, and `tenant` the organisation (its domain or ID; empty: any).
+    `sign_in` says with what one signs in. With Microsoft or Google, `client_id` names the application that was
+    registered there for docmail; `tenant` is the organisation at Microsoft (its domain or ID; empty: any).
     """
 
     host: str
@@ -227,11 +228,15 @@ def _check_url(server: HttpServer) -> None:
         raise ValueError(_("Write your domain at Mailgun into the address: api.mailgun.net/v3/mg.example.com"))
 
 
+_LETS_IN = {SignIn.MICROSOFT: "graph", SignIn.GOOGLE: "gmail"}
+"""The mail service into which each sign-in leads."""
+
+
 def sign_in_problems(server: SmtpServer | HttpServer) -> Iterator[Problem]:
     """Yield what is wrong with the fields that say how one signs in."""
     sign_in: Any = server.sign_in
     if not isinstance(sign_in, SignIn):
-        yield Problem("sign_in", _("Choose how you sign in: with a password, or with Microsoft."))
+        yield Problem("sign_in", _("Choose how you sign in: with a password, with Microsoft or with Google."))
         return
     for name in ("client_id", "tenant"):
         if problem := text_problem(getattr(server, name), name):
@@ -239,7 +244,7 @@ def sign_in_problems(server: SmtpServer | HttpServer) -> Iterator[Problem]:
             return
     if sign_in is SignIn.PASSWORD:
         return
-    if isinstance(server, HttpServer) and server.api != "graph":
+    if isinstance(server, HttpServer) and server.api != _LETS_IN[sign_in]:
         yield Problem("sign_in", _("This server does not let anybody sign in like that: choose the password."))
         return
     if not isinstance(server.username, str) or "@" not in server.username:
@@ -248,15 +253,19 @@ def sign_in_problems(server: SmtpServer | HttpServer) -> Iterator[Problem]:
         yield Problem(
             "client_id", _("Give the ID of the application that was registered for docmail; the guide shows how.")
         )
-    if server.tenant and not _is_tenant(server.tenant):
+    if server.tenant and not _is_tenant(server.tenant, sign_in):
         yield Problem(
-            "tenant", _("Give the organisation's domain, such as example.com, or its ID; or leave this empty.")
+            "tenant",
+            _("Give the organisation's domain, such as example.com, or its ID; or leave this empty.")
+            if sign_in is SignIn.MICROSOFT
+            else _("Google knows an account by its address alone: leave the organisation empty."),
         )
 
 
-def _is_tenant(text: str) -> bool:
+def _is_tenant(text: str, sign_in: SignIn) -> bool:
+    """Say whether it is an organisation, or the address of a sign-in server of another cloud, or of a sandbox."""
     if "://" not in text:
-        return re.fullmatch(r"[A-Za-z0-9][\w.-]*", text) is not None
+        return sign_in is SignIn.MICROSOFT and re.fullmatch(r"[A-Za-z0-9][\w.-]*", text) is not None
     try:
         split = urlsplit(text)
         return bool(split.hostname) and (split.scheme == "https" or is_loopback(split.hostname or ""))

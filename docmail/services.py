@@ -1,7 +1,7 @@
 """Knows the mail services that take mail over HTTP: where, how one signs in there, and what they take at most.
 
 `HttpServer.api` names one of them; "form" is the protocol of accounting programs, which has no service behind it. The
-facts change outside and were checked on 2026-11-23; how each is spoken to stands in `docmail.transport.apis`.
+facts change outside and were checked on 2026-11-23 or later; how each is spoken to stands in `docmail.transport.apis`.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ SERVICES = (
         "Authorization",
         "Bearer",
         max_bytes=35 * _MEGABYTE,
+        checked=date(2026, 11, 25),
     ),
     Service(
         "mailgun",

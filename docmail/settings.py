@@ -89,7 +89,7 @@ class Settings:
 
     @property
     def signs_in_with_token(self) -> bool:
-        """Whether one signs in at Microsoft in a browser, and not with a password."""
+        """Whether one signs in at Microsoft or Google in a browser, and not with a password."""
         server: Any = self.server
         known = isinstance(server, (SmtpServer, HttpServer)) and isinstance(server.sign_in, SignIn)
         return known and server.sign_in is not SignIn.PASSWORD
@@ -99,7 +99,7 @@ class Settings:
         """Whose password it is; settings with problems have an account, too, which nobody else has."""
         server: Any = self.server
         # A token is no password, and neither is ever sent in the place of the other.
-        way = f"+{server.sign_in}" if self.signs_in_with_token else ""
+        way = _way(server) if self.signs_in_with_token else ""
         if isinstance(server, SmtpServer):
             return Account(f"smtp{way}", *_place(server.host, server.port), _as_text(server.username))
         if not isinstance(server, HttpServer):
@@ -253,6 +253,17 @@ def _several(value: Any) -> Any:
         return tuple(str(address) for address in parse_addresses(value, "reply_to"))
     except AddressError:
         return (value,)
+
+
+def _way(server: SmtpServer | HttpServer) -> str:
+    """Return how one signs in; with the sign-in server if it is another one, which must not get the usual one's token.
+
+    A tenant that is a name stands for the provider's own server.
+    """
+    tenant = _as_text(server.tenant)
+    if "://" not in tenant:
+        return f"+{server.sign_in}"
+    return f"+{server.sign_in}({tenant.partition('://')[2].partition('/')[0].lower()})"
 
 
 def _as_text(value: object) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -17,7 +19,9 @@ from docmail import home as homes
 from docmail.credentials import Secret
 from docmail.errors import AuthenticationError, ConnectError, CredentialError, Deferred, Kind, SendError
 from docmail.message import Message
+from docmail.oauth import microsoft
 from docmail.oauth.errors import KNOWN, failure
+from docmail.oauth.grant import grant_of
 from docmail.oauth.microsoft import DeviceSignIn
 from docmail.sandbox import Sandbox
 from docmail.settings import HttpServer, Security, Settings, SignIn, SmtpServer
@@ -59,6 +63,14 @@ def signed_in(settings: Settings, box: Sandbox) -> credentials.Where:
 def own(settings: Settings) -> Settings:
     """Return the settings as the user's own: not in a rehearsal, so that the keyring counts."""
     return replace(settings, home=homes.user_home())
+
+
+def graph_settings(box: Sandbox) -> Settings:
+    """Return the settings for Microsoft Graph with the sandbox's sign-in."""
+    settings, smtp = box.service_settings("graph"), box.microsoft_settings.server
+    assert isinstance(settings.server, HttpServer)
+    server = replace(settings.server, sign_in=SignIn.MICROSOFT, client_id=smtp.client_id, tenant=smtp.tenant)
+    return replace(settings, server=server)
 
 
 # --- the sign-in with a code ------------------------------------------------------------------------------------------
@@ -242,6 +254,25 @@ def test_a_server_that_refuses_every_token_says_what_it_wants(box: Sandbox) -> N
     assert caught.value.kind is Kind.AUTH
 
 
+def test_where_smtp_is_switched_off_another_sign_in_is_not_asked_for(box: Sandbox) -> None:
+    signed_in(box.microsoft_settings, box)
+    box.answer("auth", "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.")
+    failed = send_test(box.microsoft_settings).failed
+    assert failed is not None
+    assert (failed.kind, failed.field, failed.guide) == (Kind.AUTH, "protocol", "Microsoft 365")
+    assert "Microsoft Graph" in failed.hint
+
+
+def test_a_service_that_refuses_a_sign_in_names_the_sign_in_and_no_password(box: Sandbox) -> None:
+    settings = graph_settings(box)
+    signed_in(settings, box)
+    box.answer("http", '403 {"error": {"code": "ErrorAccessDenied", "message": "no"}}')
+    failed = send_test(settings).failed
+    assert failed is not None
+    assert (failed.kind, failed.field) == (Kind.AUTH, "sign_in")
+    assert "Mail.Send" in failed.text
+
+
 def test_a_server_without_tokens_says_so() -> None:
     with Sandbox() as box:
         box._opened.server._account["offers"] = {"auth": "PLAIN"}  # type: ignore[union-attr]
@@ -286,6 +317,99 @@ def test_a_shorter_secret_leaves_no_pieces_of_a_longer_one(box: Sandbox, memory_
     assert credentials.get(settings) == Secret("x" * 3000)
     credentials.set(settings, "short")
     assert list(memory_keyring.data.values()) == ["short"]
+
+
+@pytest.mark.parametrize("after", ["y" * 2000, "short"])
+def test_a_long_secret_that_is_replaced_is_there_at_every_moment(
+    box: Sandbox, memory_keyring: MemoryKeyring, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    """Whoever reads while another kernel writes, or writes and is killed, has the old one or the new one."""
+    settings, seen = own(box.settings), []
+    credentials.set(settings, "x" * 3000)
+    for name in ("set_password", "delete_password"):
+        real = getattr(type(memory_keyring), name)
+
+        def watched(*given: Any, real: Any = real) -> None:
+            real(memory_keyring, *given)
+            found = credentials._read_keyring(settings.account)
+            seen.append(found.reveal() if found else None)
+
+        monkeypatch.setattr(memory_keyring, name, watched)
+    credentials.set(settings, after)
+    assert set(seen) == {"x" * 3000, after} if len(after) > 1200 else set(seen) <= {"x" * 3000, after}
+    assert seen[-1] == after
+    assert len(memory_keyring.data) == (3 if len(after) > 1200 else 1)
+
+
+def test_a_secret_that_an_earlier_version_split_is_still_read_and_replaced(
+    box: Sandbox, memory_keyring: MemoryKeyring
+) -> None:
+    settings = own(box.settings)
+    account = str(settings.account)
+    memory_keyring.data = {
+        ("docmail", account): "docmail-in-parts:2",
+        ("docmail", f"{account}#0"): "x" * 1200,
+        ("docmail", f"{account}#1"): "y",
+    }
+    assert credentials.get(settings) == Secret("x" * 1200 + "y")
+    credentials.set(settings, "short")
+    assert list(memory_keyring.data.values()) == ["short"]
+
+
+# A kernel that holds the lock, and lets it go when it is told to.
+HOLDING = """\
+import sys
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.readline()"""
+
+
+def test_two_kernels_do_not_renew_one_sign_in_at_once(box: Sandbox, memory_keyring: MemoryKeyring) -> None:
+    """Where a refresh token is good for one renewal, the second kernel takes the one that the first has stored."""
+    settings = own(box.microsoft_settings)
+    assert signed_in(settings, box) == "keyring"
+    oauth._kept.clear()
+    home = settings.home
+    assert home is not None
+    lock = home.settings_file.with_name("sign-in.lock")
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    assert other.stdin is not None
+    assert other.stdout.readline() == "held\n"
+    asked = len(box.identity.asked)
+    found: list[Secret] = []
+    waiting = threading.Thread(target=lambda: found.append(oauth.Tokens(settings).current()))
+    waiting.start()
+    # What the other kernel does meanwhile: the first refresh token is worth nothing from here on.
+    refresh = credentials.get(settings)
+    assert refresh is not None
+    grant = microsoft.renew(settings, refresh)
+    assert grant.refresh is not None
+    credentials.set(settings, grant.refresh)
+    assert len(box.identity.asked) == asked + 1, "the one that waits has asked nothing"
+    other.communicate("\n", timeout=20)
+    waiting.join(20)
+    assert len(found) == 1
+    assert len(memory_keyring.data) == 3
+
+
+def test_a_sign_in_is_not_shown_to_another_sign_in_server(box: Sandbox, memory_keyring: MemoryKeyring) -> None:
+    settings = own(box.microsoft_settings)
+    signed_in(settings, box)
+    assert memory_keyring.data
+    for tenant in ("https://login.example.com/x", "", "example.com"):
+        other = replace(settings, server=replace(settings.server, tenant=tenant))
+        assert credentials.where(other) is None
+    named = [microsoft_server(tenant=tenant).account for tenant in ("", "example.com")]
+    assert named[0] == named[1], "both are asked for at Microsoft"
+
+
+def test_a_lifetime_that_is_no_number_is_an_hour() -> None:
+    assert grant_of({"access_token": "a", "expires_in": "soon"}).is_fresh
+    assert not grant_of({"access_token": "a", "expires_in": "10"}).is_fresh
 
 
 def test_a_password_is_never_taken_for_a_token(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,13 +460,13 @@ def test_an_application_may_sign_in_with_a_certificate(
 # --- the settings and the errors --------------------------------------------------------------------------------------
 
 
-def microsoft(**changes: Any) -> Settings:
+def microsoft_server(**changes: Any) -> Settings:
     values = {"username": "a@example.com", "sign_in": SignIn.MICROSOFT, "client_id": "1234", **changes}
     return Settings("Accounts", SmtpServer("smtp.office365.com", **values))
 
 
 def test_settings_say_how_one_signs_in_and_older_versions_can_read_the_others(home: Path) -> None:
-    settings = own(microsoft(tenant="example.com"))
+    settings = own(microsoft_server(tenant="example.com"))
     settings.save()
     assert '"sign_in": "microsoft"' in (home / "docmail" / "settings.json").read_text()
     replace(settings, server=replace(settings.server, sign_in=SignIn.PASSWORD, client_id="", tenant="")).save()
@@ -352,15 +476,15 @@ def test_settings_say_how_one_signs_in_and_older_versions_can_read_the_others(ho
 @pytest.mark.parametrize(
     ("settings", "fields"),
     [
-        (microsoft(), []),
-        (microsoft(client_id=""), ["client_id"]),
-        (microsoft(username=""), ["username", "email_address"]),
-        (microsoft(tenant="http://login.example.com/x"), ["tenant"]),
-        (microsoft(tenant="https://login.microsoftonline.us/example.com"), []),
-        (microsoft(sign_in="telepathy"), ["sign_in"]),
+        (microsoft_server(), []),
+        (microsoft_server(client_id=""), ["client_id"]),
+        (microsoft_server(username=""), ["username", "email_address"]),
+        (microsoft_server(tenant="http://login.example.com/x"), ["tenant"]),
+        (microsoft_server(tenant="https://login.microsoftonline.us/example.com"), []),
+        (microsoft_server(sign_in="telepathy"), ["sign_in"]),
         (Settings("A <a@b.example>", HttpServer("", "postmark", sign_in=SignIn.MICROSOFT)), ["sign_in"]),
         (Settings("A", HttpServer("", "graph", "a@b.example", SignIn.MICROSOFT, "1")), []),
-        (microsoft(security=Security.NONE), ["security"]),
+        (microsoft_server(security=Security.NONE), ["security"]),
     ],
 )
 def test_what_a_sign_in_needs_is_named(settings: Settings, fields: list[str]) -> None:

@@ -190,7 +190,7 @@ def test_a_username_that_is_no_address_needs_an_email_address() -> None:
 
 
 @given(st.data())
-@hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_value_in_any_field_ends_in_a_sentence_that_names_it(data: st.DataObject) -> None:
     text_of = {
         "smtp": ["host", "port", "security", "username", "fingerprint", "ca_file"],

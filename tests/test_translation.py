@@ -258,6 +258,7 @@ NAMES = {
     "docmail sandbox",
     "docmail sandbox CA",
     "Ok, in the inbox",
+    "Google",
     "Microsoft",
     *(service.name for service in services.SERVICES),
 }

@@ -1,6 +1,6 @@
 """What Microsoft's sign-in server refuses, in words: who has to do what, and where.
 
-Its numbers (AADSTS…) tell its refusals apart. Checked 2026-11-23.
+Its numbers (AADSTS…) tell its refusals apart. Checked 2026-11-23. Google's are in `google_errors`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from docmail.errors import TREATMENT, Kind, SendError
 from docmail.replies import Reply, clean
+from docmail.settings import SignIn
 from docmail.translation import _
 
 if TYPE_CHECKING:
@@ -157,19 +158,18 @@ KNOWN: tuple[Known, ...] = (
 
 
 def failure(error: str, description: str) -> SendError:
-    """Return the error for a refusal of a token endpoint."""
+    """Return the error for a refusal of Microsoft's token endpoint."""
+    return refusal(KNOWN, error, description, _("Microsoft does not let you sign in."), "Microsoft 365")
+
+
+def refusal(known_ones: tuple[Known, ...], error: str, description: str, otherwise: str, guide: str) -> SendError:
+    """Return the error for a refusal of a sign-in server, by the first that is known; else with that sentence."""
     line = clean(f"{error}: {description}" if description else error)
-    for known in KNOWN:
+    for known in known_ones:
         if re.search(known.words, line, re.IGNORECASE):
             message, hint = known.say()
-            return _error(message, hint, known.field, known.kind, line)
-    return _error(
-        _("Microsoft does not let you sign in."),
-        _("Read what the server said, and sign in again."),
-        "sign_in",
-        Kind.AUTH,
-        line,
-    )
+            return _error(message, hint, known.field, known.kind, line, guide)
+    return _error(otherwise, _("Read what the server said, and sign in again."), "sign_in", Kind.AUTH, line, guide)
 
 
 def wrong_account(settings: Settings, username: str) -> SendError:
@@ -182,10 +182,16 @@ def wrong_account(settings: Settings, username: str) -> SendError:
         "username",
         Kind.AUTH,
         "",
+        guide_of(settings),
     )
 
 
-def no_renewal() -> SendError:
+def guide_of(settings: Settings) -> str:
+    """Return the heading of the guide that tells about this sign-in."""
+    return "Gmail" if settings.server.sign_in is SignIn.GOOGLE else "Microsoft 365"
+
+
+def no_renewal(settings: Settings) -> SendError:
     """Return the error for a sign-in that would be over after an hour."""
     return _error(
         _("The sign-in would be over after an hour: it came without the means to renew it (offline_access)."),
@@ -193,10 +199,13 @@ def no_renewal() -> SendError:
         "client_id",
         Kind.CONFIG,
         "",
+        guide_of(settings),
     )
 
 
-def _error(message: str, hint: str, field: str | None, kind: Kind, words: str) -> SendError:
+def _error(  # noqa: PLR0913, PLR0917 - the parts of an error
+    message: str, hint: str, field: str | None, kind: Kind, words: str, guide: str
+) -> SendError:
     if words:
         message = _("{what} It said: {reply}").format(what=message, reply=words[:500])
     return TREATMENT[kind].error(
@@ -205,6 +214,6 @@ def _error(message: str, hint: str, field: str | None, kind: Kind, words: str) -
         phase="credential",
         hint=hint,
         field=field,
-        guide="Microsoft 365",
+        guide=guide,
         reply=Reply(0, "", words[:500]) if words else None,
     )

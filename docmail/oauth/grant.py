@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from docmail.credentials import Secret
-from docmail.oauth.errors import failure
+from docmail.oauth import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from docmail.errors import SendError
+    from docmail.settings import Settings
 
 _EARLY_SECONDS = 300.0
 """A token is renewed so long before it ends: a large mail may take its time, and clocks differ."""
@@ -33,16 +36,32 @@ class Grant:
         return time.monotonic() < self.ends - _EARLY_SECONDS
 
 
-def grant_of(answer: Mapping[str, Any]) -> Grant:
+def grant_of(answer: Mapping[str, Any], failure: Callable[[str, str], SendError] = errors.failure) -> Grant:
     """Return what stands in the answer of a token endpoint; raises `SendError` for a refusal, in words."""
     if "access_token" not in answer:
         raise failure(str(answer.get("error", "")), str(answer.get("error_description", "")))
     refresh = answer.get("refresh_token")
     # The lifetime counts from now by this computer's own clock, however wrong that is.
-    ends = time.monotonic() + float(answer.get("expires_in") or 3600)
+    ends = time.monotonic() + _seconds(answer.get("expires_in"))
     claims = answer.get("id_token_claims") or _claims(str(answer.get("id_token", "")))
     username = claims.get("preferred_username") or claims.get("upn") or claims.get("email") or ""
     return Grant(Secret(str(answer["access_token"])), Secret(str(refresh)) if refresh else None, ends, str(username))
+
+
+def checked(grant: Grant, settings: Settings) -> Grant:
+    """Return a sign-in that is of the right account and lasts; raises `SendError` otherwise."""
+    if grant.username and grant.username.casefold() != settings.account.username.casefold():
+        raise errors.wrong_account(settings, grant.username)
+    if grant.refresh is None:
+        raise errors.no_renewal(settings)
+    return grant
+
+
+def _seconds(lifetime: Any) -> float:
+    try:
+        return float(lifetime)
+    except (TypeError, ValueError):
+        return 3600.0  # not said, or not in a number: what is usual
 
 
 def _claims(id_token: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from docmail.errors import ConnectError, CredentialError, Kind, SettingsError
 from docmail.oauth import errors
-from docmail.oauth.grant import Grant, grant_of
+from docmail.oauth.grant import checked, grant_of
 from docmail.oauth.web import Client
 from docmail.settings import HttpServer
 from docmail.translation import _
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from docmail.credentials import Secret
+    from docmail.oauth.grant import Grant
     from docmail.settings import Settings
 
 _AUTHORITY = "https://login.microsoftonline.com/"
@@ -39,14 +40,16 @@ class Code:
 
 
 class DeviceSignIn:
-    """One sign-in with a code: `begin()`, show the code, `wait()`."""
+    """One sign-in with a code: `begin()`, show the code, `wait()`; `client.abort()` breaks off from another thread."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._app = application(settings)
+        self.client = client_of(settings)
+        self._app: Any = None
 
     def begin(self) -> Code:
         """Return the code; raises `SendError` if Microsoft gives none."""
+        self._app = application(self._settings, client=self.client)
         flow = self._app.initiate_device_flow(scopes=scopes(self._settings))
         if "user_code" not in flow:
             raise errors.failure(str(flow.get("error", "")), str(flow.get("error_description", "")))
@@ -74,15 +77,6 @@ class DeviceSignIn:
         return grant_of(answer)
 
 
-def checked(grant: Grant, settings: Settings) -> Grant:
-    """Return a sign-in that is of the right account and lasts; raises `SendError` otherwise."""
-    if grant.username and grant.username.casefold() != settings.account.username.casefold():
-        raise errors.wrong_account(settings, grant.username)
-    if grant.refresh is None:
-        raise errors.no_renewal()
-    return grant
-
-
 def renew(settings: Settings, refresh: Secret) -> Grant:
     """Return a new access token."""
     app = application(settings)
@@ -99,7 +93,12 @@ def scopes(settings: Settings) -> list[str]:
     return [_GRAPH if isinstance(settings.server, HttpServer) else _SMTP]
 
 
-def application(settings: Settings, credential: Any = None) -> Any:
+def client_of(settings: Settings) -> Client:
+    """Return what asks the sign-in server of these settings."""
+    return Client(plain=settings.server.tenant.startswith("http://"))
+
+
+def application(settings: Settings, credential: Any = None, client: Client | None = None) -> Any:
     """Return msal's view of the application; with a credential it signs in for itself."""
     try:
         import msal
@@ -115,7 +114,7 @@ def application(settings: Settings, credential: Any = None) -> Any:
     local = split.scheme == "http"
     options: dict[str, Any] = {
         "authority": f"https://{split.netloc}{split.path}",
-        "http_client": Client(plain=local),
+        "http_client": client or client_of(settings),
         # Microsoft's list of its own sign-in servers cannot know one on this computer.
         "validate_authority": not local,
         "instance_discovery": False if local else None,

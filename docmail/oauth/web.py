@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -10,16 +11,30 @@ from urllib.parse import urlencode, urlsplit
 import h11
 
 from docmail.addresses import is_loopback
+from docmail.credentials import Secret
 from docmail.errors import ConnectError, Kind, SendError
+from docmail.replies import redact
 from docmail.translation import _
 from docmail.transport.base import Deadline
 from docmail.transport.web import Web, headers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
 SECONDS = 20.0
 """For one question and its answer."""
+
+_SECRETS = (
+    "access_token",
+    "client_assertion",
+    "client_secret",
+    "code",
+    "code_verifier",
+    "device_code",
+    "refresh_token",
+    "token",
+)
+"""The fields of a question that a server's words about it must not repeat."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +66,18 @@ class Answer:
 class Client:
     """Asks; in the shape that msal wants of an HTTP client, which is why it takes more than it uses."""
 
+    in_doubt = False  # no question of these sends a mail
+
     def __init__(self, *, plain: bool = False) -> None:
         self._plain = plain
+        self._web: Web | None = None
+        self._aborted = False
+
+    def abort(self) -> None:
+        """Break off from another thread: what is being asked fails at once, and so does all that would be."""
+        self._aborted = True
+        if (web := self._web) is not None:
+            web.abort()
 
     def get(self, url: str, params: Mapping[str, str] | None = None, **options: Any) -> Answer:
         """Ask with GET."""
@@ -66,12 +91,26 @@ class Client:
             raise _unreachable(ValueError(), urlsplit(url).hostname or "")
         return answer
 
+    def tell(self, url: str, form: Callable[[], Mapping[str, str]]) -> Answer:
+        """Ask with POST, and take whatever the server answers, also without words."""
+        try:
+            answer = self._ask("POST", url, form(), None)
+        except BaseException as exc:  # noqa: BLE001 - raised again
+            # The frames below hold tokens in clear, and verbose tracebacks print their variables.
+            raise exc.with_traceback(None) from None
+        if answer.status_code >= 500 and "error" not in answer.json():  # noqa: PLR2004
+            answer.raise_for_status()
+        return answer
+
     def close(self) -> None:
         """Do nothing: each question has a connection of its own."""
 
     def _ask(self, method: str, url: str, data: Any, headers: Mapping[str, str] | None) -> Answer:
         try:
-            return _answer(method, self._local(url), data, headers or {})
+            self._web = web = Web(self._local(url))
+            if self._aborted:
+                web.abort()
+            return _answer(web, method, data, headers or {})
         except (OSError, h11.RemoteProtocolError) as exc:
             # The frames below hold tokens in clear, and verbose tracebacks print their variables.
             exc.__traceback__ = None
@@ -87,9 +126,9 @@ def _with(url: str, params: Mapping[str, str] | None) -> str:
     return f"{url}?{urlencode(params)}" if params else url
 
 
-def _answer(method: str, url: str, data: Any, headers: Mapping[str, str]) -> Answer:
+def _answer(web: Web, method: str, data: Any, headers: Mapping[str, str]) -> Answer:
     body = b"" if data is None else data.encode() if isinstance(data, str) else urlencode(data).encode()
-    web, deadline = Web(url), Deadline(SECONDS)
+    deadline = Deadline(SECONDS)
     own = [("Content-Length", str(len(body)))] if method == "POST" else []
     if own and not any(name.lower() == "content-type" for name in headers):
         own.append(("Content-Type", "application/x-www-form-urlencoded"))
@@ -102,7 +141,11 @@ def _answer(method: str, url: str, data: Any, headers: Mapping[str, str]) -> Ans
         connection.ask(lambda: web.head(method, [*own, *headers.items()]), deadline)
         connection.send(body, deadline)
         response = connection.response(deadline)
-        return Answer(response.status_code, connection.words(response, deadline), headers_of(response))
+        text = connection.words(response, deadline)
+        if response.status_code >= 400 and isinstance(data, Mapping):  # noqa: PLR2004 - a refusal, which is shown
+            for secret in [Secret(data[name]) for name in _SECRETS if isinstance(data.get(name), str)]:
+                text = redact(text, secret)
+        return Answer(response.status_code, text, headers_of(response))
     finally:
         web.close()
 

@@ -19,7 +19,7 @@ from docmail.credentials import SANDBOX_PASSWORD, Secret
 from docmail.errors import SettingsError
 from docmail.sandbox.certificates import Certificate
 from docmail.sandbox.failures import Failure, Failures
-from docmail.sandbox.identity import PATH, IdentityProvider
+from docmail.sandbox.identity import GOOGLE, PATH, IdentityProvider
 from docmail.sandbox.inbox import Inbox, count_mails
 from docmail.sandbox.place import Place, take
 from docmail.sandbox.scenarios import Scenario, scenario
@@ -238,6 +238,16 @@ class Sandbox:
         assert isinstance(settings.server, SmtpServer)  # noqa: S101 - they are for SMTP
         tenant = f"http://{HOST}:{opened.place.ports.http}{PATH}sandbox"
         server = replace(settings.server, sign_in=SignIn.MICROSOFT, client_id="docmail-rehearsal", tenant=tenant)
+        return replace(settings, server=server)
+
+    @property
+    def google_settings(self) -> Settings:
+        """The settings for signing in as with Google in a browser; the client secret is `identity.google_secret`."""
+        settings, opened = self.settings, self._opened
+        assert isinstance(settings.server, SmtpServer)  # noqa: S101 - they are for SMTP
+        base = f"http://{HOST}:{opened.place.ports.http}{PATH}{GOOGLE}"
+        client_id = "docmail-rehearsal.apps.googleusercontent.com"
+        server = replace(settings.server, sign_in=SignIn.GOOGLE, client_id=client_id, tenant=base)
         return replace(settings, server=server)
 
     @property

@@ -122,7 +122,8 @@ class HttpEndpoint:
 
     def _identify(self, method: str, target: str, host: str, body: bytes) -> tuple[int, str]:
         status, media_type, content = self._identity.answer(method, target, host, body)
-        return status, (_Html if media_type.startswith("text/html") else _Json)(content)
+        kinds = {"text/html": _Html, "text/plain": _Elsewhere}
+        return status, kinds.get(media_type.partition(";")[0], _Json)(content)
 
     async def _serve_api(self, api: str, headers: dict[str, str], body: bytes) -> tuple[int, str | _Json] | None:
         """Answer as a mail service does; a mail is taken as a whole, except at Postmark."""
@@ -226,6 +227,12 @@ class _Html(str):
     __slots__ = ()
 
 
+class _Elsewhere(str):
+    """An address to which a browser is sent."""
+
+    __slots__ = ()
+
+
 def _said(answer: tuple[int, object]) -> tuple[int, _Json]:
     status, content = answer
     return status, _Json("" if content is None else json.dumps(content))
@@ -235,6 +242,7 @@ _MEDIA_TYPES: dict[type, str] = {
     str: "text/plain; charset=utf-8",
     _Json: "application/json",
     _Html: "text/html; charset=utf-8",
+    _Elsewhere: "text/plain; charset=utf-8",
 }
 
 
@@ -247,6 +255,8 @@ def _send(http: h11.Connection, writer: asyncio.StreamWriter, status: int, text:
     ]
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE} and isinstance(text, _Json):
         headers.append(("Retry-After", str(services.RETRY_SECONDS)))
+    if isinstance(text, _Elsewhere):
+        headers += [("Location", str(text)), ("Referrer-Policy", "no-referrer"), ("Cache-Control", "no-store")]
     try:
         reason = HTTPStatus(status).phrase
     except ValueError:

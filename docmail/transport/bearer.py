@@ -48,7 +48,7 @@ def sign_in_with_token(talk: Conversation, host: str, username: str, token: Secr
         )
     else:
         raise AuthenticationError(
-            _("{host} does not let anybody sign in with Microsoft.").format(host=host),
+            _("{host} does not let anybody sign in with Microsoft or Google.").format(host=host),
             kind=Kind.AUTH,
             phase="auth",
             hint=_("Choose the password as the way to sign in, or check the server's name."),
@@ -87,10 +87,23 @@ def _refused(talk: Conversation, reply: Reply, reason: str) -> Exception:
     error = talk.refusal(reply, "auth")
     if error.kind is not Kind.AUTH:
         return error
-    message = _("The server does not accept this sign-in. It said: {reply}").format(reply=sentence(str(reply)))
+    said = sentence(str(reply))
+    if "SmtpClientAuthentication is disabled" in reply.text:
+        # Nobody can send there by SMTP, so signing in again would change nothing.
+        what = _("Microsoft 365 has switched off sending by SMTP for this mailbox, also for this sign-in.")
+        return AuthenticationError(
+            _("{what} It said: {reply}").format(what=what, reply=said),
+            kind=Kind.AUTH,
+            phase="auth",
+            reply=reply,
+            hint=_("Ask your administrator to tick Authenticated SMTP for the mailbox, or choose Microsoft Graph."),
+            field="protocol",
+            guide="Microsoft 365",
+        )
+    message = _("The server does not accept this sign-in. It said: {reply}").format(reply=said)
     if reason:
         message = _("The server does not accept this sign-in ({reason}). It said: {reply}").format(
-            reason=reason, reply=sentence(str(reply))
+            reason=reason, reply=said
         )
     return AuthenticationError(
         message,

@@ -272,7 +272,8 @@ class HttpTransport:
             _("{what} It said: {reply}").format(what=what, reply=sentence(str(reply))),
             found.hint,
             reply=reply,
-            field=found.field,
+            # Where one signs in with a token there is no password to change.
+            field="sign_in" if self._tokens is not None and found.field == "password" else found.field,
             guide=found.guide,
             **details,
         )

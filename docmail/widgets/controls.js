@@ -249,7 +249,8 @@ function renderActions({ model, el }) {
   };
   const press = (action) => {
     if (state.waiting || state.settling || state.gone || model.get("busy")) return;
-    const input = model.get("with_password") ? form()?.querySelector(".dm-password input") : null;
+    const secret = model.get("carries"); // a form may ask for several secrets, and a button for one of them
+    const input = secret ? form()?.querySelector(`.dm-field-${secret} .dm-password input`) : null;
     // The password travels as a binary buffer: it is then in no text that a kernel or server might log.
     const buffers = input?.value ? [new TextEncoder().encode(input.value)] : [];
     state.waiting = state.pressed = true;

@@ -69,18 +69,18 @@ class Password(Controls):
     placeholder = traitlets.Unicode().tag(sync=True)
     form = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, *, label: str = "", **values: Any) -> None:
         super().__init__(
             **values,
             part="password",
             layout=shared(Layout),
-            label=_("Password"),
+            label=label or _("Password"),
             form=uuid4().hex,
             words={
                 "show": _("Show"),
                 "hide": _("Hide"),
-                "show_password": _("Show password"),
-                "hide_password": _("Hide password"),
+                "show_password": _("Show {what}").format(what=label) if label else _("Show password"),
+                "hide_password": _("Hide {what}").format(what=label) if label else _("Hide password"),
             },
         )
 
@@ -93,7 +93,7 @@ class Actions(Controls):
     """The buttons of a form. A press calls `handle(action, values, secret)` with the values as they stand on screen.
 
     `fields` are the form's widgets by name, `rules` what is shown when, `rows` those whose notes are drawn beside the
-    fields. `handle` must not raise.
+    fields, `carries` the row of the `Password` that travels with a press. `handle` must not raise.
     """
 
     fields = traitlets.Dict().tag(sync=True, **widget_serialization)
@@ -101,7 +101,7 @@ class Actions(Controls):
     follow = traitlets.Dict().tag(sync=True)
     with_notes = traitlets.Bool().tag(sync=True)
     notes = traitlets.Dict().tag(sync=True)
-    with_password = traitlets.Bool().tag(sync=True)
+    carries = traitlets.Unicode().tag(sync=True)
     actions: traitlets.List[Any] = traitlets.List().tag(sync=True)
     primary = traitlets.Unicode().tag(sync=True)
     busy = traitlets.Bool().tag(sync=True)
@@ -117,7 +117,7 @@ class Actions(Controls):
         rules: Sequence[Rule] = (),
         follow: Mapping[str, Any] | None = None,
         rows: Rows | None = None,
-        with_password: bool = False,
+        carries: str = "",
         primary: str = "",
         classes: Sequence[str] = (),
     ) -> None:
@@ -139,7 +139,7 @@ class Actions(Controls):
             follow=dict(follow or {}),
             with_notes=rows is not None,
             notes=rows.notes if rows else {},
-            with_password=with_password,
+            carries=carries,
             actions=[list(action) for action in actions],
             primary=primary,
             words={

@@ -30,7 +30,7 @@ def report(diagnosis: Diagnosis, settings: Settings) -> str:
     if isinstance(server, SmtpServer):
         where = f"SMTP {settings.account.host}:{server.port}, {server.effective_security.upper()}"
     else:
-        where = f"{settings.account.protocol.upper()} {settings.account.host}:{settings.account.port}"
+        where = f"{settings.account.protocol.partition('(')[0].upper()} {settings.account.host}:{settings.account.port}"
     signs_in = _("signs in") if settings.account.username else _("no sign-in")
     openssl = " ".join(ssl.OPENSSL_VERSION.split()[:2])
     lines = [

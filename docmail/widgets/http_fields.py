@@ -22,13 +22,16 @@ def apis() -> list[tuple[str, str]]:
     return [(_("Form server"), services.FORM), *((service.name, service.api) for service in services.SERVICES)]
 
 
+_SIGNS_IN = {"graph", "gmail"}
+
+
 def service_server(values: Mapping[str, Any]) -> HttpServer:
     """Return the server of the mail service that the form's values mean."""
     api = values["api"]
     service = services.by_api(api)
     username = values["username"] if service is not None and service.has_mailbox else ""
     if api != "mailgun":
-        return HttpServer(values["api_url"], api, username, **(sign_in_values(values) if api == "graph" else {}))
+        return HttpServer(values["api_url"], api, username, **(sign_in_values(values) if api in _SIGNS_IN else {}))
     base = trimmed(values["api_url"]) or services.MAILGUN_REGIONS[values["region"]]
     return HttpServer(f"{base.rstrip('/')}/v3/{trimmed(values['domain'])}", api, username)
 
@@ -37,7 +40,9 @@ def sign_in_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return how one signs in, where that is not with a password."""
     if values["sign_in"] is SignIn.PASSWORD:
         return {}
-    return {name: values[name] for name in ("sign_in", "client_id", "tenant")}
+    # The organisation is Microsoft's; what the field holds for Google is the address of a sandbox's sign-in server.
+    ours = values["sign_in"] is SignIn.MICROSOFT or values["tenant"].startswith("http://127.0.0.1:")
+    return {name: values[name] for name in ("sign_in", "client_id")} | ({"tenant": values["tenant"]} if ours else {})
 
 
 def service_values(server: HttpServer) -> dict[str, str]:

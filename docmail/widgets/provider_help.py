@@ -20,7 +20,7 @@ from docmail.widgets import markup
 from docmail.widgets.controls import Actions
 from docmail.widgets.rows import light
 from docmail.widgets.settings_fields import OTHER, port_values
-from docmail.widgets.sign_in import sign_in_of
+from docmail.widgets.sign_in import sign_in_of, sign_in_of_service
 from docmail.widgets.work import Work
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class ProviderHelp:
         self._chosen: set[str] = set()  # the ports and securities that somebody has decided on
         self._replaced: dict[str, str] = {}  # what somebody had typed before it was replaced
         self._waits = False
+        self._sign_in_by_smtp = SignIn.PASSWORD  # while HTTP is chosen
         self._address = ""
         self._finding: Finding | None = None
         self._filling = False
@@ -119,8 +120,7 @@ class ProviderHelp:
         if name == "email_address" or late:
             self._address_typed()
         elif name in {"protocol", "api"}:
-            if self._value("protocol") == "http":
-                self._fields["sign_in"].value = SignIn.MICROSOFT if self._value("api") == "graph" else SignIn.PASSWORD
+            self._follow_protocol(name)
             self._show(opened=name == "api")
         elif name == "provider":
             if self.preset is not None:
@@ -129,6 +129,16 @@ class ProviderHelp:
         elif name in {"host", "port", "port_number", "username"}:
             self._choose(self._provider_of_server())
             self._show(opened=False)
+
+    def _follow_protocol(self, name: str) -> None:
+        """Sign in as the service does; back at SMTP, as it stood there."""
+        sign_in = self._fields["sign_in"]
+        if self._value("protocol") == "http":
+            if name == "protocol":
+                self._sign_in_by_smtp = sign_in.value
+            sign_in.value = sign_in_of_service(self._value("api"))
+        elif name == "protocol":
+            sign_in.value = self._sign_in_by_smtp
 
     # --- filling in ---
 

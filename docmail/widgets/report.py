@@ -122,7 +122,7 @@ def saved(settings: Settings, place: Where | CredentialError | None, profile: st
     elif isinstance(place, Exception):
         parts += [markup.paragraph(str(place)), markup.guide(place.guide)]
     elif place is None and settings.signs_in_with_token:
-        parts.append(markup.paragraph(_("Nobody has signed in for this account: press Sign in with Microsoft.")))
+        parts.append(markup.paragraph(_("Nobody has signed in for this account: press the button for it above.")))
     elif place is None:
         parts.append(markup.paragraph(_("No password is stored for this account: type it and press Update again.")))
     else:

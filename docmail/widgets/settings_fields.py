@@ -21,6 +21,7 @@ from docmail.widgets.http_fields import (
     sign_in_values,
 )
 from docmail.widgets.rows import Row, Rows, box, choice, fold, menu, text
+from docmail.widgets.sign_in_fields import sign_in_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +44,9 @@ RULES = (
     Rule("named", "protocol", "is", "smtp"),
     *(Rule("named", "api", "is", service.api) for service in services.SERVICES if service.has_mailbox),
     Rule("token", "sign_in", "is", SignIn.MICROSOFT),
+    Rule("token", "sign_in", "is", SignIn.GOOGLE),
+    Rule("by-microsoft", "sign_in", "is", SignIn.MICROSOFT),
+    Rule("by-google", "sign_in", "is", SignIn.GOOGLE),
     Rule("secret", "sign_in", "is", SignIn.PASSWORD),
     Rule("other-port", "port", "is", OTHER),
     Rule("port-25", "port", "is", "25"),
@@ -66,7 +70,6 @@ def rows(profile: str) -> Rows:
     """Return the rows of the form in their order; the last three stand under Advanced."""
     securities = [(_("STARTTLS"), Security.STARTTLS), (_("TLS"), Security.TLS), (_("none"), Security.NONE)]
     ports = [*((port, port) for port in PORTS), (_("other…"), OTHER)]
-    ways = [("Microsoft", SignIn.MICROSOFT), (_("Password or token"), SignIn.PASSWORD)]
     regions = [(_("United States"), "us"), (_("European Union"), "eu")]
     smtp, form, own_address = ("smtp",), ("http", "form"), ("own-address",)
     return Rows(
@@ -123,19 +126,7 @@ def rows(profile: str) -> Rows:
                 hint=_username_help(),
                 when=("named",),
             ),
-            Row("sign_in", choice(_("Sign in with"), ways, SignIn.PASSWORD), when=("microsoft",)),
-            Row(
-                "client_id",
-                text(_("Application ID"), placeholder="00000000-0000-0000-0000-000000000000"),
-                hint=escape(_("of the application that was registered for docmail; the guide shows how")),
-                when=("microsoft", "token"),
-            ),
-            Row(
-                "tenant",
-                text(_("Organisation"), placeholder="example.com"),
-                hint=escape(_("its domain or ID at Microsoft; empty: any account")),
-                when=("microsoft", "token"),
-            ),
+            *sign_in_rows(),
             Row("password", Password, when=("own-address", "secret")),
             Row("sender", text(_("Sender's name")), hint=escape(_("what recipients see before the address"))),
             Row("copies", box(_("Send a copy of every email to this address")), style="dm-check"),
@@ -349,6 +340,8 @@ FIELD_ORDER = (
     "sign_in",
     "client_id",
     "tenant",
+    "client_secret",
+    "pasted",
     "password",
     "sender",
     "copies",
@@ -366,7 +359,7 @@ FIELD_ORDER = (
 
 def shown_field(field: str, values: Mapping[str, Any]) -> str:
     """Return the row that shows a setting's problem."""
-    if field == "password" and values["sign_in"] is SignIn.MICROSOFT:
+    if field == "password" and values["sign_in"] is not SignIn.PASSWORD:
         return "sign_in"
     if values["protocol"] == "http":
         return shown_for_http(field, values)
@@ -436,13 +429,14 @@ def _sender_values(sender: str, username: str) -> dict[str, str]:
     return {"sender": address.name, "email_address": address.addr_spec}
 
 
-_NOT_FILLABLE = {"password", "provider", "port_number", "http_reply_to", "copies", "replies", "advanced"}
+_SECRETS = {"password", "client_secret", "pasted"}
+_NOT_FILLABLE = _SECRETS | {"provider", "port_number", "http_reply_to", "copies", "replies", "advanced"}
 FILLABLE = frozenset(FIELD_ORDER) - _NOT_FILLABLE
 
 
 def filled(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a program's `fill(host=..., port=...)` changes in the current form, boxes and choices included."""
-    if "password" in values:
+    if _SECRETS & values.keys():
         raise TypeError(_("fill() takes no password: it would stay in the cell. Type it into the form."))
     if unknown := sorted(set(values) - FILLABLE):
         raise TypeError(
@@ -463,7 +457,7 @@ def filled(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, A
     if "@" in changes.get("username", ""):
         changes.setdefault("email_address", values["username"])
     if "sign_in" in values:
-        del changes["sign_in"]  # last of all: what leads to Microsoft has to stand there first
+        del changes["sign_in"]  # last of all: what leads to Microsoft or Google has to stand there first
         changes["sign_in"] = SignIn(values["sign_in"])
     changes |= filled_for_http(values, values.get("api", current["api"]))
     return changes | _boxes(values)

@@ -15,7 +15,7 @@ from docmail import home as homes
 from docmail.addresses import trimmed
 from docmail.errors import CredentialError, DocmailError, Kind, Problem, SettingsError
 from docmail.profiles import profile_name, read_profiles
-from docmail.settings import HttpServer, Settings, SignIn, profiles
+from docmail.settings import HttpServer, Settings, profiles
 from docmail.translation import _, chosen, language
 from docmail.widgets import handout, markup, report, settings_fields
 from docmail.widgets.controls import Actions, Password
@@ -87,7 +87,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self.fields = settings_fields.widgets_of(self.rows)
         self.password: Password = self.rows["password"].control
         self.help = ProviderHelp(self.rows, self.fields, self._show_state)
-        self.sign_in = SignInPanel(self.rows, self.fields, self._settings_of, self._signed_in)
+        self.sign_in = SignInPanel(self.rows, self.fields, self._settings_of, self._signed_in, self._show_state)
         self._heading = light(ipywidgets.HTML)
         self.report = light(ipywidgets.HTML, _dom_classes=["dm-report"])
         self._trust_button = light(
@@ -104,14 +104,14 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             rules=settings_fields.RULES,
             follow=settings_fields.FOLLOW,
             rows=self.rows,
-            with_password=True,
+            carries="password",
             primary=TEST,
         )
         self.actions.on_ready = self._front_end_ready
         self.actions.on_left = lambda name, values: self._follow(self._left, name, values)
         self._work = Work(self.actions, self._show_failure)
         above, below = self.rows.controls[:2], self.rows.controls[2:]
-        below[below.index(self.password) : 0] = [self.sign_in.actions, self.sign_in.report]
+        self.sign_in.stand_in(below)
         super().__init__(
             [
                 self._heading,
@@ -397,17 +397,14 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
 
     def _refresh_password(self, values: dict[str, Any]) -> None:
         settings, _problems = self._settings_of(values)
-        offered = SignInPanel.is_offered(values)
-        self._show_state("microsoft", offered)
-        if not offered:
-            self.fields["sign_in"].value = SignIn.PASSWORD
+        self.sign_in.offer(values)
         kept: Where | None = None
         # A stored password belongs to one account: with another server or username its placeholder goes away.
         known = self._saved is not None and settings.account == self._saved.account
         if (known or settings.signs_in_with_token) and settings.account.username:
             kept = self._places.of(settings)
         show_secret(self.rows["password"], kept, self.help)
-        self.sign_in.show(kept if settings.signs_in_with_token else None, settings.account.username)
+        self.sign_in.show(kept if settings.signs_in_with_token else None, settings, self._places)
 
     def _signed_in(self) -> None:
         """Follow a sign-in, or its end."""

@@ -5,13 +5,23 @@ from __future__ import annotations
 from contextlib import suppress
 from contextvars import copy_context
 from threading import Lock, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from docmail.transport import Transport
     from docmail.widgets.controls import Actions
+
+
+class Stoppable(Protocol):
+    """What Stop can break off: a transport, or what asks a sign-in server."""
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the last byte of a mail has gone, and nobody knows yet whether it was taken."""
+
+    def abort(self) -> None:
+        """Break off from another thread."""
 
 
 class Work:
@@ -24,7 +34,7 @@ class Work:
         self._actions = actions
         self._failed = failed
         self._running = Lock()
-        self._transport: Transport | None = None
+        self._transport: Stoppable | None = None
         self.stopped = False
 
     def start(self, do: Callable[[], object]) -> bool:
@@ -64,7 +74,7 @@ class Work:
                 self._running.release()
             actions.send({"finished": True})
 
-    def hold(self, transport: Transport) -> None:
+    def hold(self, transport: Stoppable) -> None:
         """Take the connection that Stop will break."""
         self._transport = transport
         if self.stopped:

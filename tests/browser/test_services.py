@@ -1,4 +1,4 @@
-"""The mail services and the sign-in with a code on the settings screen, in a real JupyterLab."""
+"""The mail services and signing in with Microsoft and Google on the settings screen, in a real JupyterLab."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from tests.browser.test_settings_screen import found_by_axe, opened
 from tests.support.requires import require_axe
+from tests.test_google import decided
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Pictures
@@ -65,6 +66,63 @@ def test_somebody_signs_in_with_a_code_sends_and_signs_out(lab: LabPage, picture
     form.get_by_role("button", name="Sign out").click()
     expect(form.get_by_text("Signed out")).to_be_visible(timeout=20_000)
     assert barriers == []
+
+
+GOOGLE = """\
+import docmail
+from docmail.settings import SignIn
+
+box = docmail.Sandbox().start()
+box.identity.google_secret = "GOCSPX-of-the-test"
+server = box.google_settings.server
+form = docmail.SettingsForm()
+form.fill(host=server.host, port=server.port, username=server.username, ca_file=server.ca_file, sender="Accounts",
+          client_id=server.client_id, tenant=server.tenant, sign_in=SignIn.GOOGLE)
+form"""
+
+
+def test_somebody_signs_in_with_google_from_another_computer_and_from_this_one(
+    lab: LabPage, pictures: Pictures
+) -> None:
+    form = opened(lab, "google.ipynb", GOOGLE)
+    lab.page.evaluate(require_axe())
+    expect(form.get_by_role("button", name="Microsoft")).to_be_hidden()
+    for hidden in ("Organisation", "Password", "Page address"):
+        expect(form.get_by_label(hidden, exact=True)).to_be_hidden()
+    pictures.take("google", 0)
+    barriers = found_by_axe(lab, 0)
+    form.get_by_label("Client secret", exact=True).fill("GOCSPX-of-the-test")
+    form.get_by_role("button", name="Sign in with Google").click()
+    link = form.get_by_role("link", name="Open Google's page")
+    expect(link).to_be_visible(timeout=20_000)
+    expect(form.get_by_label("Client secret", exact=True)).to_have_value("")
+
+    # A browser elsewhere: nobody listens where it is sent to, and all that it has is the address.
+    ended = decided(link.get_attribute("href") or "")
+    address = form.get_by_label("Page address", exact=True)
+    address.fill("http://127.0.0.1:8888/lab")
+    form.get_by_role("button", name="Use this address").click()
+    expect(form.locator(".dm-field-pasted .dm-problem")).to_be_visible()
+    pictures.take("google-link", 0)
+    barriers += found_by_axe(lab, 0)
+    address.fill(ended)
+    form.get_by_role("button", name="Use this address").click()
+    expect(form.get_by_text("Signed in as accounts@example.com.")).to_be_visible(timeout=20_000)
+    expect(address).to_be_hidden()
+    form.get_by_role("button", name="Sign out").click()
+    expect(form.get_by_text("here and at Google")).to_be_visible(timeout=20_000)
+
+    form.get_by_role("button", name="Sign in with Google").click()  # the client secret is still known
+    with lab.page.context.expect_page() as opening:
+        link.click()
+    page = opening.value
+    page.get_by_role("button", name="Agree").click()
+    expect(page.get_by_text("You can close this page")).to_be_visible()
+    page.close()
+    expect(form.get_by_text("Signed in as accounts@example.com.")).to_be_visible(timeout=20_000)
+    form.get_by_role("button", name="Test email settings").click()
+    expect(form.get_by_text("on its way")).to_be_visible(timeout=20_000)
+    assert barriers + found_by_axe(lab, 0) == []
 
 
 def test_a_service_is_chosen_tested_and_saved_with_only_its_own_fields(lab: LabPage, pictures: Pictures) -> None:

@@ -64,6 +64,9 @@ def test_an_address_of_a_known_provider_fills_in_the_rest_and_brings_its_guide(
     lab.viewport(800, 1000)
     form.get_by_label("Your email address").fill("accounts@yahoo.com")
     summary = form.get_by_text("How do I set up Yahoo Mail?")
+    expect(summary).to_be_visible()
+    expect(form.get_by_label("Client ID")).to_be_hidden()  # Google's rows go, and what is below them moves up
+    expect(form.get_by_label("Password", exact=True)).to_be_visible()
     buttons = form.get_by_role("button", name="Update").bounding_box()
     below = summary.bounding_box()
     assert buttons

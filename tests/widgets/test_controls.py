@@ -49,7 +49,7 @@ def test_an_index_that_names_no_choice_leaves_the_choice_as_it_is(index: object)
 
 def test_the_password_arrives_as_a_secret_and_nothing_else_holds_it() -> None:
     presses = Presses()
-    actions = Actions([("go", "Go")], presses, with_password=True)
+    actions = Actions([("go", "Go")], presses, carries="password")
     message = {"action": "go", "values": {}}
     actions._handle_custom_msg(message, [memoryview(PASSWORD.encode())])
     ((_action, _values, secret),) = presses.all

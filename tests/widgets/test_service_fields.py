@@ -23,7 +23,7 @@ BEFORE = {"sender": "Accounts", "email_address": "accounts@example.com", "protoc
 def visible(form: SettingsForm) -> set[str]:
     """Return the rows that the form shows, as the style sheet decides it."""
     now = states({name: field.value for name, field in form.fields.items()})
-    now |= form._states & {"microsoft"}  # which the kernel alone decides
+    now |= form._states & {"microsoft", "google", "sign-in"}  # which the kernel alone decides
     return {
         row.name
         for row in form.rows
@@ -40,7 +40,7 @@ def test_a_service_shows_the_fields_that_it_needs_and_no_others(api: str) -> Non
         "form": {"url", "http_reply_to"},
         "mailgun": {"region", "domain", "password", "replies"},
         "graph": {"username", "sign_in", "client_id", "tenant", "replies"},
-        "gmail": {"username", "password", "replies"},
+        "gmail": {"username", "sign_in", "client_id", "client_secret", "replies"},
     }.get(api, {"password", "replies"})
     assert visible(form) == always | expected
 
