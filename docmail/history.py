@@ -9,12 +9,14 @@ import json
 import re
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, localtime, make_msgid
 from typing import TYPE_CHECKING, Any
 
 from docmail import home as homes
 from docmail.addresses import parse_address
 from docmail.documents import Document
+from docmail.entry import body_digest
 from docmail.errors import DocmailError, MessageError
 from docmail.message import Message
 from docmail.outbox import Outbox, deliver
@@ -25,7 +27,6 @@ from docmail.transport import open_transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
     from pathlib import Path
 
     from docmail.addresses import Address
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from docmail.settings import Settings
     from docmail.transport import SendResult
 
-__all__ = ["Page", "Wanted", "copy", "documents", "eml", "last_emailed", "opened", "page", "send_again"]
+__all__ = ["Earlier", "Page", "Wanted", "copy", "documents", "eml", "last_emailed", "opened", "page", "send_again"]
 
-_SENT = "state IN ('sending', 'sent', 'unknown')"
+_PERHAPS = ("sending", "sent", "unknown")
+_SENT = f"state IN {_PERHAPS}"
+_RECENT = timedelta(days=1)
 _WORDS = "json_extract({0}, '$[0]') || ' ' || ifnull(json_extract({0}, '$[1]') || ' ', '') || json_extract({0}, '$[2]')"
 """A reply as people read it, in SQL; it is kept as code, enhanced code, words (see rows.py)."""
 
@@ -175,27 +178,48 @@ def last_emailed(document: Document, settings: Settings | None) -> tuple[Row, bo
     return None
 
 
-def sent_before(message: Message, settings: Settings) -> datetime | None:
-    """Return when the same documents went to the same recipients under the same subject, if the record knows."""
+@dataclass(frozen=True)
+class Earlier:
+    """A mail that said the same as one that is being written: the row, and who of its recipients has got it.
+
+    `same` is whether the documents are the very same, and not only named so.
+    """
+
+    row: Row
+    people: tuple[str, ...]
+    same: bool
+
+
+def sent_before(message: Message, settings: Settings) -> Earlier | None:
+    """Return the latest mail with which somebody got the same documents under the same subject already.
+
+    A document that is made again differs in its content (a PDF in its date); for a day, one of the same name is taken
+    for it. A mail without documents is the same if its text is.
+    """
     with opened(folder_of(settings)) as store:
         if store is None:
             return None
-        recipients = {address.addr_spec for address in message.to}
+        recipients = {address.addr_spec.lower() for address in (*message.to, *message.cc, *message.bcc)}
         contents = {sha256_of(document) for document in message.documents}
-        # The tables narrow it down to a few; whether the sets are the same is told here.
-        condition = f"{_SENT} AND subject = ? AND id IN (SELECT mail FROM recipient WHERE address = ?)"  # noqa: S608 - ours
-        parameters = [message.subject, message.to[0].addr_spec]
-        for content in contents:
-            condition += " AND id IN (SELECT mail FROM attachment WHERE sha256 = ?)"
-            parameters.append(content)
-        return max(
-            (
-                row.sent_at or row.created
-                for row in store.rows(condition, parameters)
-                if set(row.to) == recipients and set(row.contents) == contents
-            ),
-            default=None,
-        )
+        names = sorted(document.name for document in message.documents)
+        # The tables narrow it down to a few; what is the same is told here.
+        listed = ", ".join("?" * len(recipients))
+        condition = f"{_SENT} AND subject = ? AND id IN (SELECT mail FROM recipient WHERE lower(address) IN ({listed}))"  # noqa: S608 - ours
+        for row in reversed(store.rows(condition, (message.subject, *recipients))):
+            people = tuple(
+                address
+                for address, each in row.recipients.items()
+                if address.lower() in recipients and each.state in _PERHAPS and each.role != "archive"
+            )
+            same = set(row.contents) == contents and (bool(contents) or row.body_sha256 == body_digest(message))
+            made_again = bool(contents) and sorted(row.documents) == names and _is_recent(row)
+            if people and (same or made_again):
+                return Earlier(row, people, same)
+    return None
+
+
+def _is_recent(row: Row) -> bool:
+    return datetime.now(UTC) - row.created < _RECENT
 
 
 def earlier_recipients(typed: str, settings: Settings, limit: int = 12) -> list[str]:
@@ -238,6 +262,15 @@ def documents(store: Store, number: int) -> tuple[Document, ...]:
             ) from exc
         found.append(Document(attachment.name, attachment.media_type, path, attachment.size, changed))
     return tuple(found)
+
+
+def text(store: Store, number: int) -> str:
+    """Return the text of a mail as people without HTML read it; nothing if its content is no longer kept."""
+    try:
+        plain = store.mail(number).parsed().get_body(("plain",))
+    except MessageError:
+        return ""
+    return str(plain.get_content()).replace("\r\n", "\n").strip() if plain is not None else ""
 
 
 def eml(store: Store, number: int) -> bytes:

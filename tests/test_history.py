@@ -142,17 +142,39 @@ def test_a_question_reads_one_page_of_the_journal_however_long_it_is(
 # --- while a mail is written ---
 
 
-def test_what_was_sent_to_the_same_people_before_is_known(settings: docmail.Settings) -> None:
-    assert history.sent_before(Message("ben@example.com", "100 % Q3", documents=[TABLE]), settings)
-    assert history.sent_before(Message("carl@example.com; nobody@example.com", "Hello"), settings)
+def test_it_is_known_who_has_got_the_same_mail_before(settings: docmail.Settings) -> None:
+    for message, people in (
+        (Message("BEN@example.com", "100 % Q3", documents=[TABLE]), ("ben@example.com",)),
+        (Message("x@example.com", "100 % Q3", documents=[TABLE], cc="boss@example.com"), ("boss@example.com",)),
+        (Message("carl@example.com; nobody@example.com", "Hello", "**Dear** all"), ("carl@example.com",)),
+        (Message("ann@example.com", "Lost", documents=[TABLE]), ("ann@example.com",)),
+    ):
+        found = history.sent_before(message, settings)
+        assert found is not None
+        assert (found.people, found.same) == (people, True)
     for other in (
-        Message("ben@example.com; x@example.com", "100 % Q3", documents=[TABLE]),
+        Message("x@example.com", "100 % Q3", documents=[TABLE]),
         Message("ben@example.com", "100 % Q4", documents=[TABLE]),
         Message("ben@example.com", "100 % Q3"),
         Message("ben@example.com", "100 % Q3", documents=[TABLE, Document.of(b"2", name="b.csv")]),
+        Message("carl@example.com", "Hello", "Another text"),
+        Message("nobody@example.com", "Hello", "**Dear** all"),
         Message("nobody@example.com", "To nobody"),
     ):
         assert history.sent_before(other, settings) is None
+
+
+def test_a_document_made_again_under_its_name_is_taken_for_the_same_for_a_day(
+    settings: docmail.Settings, store: Store
+) -> None:
+    again = Message("ben@example.com", "100 % Q3", documents=[Document.of(b"a,b\n1,3\n", name=TABLE.name)])
+    found = history.sent_before(again, settings)
+    assert found is not None
+    assert not found.same
+    with store._transaction() as database:
+        database.execute("UPDATE mail SET created = created - 90000")
+    assert history.sent_before(again, settings) is None, "next month's statement is another one"
+    assert history.sent_before(replace(again, documents=(TABLE,)), settings)
 
 
 def test_earlier_recipients_are_offered_with_their_names_the_latest_first(settings: docmail.Settings) -> None:

@@ -1,4 +1,7 @@
-"""The documents of a mail that is being written: each can be removed, further ones are uploaded or named by path."""
+"""The documents of a mail that is being written: each can be removed, further ones are added.
+
+They are uploaded, named by their path, or made of a table of the notebook.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from docmail.addresses import trimmed
 from docmail.documents import Document
 from docmail.errors import DocumentError
 from docmail.translation import _
-from docmail.widgets import markup
+from docmail.widgets import markup, notebook_tables
 from docmail.widgets.painted import MAX_UPLOAD, Painted
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ class Attachments(Painted):
         self.limit: int | None = None
         self.provider = ""
         self.changed: Callable[[], None] = lambda: None
-        self._asks_path = False
+        self._asks = ""
         label = escape(_("Attached"))
         zones = "".join(f'<div data-zone="{name}"></div>' for name in ("list", "adding", "said"))
         super().__init__(
@@ -80,12 +83,18 @@ class Attachments(Painted):
             del self.documents[int(which)]
             self._show()
             self.changed()
-        elif action == "path":
-            self._asks_path = not self._asks_path
+        elif action in {"path", "table"}:
+            self._asks = action if self._asks != action else ""
             self._show()
-            self.focus_on("[data-name='path']")
+            self.focus_on(f"[data-name='{action}']")
         elif action == "add-path":
-            self._add(lambda: Document.of(Path(trimmed(str(values.get("path", ""))))))
+            if path := trimmed(str(values.get("path", ""))):
+                self._add(lambda: Document.of(Path(path)), answers=True)
+            else:
+                self._show(markup.problem(_("Give the path of a file, such as reports/Q3.xlsx.")))
+        elif action == "add-table":
+            name, ending = str(values.get("table", "")), str(values.get("ending", ""))
+            self._add(lambda: notebook_tables.document_of(name, ending), answers=True)
 
     def _take(self, name: str, content: bytes) -> None:
         # A browser gives the name alone; whatever else calls itself one is cut here.
@@ -97,13 +106,14 @@ class Attachments(Painted):
         sentence = _("{name} is larger than {limit}, which no provider takes.")
         self._show(markup.problem(sentence.format(name=name, limit=markup.size(MAX_UPLOAD))))
 
-    def _add(self, make: Callable[[], Document]) -> None:
+    def _add(self, make: Callable[[], Document], *, answers: bool = False) -> None:
         try:
             document = make()
         except DocumentError as exc:
             self._show(markup.short_failure(exc))
             return
-        self._asks_path = False
+        if answers:
+            self._asks = ""
         self.add(document)
 
     def on_piece(self, name: str, have: int, size: int) -> None:
@@ -131,30 +141,52 @@ class Attachments(Painted):
             f'<label class="dm-link dm-upload"><input type="file" multiple data-upload>{escape(_("+ add a file…"))}'
             "</label>"
         )
-        opened = "true" if self._asks_path else "false"
-        path = (
-            f'<button type="button" class="dm-link" data-press="path" aria-expanded="{opened}">'
-            f"{escape(_('+ a file where the kernel runs…'))}</button>"
-        )
+        links = upload + self._link("path", _("+ a file by its path…"))
+        found = notebook_tables.tables()
+        if found:
+            links += self._link("table", _("+ a table of this notebook…"))
         asked = ""
-        if self._asks_path:
+        if self._asks == "path":
             asked = (
-                f'<div class="dm-asked"><input type="text" data-name="path" data-enter="add-path"'
-                f' aria-label="{escape(_("Path"))}" placeholder="reports/Q3.xlsx" spellcheck="false">'
-                '<button type="button" class="jupyter-button widget-button" data-press="add-path">'
-                f"{escape(_('Attach'))}</button></div>"
+                f'<input type="text" data-name="path" data-enter="add-path" aria-label="{escape(_("Path"))}"'
+                ' placeholder="reports/Q3.xlsx" spellcheck="false">' + _attach("add-path")
             )
-        return f'<div class="dm-links">{upload}{path}</div>{asked}'
+        elif self._asks == "table" and found:
+            asked = (
+                _menu("table", _("Table"), found)
+                + _menu("ending", _("Kind of file"), notebook_tables.ENDINGS)
+                + _attach("add-table")
+            )
+        return f'<div class="dm-links">{links}</div>' + (f'<div class="dm-asked">{asked}</div>' if asked else "")
+
+    def _link(self, action: str, label: str) -> str:
+        opened = "true" if self._asks == action else "false"
+        return (
+            f'<button type="button" class="dm-link" data-press="{action}" aria-expanded="{opened}">'
+            f"{escape(label)}</button>"
+        )
 
     def _sized(self) -> str:
         if sentence := self.too_large:
             return markup.problem(sentence)
         whole = markup.size(sum(document.size for document in self.documents))
         if self.limit is None:
-            return f'<span class="dm-facts">{escape(whole)}</span>' if len(self.documents) > 1 else ""
+            if len(self.documents) < 2:  # noqa: PLR2004 - the size of a single one stands beside it
+                return ""
+            return f'<span class="dm-facts">{escape(_("{size} in all").format(size=whole))}</span>'
         room = self.limit * _LINE[0] // _LINE[1]  # of files, before they are encoded
         sentence = _("{size} of about {limit}").format(size=whole, limit=markup.size(room))
         return f'<span class="dm-facts">{escape(sentence)}</span>'
+
+
+def _attach(action: str) -> str:
+    label = escape(_("Attach"))
+    return f'<button type="button" class="jupyter-button widget-button" data-press="{action}">{label}</button>'
+
+
+def _menu(name: str, label: str, choices: Iterable[str]) -> str:
+    options = "".join(f"<option>{escape(choice)}</option>" for choice in choices)
+    return f'<select data-name="{name}" aria-label="{escape(label)}">{options}</select>'
 
 
 def on_the_way(sizes: Iterable[int]) -> int:

@@ -6,14 +6,15 @@ What a notebook keeps of it are counts, keys and subjects, no addresses.
 from __future__ import annotations
 
 from html import escape
-from threading import Thread
+from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from docmail.errors import DocmailError
 from docmail.pace import daily_warning
 from docmail.translation import _, chosen, language, ngettext
-from docmail.widgets import markup
+from docmail.widgets import mail_result, markup
 from docmail.widgets.controls import Actions
 from docmail.widgets.rows import light
 
@@ -69,6 +70,8 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
         self._language = chosen()
         self._note = ""
         self._about: list[int] = []
+        self._drawing = RLock()  # presses, the watching thread and a rehearsal all draw
+        self._rehearses = False
         self.heading = light(ipywidgets.HTML)
         self.actions = Actions([], self._pressed)
         self.report = light(ipywidgets.HTML, _dom_classes=["dm-report"])
@@ -93,7 +96,7 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
 
     def refresh(self) -> None:
         """Show how it stands."""
-        with self.hold_trait_notifications():
+        with self._drawing:
             self.heading.value = self._question() if self._asks else self._progress()
             self._offer()
             self.report.value = markup.without_addresses(self._note + self._report())
@@ -122,6 +125,8 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
 
     def _do(self, action: str) -> None:
         run = self.run
+        if (action == SEND and not self._asks) or (action == REHEARSE and self._rehearses):
+            return  # the second half of a double click
         if action == PAUSE:
             run.pause()
         elif action == RESUME:
@@ -147,6 +152,7 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
         address: Address = self.run.settings.address
         rehearsal = self.run.again(redirect_to=address, limit=_REHEARSED).start()
         self._note = markup.box("mind", markup.paragraph(_("Sending the first mails to yourself …")))
+        self._rehearses = True
 
         def tell() -> None:
             try:
@@ -160,6 +166,7 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
                 self._note = markup.box("good", markup.good(sentence))
             except Exception as exc:  # noqa: BLE001 - shown in the view
                 self._note = markup.failure(exc)
+            self._rehearses = False
             self.refresh()
 
         self._in_thread(tell)
@@ -174,9 +181,13 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
     def _watch(self) -> None:
         with language(self._language):
             run = self.run
-            while not run.over.wait(_LOOK_SECONDS):
-                self.refresh()
-            self.refresh()
+            over = False
+            while not over:
+                over = run.over.wait(_LOOK_SECONDS)
+                try:
+                    self.refresh()
+                except DocmailError as exc:  # such as a disk that is full: the next look may do better
+                    self.report.value = markup.failure(exc)
 
     # --- what it shows ---
 
@@ -193,8 +204,8 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
             further.insert(
                 0, _("It takes {time} ({rate}).").format(time=_time(run.total * interval), rate=run.pace.describe())
             )
-        said = "".join(f" {escape(each)}" for each in further if each)
-        return f'<div class="dm-heading"><b>{escape(self._title())}</b><span>{escape(sentence)}{said}</span></div>'
+        said = " ".join([sentence, *filter(None, further)])
+        return f'<div class="dm-heading"><b>{escape(self._title())}</b></div>{markup.paragraph(said)}'
 
     def _title(self) -> str:
         return self.run.batch or _("Outbox")
@@ -208,7 +219,9 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
             title = escape(_("Rehearsal: {batch}").format(batch=self._title()))
         said = _("{done} of {total}").format(done=f"{done:,}", total=f"{total:,}")
         facts = [said]
-        if run.is_going_on:
+        if run.state == "paused":
+            facts.append(_("paused"))
+        elif run.is_going_on:
             facts += [fact for fact in (self._speed(), self._left()) if fact]
         label = escape(_("{done} of {total} emails").format(done=done, total=total), quote=True)
         bar = f'<progress max="{total}" value="{done}" aria-label="{label}" style="width: 100%"></progress>'
@@ -225,7 +238,8 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
 
     def _left(self) -> str:
         waiting, speed = self.run.waiting, self.run.speed
-        return _("{time} left").format(time=_time(waiting / speed)) if waiting and speed else ""
+        # Where every mail is put off, nobody knows.
+        return _("{time} left").format(time=_time(waiting / speed)) if waiting and speed and self.run.done else ""
 
     def _report(self) -> str:
         run = self.run
@@ -241,16 +255,16 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
         listed = [words[state].format(number=f"{counts[state]:,}") for state in words if counts.get(state)]
         if (again := run.again_at) is not None:
             listed.append(_("some will be tried again at {time}").format(time=f"{again.astimezone():%H:%M}"))
-        parts = [f"<p>{escape(' · '.join(listed))}</p>" if listed else ""]
+        parts = [f"<p>{escape(' · '.join(listed))}</p>" if listed and not self._asks else ""]
         if run.state == "stopped":
             parts.append(markup.box("mind", markup.paragraph(_("Stopped. What waits stays in the queue."))))
         elif run.error is not None:
             parts.append(_failure(run.error))
         elif run.state == "over" and run.redirect_to is None and not counts.keys() & {"queued", "unknown"}:
             parts.append(markup.box("good", markup.good(_("Done: nothing waits any more."))))
-        if run.is_going_on and run.last:
-            newest = run.last[-1]
-            parts.append(f'<div class="dm-said">{escape(newest.text)}</div>')
+        if run.is_going_on and (trouble := [each.text for each in list(run.last) if each.state != "sent"]):
+            parts.append(markup.paragraph(_("What the server said last:")))
+            parts.append(f'<div class="dm-said">{escape(markup.without_addresses(trouble[-1]))}</div>')
         for state, title in (("refused", _("refused")), ("failed", _("not sent"))):
             if counts.get(state) and not run.is_going_on:
                 rows = run.rows(state, _LISTED)
@@ -292,7 +306,7 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
 
     def _doubt(self, row: Row) -> ipywidgets.Widget:
         text = light(ipywidgets.HTML)
-        named = f"{_named(row)} · {(row.sent_at or row.created).astimezone():%Y-%m-%d %H:%M}"
+        named = f"{_named(row)} · {markup.when(row.sent_at or row.created)}"
         text.value = markup.box("mind", f"<p><b>{escape(named)}</b></p>", markup.paragraph(_said(row)))
 
         def decided(action: str, _values: dict[str, Any], _secret: Secret | None) -> None:
@@ -320,7 +334,7 @@ def _named(row: Row) -> str:
 
 
 def _said(row: Row) -> str:
-    return markup.without_addresses(str(row.reply or row.reason))
+    return markup.without_addresses(mail_result.words(row.reply) if row.reply else row.reason)
 
 
 def _table(rows: list[Row]) -> str:

@@ -20,6 +20,9 @@ function create(tag, className, properties = {}) {
 
 const newId = () => `docmail-${Math.random().toString(36).slice(2)}`;
 
+// A button that is off keeps the focus: one that is `disabled` loses it, and its user would go on from the page's top.
+const setOff = (button, off) => button.setAttribute("aria-disabled", String(off));
+
 // JupyterLab's shortcuts must not see what is pressed here: with a focused button, "dd" would delete the cell, and
 // Shift+Enter run it again. Control+S and the like still save the notebook.
 function keepKeys(element) {
@@ -167,7 +170,7 @@ function renderActions({ model, el }) {
   const silence = create("div", "dm-silence dm-problem");
   silence.setAttribute("role", "status");
   const state = { waiting: false, settling: false, silent: false, gone: false, pressed: false, closed: false, began: 0 };
-  state.focused = null; // the action whose button has the focus
+  state.focused = null; // the action whose button had the focus last
   const timers = { answer: 0, clock: 0, settle: 0 };
   let fields = {};
   let implied;
@@ -196,10 +199,10 @@ function renderActions({ model, el }) {
       const button = buttons.children[index];
       button.classList.toggle("mod-primary", action === model.get("primary"));
       if (button.textContent !== text) button.textContent = text;
-      button.disabled = off;
+      setOff(button, off);
     });
     stop.hidden = !busy || state.gone;
-    stop.disabled = !model.get("stoppable");
+    setOff(stop, !model.get("stoppable"));
     const share = model.get("progress");
     progress.hidden = !busy || share < 0;
     progress.value = Math.max(0, share);
@@ -210,19 +213,20 @@ function renderActions({ model, el }) {
     silence.hidden = !said;
     if (silence.textContent !== said) silence.textContent = said;
   };
-  // A button that is replaced, off or hidden loses the focus, which would send the keyboard's user to the top of the
-  // page: it goes to Stop while something is done, and comes back afterwards, unless it has gone elsewhere.
+  // A button that is replaced or hidden loses the focus; it goes to the one in its place. Not to Stop while something
+  // is done: the second half of a double press would stop it.
   const repaint = () => {
     const at = document.activeElement;
+    const had = bar.contains(at);
     if (buttons.contains(at)) state.focused = at.dataset.action;
-    else if (at !== stop && at !== document.body) state.focused = null;
     paint();
-    if (state.focused === null) return;
+    if (!had || (bar.contains(document.activeElement) && !(at === stop && stop.hidden))) return;
     const again = buttons.querySelector(`[data-action="${state.focused}"]`) ?? buttons.firstElementChild;
-    (model.get("busy") ? stop : again)?.focus({ preventScroll: true });
+    again?.focus({ preventScroll: true });
   };
   const tick = () => {
-    elapsed.textContent = `${((performance.now() - state.began) / 1000).toFixed(1)} s`;
+    const seconds = `${((performance.now() - state.began) / 1000).toFixed(1)} s`;
+    elapsed.textContent = model.get("stoppable") ? seconds : `${seconds} · ${words.last}`; // which is why Stop is off
   };
   const answered = () => {
     clearTimeout(timers.answer);
@@ -264,7 +268,8 @@ function renderActions({ model, el }) {
     model.send({ action, values: values() }, undefined, buffers);
   };
   stop.addEventListener("click", () => {
-    stop.disabled = true;
+    if (stop.getAttribute("aria-disabled") === "true") return;
+    setOff(stop, true);
     model.send({ action: "stop", values: {} });
   });
   // A restarted kernel knows nothing of what it made before; ipywidgets marks the views when it hears of it.

@@ -144,6 +144,7 @@ class Actions(Controls):
             primary=primary,
             words={
                 "stop": _("Stop"),
+                "last": _("waiting for the server's answer"),
                 "silent": _(
                     "The kernel does not answer. If it is busy, wait; if it was restarted, run this cell again."
                 ),

@@ -125,14 +125,12 @@ def facts_of(document: Document) -> str:
     """Return name, pages and size of a document."""
     facts = [markup.size(document.size)]
     try:
-        pages = document.pages
+        if (pages := document.pages) is not None:
+            facts.insert(0, ngettext("{number} page", "{number} pages", pages).format(number=f"{pages:,}"))
+        elif trouble := preview.trouble(document):
+            facts.append(trouble)
     except DocumentError as exc:
         facts.append(exc.message)  # the file is gone or changed: it can be shown, but not sent
-    else:
-        if pages is not None:
-            facts.insert(0, ngettext("{number} page", "{number} pages", pages).format(number=pages))
-        elif document.is_pdf:
-            facts.append(_("locked by a password"))
     name, listed = escape(document.name), escape(" · ".join(facts))
     return f'<div class="dm-name">{name}</div><div class="dm-facts">{listed}</div>'
 
@@ -179,9 +177,8 @@ def _sent(document: Document) -> str:
     if found is None:
         return ""
     row, same = found
-    named = ", ".join(row.to[:_NAMED])
-    if (more := len(row.to) - _NAMED) > 0:
-        named += " " + _("and {number} more").format(number=more)
+    got = [address for address, each in row.recipients.items() if each.state in {"sent", "unknown"}]
+    named = markup.listed([address for address in got if row.recipients[address].role != "archive"], _NAMED)
     if row.state == "unknown":
         sentence = _("perhaps emailed to {people}, {when}: nobody knows whether it arrived")
     elif same:

@@ -12,6 +12,7 @@ from docmail.translation import _
 from docmail.widgets import markup, settings_form
 from docmail.widgets.controls import Actions
 from docmail.widgets.mail_form import MailForm, saved_settings
+from docmail.widgets.painted import for_browser
 from docmail.widgets.rows import light
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class EmailButton(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
             if action == EMAIL:
                 self.toggle()
             elif action == DOWNLOAD:
-                self.bar.download(self.document.name, self.document.media_type, self.document.read())
+                self.bar.download(self.document.name, self.document.media_type, for_browser(self.document))
         except Exception as exc:  # noqa: BLE001 - ipywidgets would write it into a log that nobody reads
             shown = ipywidgets.HTML(markup.failure(exc))
             shown.add_class("docmail-form")

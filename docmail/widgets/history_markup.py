@@ -92,9 +92,7 @@ def table(page: Page, begin: int, opened: int | None, detail: str, *, filtered: 
 
 
 def _line(row: Row, detail: str | None) -> str:
-    to = ", ".join(row.to[:_NAMED])
-    if (more := len(row.to) - _NAMED) > 0:
-        to += " " + _("and {number} more").format(number=more)
+    to = markup.listed(row.to, _NAMED)
     open_ = detail is not None
     subject = escape(row.subject or _("(no subject)"))
     opener = (
@@ -130,7 +128,8 @@ def _words(row: Row) -> str:
     """Return what the server said, or why the mail did not get as far as a server."""
     if row.reply is not None:
         return mail_result.words(row.reply)
-    return row.reason
+    # Its reason is that of the doubt which a person has settled since.
+    return _("noted: it arrived") if row.state == "sent" and row.reason else row.reason
 
 
 def _pager(page: Page, begin: int) -> str:
@@ -154,8 +153,8 @@ def _pager(page: Page, begin: int) -> str:
     )
 
 
-def detail(row: Row, *, asks: bool, said: str) -> str:
-    """Return a mail that is opened: what became of it for each recipient, its documents, what can be done."""
+def detail(row: Row, text: str, *, asks: bool, said: str) -> str:
+    """Return a mail that is opened: what became of it for each recipient, its text and documents, what can be done."""
     parts = [_recipients(row)]
     facts = [
         _("from {sender}").format(sender=row.sender),
@@ -164,8 +163,13 @@ def detail(row: Row, *, asks: bool, said: str) -> str:
         *([_("key {key}").format(key=row.key)] if row.key else []),
     ]
     parts.append(f'<div class="dm-facts dm-said-about">{escape(" · ".join(facts))}</div>')
-    if row.reason:
+    if row.reason and row.state != "sent":
         parts.append(f'<div class="dm-said-about">{escape(row.reason)}</div>')
+    if text:
+        # It may be long enough to be scrolled, which the keyboard must be able to do as well.
+        label = _("Text of the mail")
+        scrolled = f'<div class="dm-said dm-text" tabindex="0" role="group" aria-label="{escape(label)}">'
+        parts.append(markup.folded(label, f"{scrolled}{escape(text)}</div>"))
     parts += [
         f'<div class="dm-links dm-document"><span>▣ {escape(name)}</span>'
         + button("document", _("Show"), f"{row.id}/{position}", style="dm-link")

@@ -20,7 +20,7 @@ from docmail.translation import _
 from docmail.widgets import history_markup, live, mail_result, markup, preview
 from docmail.widgets.controls import Actions
 from docmail.widgets.document_view import DocumentView
-from docmail.widgets.painted import Painted
+from docmail.widgets.painted import Painted, for_browser
 from docmail.widgets.rows import light
 from docmail.widgets.work import Work
 
@@ -158,10 +158,10 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
         with self._reading() as store:
             document = history.documents(store, int(number))[int(position)]
         if not show:
-            self.screen.download(document.name, document.media_type, document.read())
+            self.screen.download(document.name, document.media_type, for_browser(document))
             return
-        view = DocumentView(document, preview.first_page(document), kept=False)
-        self.panel.children = (view,)
+        self.screen.reveal(".dm-card button")
+        self.panel.children = (DocumentView(document, preview.first_page(document), kept=False),)
 
     def _ask_days(self, days: str) -> None:
         if not days.isdecimal() or not 1 <= int(days) <= _MOST_DAYS:
@@ -209,10 +209,13 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
             self.actions.stoppable = False
 
     def _failed(self, exc: Exception) -> None:
+        said = markup.failure(exc)
         if self.work.stopped and isinstance(exc, ConnectError):
-            self._say(markup.box("mind", markup.paragraph(_("Stopped. Nothing was sent."))))
-        else:
-            self._say(markup.failure(exc))
+            said = markup.box("mind", markup.paragraph(_("Stopped. Nothing was sent.")))
+        try:
+            self._say(said)
+        except DocmailError:  # the record itself cannot be read any more
+            self.screen.draw(failure=said)
 
     def _stop(self, action: str, _values: dict[str, Any], _secret: Secret | None) -> None:
         if action == "stop":
@@ -224,6 +227,7 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
         return history.reading(self._folder)
 
     def _show(self) -> None:
+        text = ""
         with history.opened(self._folder) as store:
             if store is None:
                 page = history.Page((), {})
@@ -232,15 +236,15 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
                 if self._begin and not page.rows:  # mails have gone since, or the filter leaves fewer
                     self._begin = 0
                     page = history.page(store, self._wanted, limit=PAGE)
-        opened = next((row for row in page.rows if row.id == self._opened), None)
-        detail = history_markup.detail(opened, asks=self._asks, said=self._said) if opened else ""
+            opened = next((row for row in page.rows if row.id == self._opened), None)
+            if store is not None and opened is not None:
+                text = history.text(store, opened.id)
+        detail = history_markup.detail(opened, text, asks=self._asks, said=self._said) if opened else ""
         said = "" if opened else self._said
+        filtered = self._wanted != history.Wanted()
         self.screen.draw(
-            counts=escape(history_markup.counted(page.counts) or _("empty")),
-            table=history_markup.table(
-                page, self._begin, self._opened, detail, filtered=self._wanted != history.Wanted()
-            )
-            + said,
+            counts=escape(history_markup.counted(page.counts) or ("" if filtered else _("empty"))),
+            table=history_markup.table(page, self._begin, self._opened, detail, filtered=filtered) + said,
         )
 
     def _show_foot(self, said: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -9,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from docmail import history
-from docmail.addresses import trimmed
+from docmail.addresses import parse_addresses, trimmed
 from docmail.errors import (
     AuthenticationError,
     ConnectError,
     CredentialError,
     DocmailError,
     MessageError,
+    OutcomeUnknown,
     SettingsError,
 )
 from docmail.message import Message, draft
@@ -26,7 +28,7 @@ from docmail.widgets.attachments import Attachments
 from docmail.widgets.controls import Actions, Rule
 from docmail.widgets.mail_text import MailPreview, fields, filled
 from docmail.widgets.painted import Painted
-from docmail.widgets.rows import Row, Rows, fold, light, long_text, shared, shown, text
+from docmail.widgets.rows import Row, Rows, fold, light, long_text, shared, text
 from docmail.widgets.template_menu import TemplateMenu
 from docmail.widgets.work import Work
 
@@ -45,6 +47,7 @@ SEND_ANYWAY = "send-anyway"
 
 _FIELDS = ("to", "more", "cc", "bcc", "subject", "body")
 _ADDRESSED = ("to", "cc", "bcc")
+_TEXTS = ("subject", "body")
 
 
 class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
@@ -71,7 +74,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         self._confirmed: tuple[object, ...] | None = None
         self._submitted: dict[str, Any] = {}
         self.rows = Rows(self._made(to, subject, body))
-        self._sender = self.rows["from"].control
+        self._sender: Painted = self.rows["from"].control
         self.fields = {name: self.rows[name].control for name in _FIELDS}
         self.templates: TemplateMenu = self.rows["template"].control
         self.attachments: Attachments = self.rows["documents"].control
@@ -101,7 +104,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
     def _made(self, to: str, subject: str, body: str) -> list[Row]:
         copies = ("cc-bcc",)
         return [
-            Row("from", shown(_("From"))),
+            Row("from", _sender),
             Row(
                 "to",
                 text(_("To"), to, placeholder="cfo@example.com"),
@@ -135,12 +138,13 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
     def show_sender(self) -> None:
         """Show from whom the mail will come, and what the way it takes means for it."""
         settings = saved_settings()
-        try:
-            self._sender.value = escape(str(settings.address)) if settings else ""
-        except DocmailError:
-            self._sender.value = ""
-        copy_to = settings.copy_to if settings else None
-        self.rows["documents"].hint = escape(_("a copy goes to {address}").format(address=copy_to)) if copy_to else ""
+        who = copy = ""
+        if settings is not None:
+            with suppress(DocmailError):  # said when something is sent
+                who = escape(str(settings.address))
+            if settings.copy_to:
+                copy = escape(_("a copy goes to {address}").format(address=settings.copy_to))
+        self._sender.draw(who=f'{who} <span class="dm-facts">{copy}</span>' if copy else who)
         self.attachments.go_through(settings)
         self._review()
 
@@ -165,23 +169,24 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         self.rows["subject"].clear_problem()
         self.rows["body"].clear_problem()
 
-    def _filled(self, values: Mapping[str, Any]) -> tuple[str, str]:
-        """Return subject and body with the fields of a template filled in."""
+    def _filled(self, values: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+        """Return subject and body with the fields of a template filled in, and what is wrong with which."""
         known = fields(values, self.attachments.documents, saved_settings(), self._given)
-        return filled(values["subject"], known, "subject"), filled(values["body"], known, "body")
+        texts, problems = {name: str(values[name]) for name in _TEXTS}, {}
+        for name in _TEXTS:
+            try:
+                texts[name] = filled(texts[name], known, name)
+            except MessageError as exc:
+                problems[name] = str(exc)
+        return texts, problems
 
     def _review(self) -> None:
         """Show what the recipient will see; a field that a template misses is named beside the text."""
-        values = {name: field.value for name, field in self.fields.items()}
-        subject, body = values["subject"], values["body"]
+        texts, problems = self._filled({name: field.value for name, field in self.fields.items()})
         hints = {"subject": "", "body": _markdown_help()}
-        try:
-            subject, body = self._filled(values)
-        except MessageError as exc:
-            hints[exc.field if exc.field in hints else "body"] = markup.warning(str(exc))
         for name, hint in hints.items():
-            self.rows[name].hint = hint
-        self.preview.show(subject, body)
+            self.rows[name].hint = markup.warning(problems[name]) if name in problems else hint
+        self.preview.show(texts["subject"], texts["body"])
 
     def _suggest(self, _name: str, typed: str) -> list[str]:
         settings = saved_settings()
@@ -198,18 +203,21 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         with self.actions.hold_sync():
             self.rows.clear_problems()
         self.report.value = ""
+        problems = {}
+        for name in _ADDRESSED:
+            try:
+                parse_addresses(values[name], name)
+            except MessageError as exc:
+                problems[name] = str(exc)
         if not trimmed(values["to"]):
-            self._show_problem("to", _("Give an address, such as cfo@example.com."))
+            problems["to"] = _("Give an address, such as cfo@example.com.")
+        texts, missing = self._filled(values)
+        for name, sentence in reversed((problems | missing).items()):  # the first one gets the focus
+            self._show_problem(name, sentence)
+        if problems or missing:
             return None
-        subject, body = self._filled(values)
-        return Message(
-            to=values["to"],
-            cc=values["cc"],
-            bcc=values["bcc"],
-            subject=subject,
-            body=body,
-            documents=list(self.attachments.documents),
-        )
+        recipients = {name: values[name] for name in _ADDRESSED}
+        return Message(**recipients, **texts, documents=list(self.attachments.documents))
 
     def _deliver(self, values: dict[str, Any], *, anyway: bool) -> SendResult | None:
         if (message := self._message(values)) is None:
@@ -226,8 +234,13 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         self.actions.primary = ""
         people = {address.addr_spec for address in (*message.to, *message.cc, *message.bcc)}
         self.report.value = mail_result.result(people, result)
-        self.on_sent()
+        self._tell_sent()
         return result
+
+    def _tell_sent(self) -> None:
+        """Let the document say to whom it went."""
+        with suppress(Exception):  # the mail has gone: whatever fails now must not look as if it had not
+            self.on_sent()
 
     def _save_as_file(self, values: dict[str, Any]) -> None:
         """Let the browser save the mail, to be opened in a mail program; nothing is sent or written down."""
@@ -252,7 +265,10 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         meant = (message.to, message.cc, message.bcc, message.subject, message.body, message.documents)
         if anyway and self._confirmed == meant:
             return False
-        questions = []
+        questions = [
+            _("{name} is still being uploaded and would be missing.").format(name=name)
+            for name in self.attachments.arriving
+        ]
         label = _("Send anyway")
         self.attachments.go_through(settings)
         if self.attachments.too_large:
@@ -261,7 +277,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
             questions.append(_("The subject is empty."))
             label = _("Send without a subject")
         if (earlier := history.sent_before(message, settings)) is not None:
-            questions.append(_("Sent to the same recipients already, {when}.").format(when=markup.when(earlier)))
+            questions.append(mail_result.earlier(earlier))
             label = _("Send again")
         if not questions:
             return False
@@ -297,6 +313,9 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         if self._work.stopped and isinstance(exc, ConnectError):
             self.report.value = markup.box("mind", markup.paragraph(_("Stopped. Nothing was sent.")))
             return
+        if isinstance(exc, OutcomeUnknown):
+            self.actions.primary = ""
+            self._tell_sent()
         wants_settings = isinstance(exc, (SettingsError, CredentialError, AuthenticationError))
         self._offer(_("Send"), settings=wants_settings or bool(isinstance(exc, DocmailError) and exc.field))
         self.report.value = markup.failure(exc)
@@ -330,6 +349,12 @@ def saved_settings() -> Settings | None:
         return Settings.load()
     except SettingsError:
         return None
+
+
+def _sender(_dom_classes: Sequence[str]) -> Painted:
+    """Return the row that says from whom it comes: no state, because notebooks are handed on."""
+    label = f'<span class="widget-label">{escape(_("From"))}</span>'
+    return Painted(stored=f'{label}<div class="dm-from" data-zone="who"></div>', _dom_classes=_dom_classes)
 
 
 def _markdown_help() -> str:

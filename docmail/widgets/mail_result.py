@@ -1,4 +1,4 @@
-"""What is said of a mail that has just been sent: who got it, and who refused it with which words."""
+"""What is said of a mail: who got it, who refused it with which words, and who has got it before."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from docmail.widgets import markup
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from docmail.history import Earlier
     from docmail.replies import Reply
     from docmail.transport import SendResult
+
+
+_NAMED = 3  # recipients; a longer list says less
 
 
 def result(people: Collection[str], sent: SendResult) -> str:
@@ -36,6 +40,22 @@ def result(people: Collection[str], sent: SendResult) -> str:
     for address in sent.refused.keys() - set(people):
         parts.append(markup.paragraph(_("The copy to {address} was refused.").format(address=address)))  # noqa: PERF401
     return markup.box("mind" if turned_away else "good", *parts)
+
+
+def earlier(found: Earlier) -> str:
+    """Return who has got the same mail before, and when; perhaps, if nobody knows."""
+    row = found.row
+    if row.state == "unknown":
+        sentence = _("Perhaps sent to {people} already, {when}: nobody knows whether it arrived.")
+    elif found.same:
+        sentence = _("Sent to {people} already, {when}.")
+    else:
+        sentence = _("An earlier {name} was sent to {people} already, {when}.")
+    return sentence.format(
+        name=row.documents[0] if row.documents else "",
+        people=markup.listed(found.people, _NAMED),
+        when=markup.when(row.sent_at or row.created),
+    )
 
 
 def words(reply: Reply) -> str:

@@ -13,7 +13,7 @@ from docmail.errors import DocmailError
 from docmail.translation import _
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from docmail.diagnosis import Check
     from docmail.presets import Preset
@@ -215,9 +215,17 @@ def when(moment: datetime) -> str:
     return f"{local:%Y-%m-%d %H:%M}"
 
 
+def listed(names: Sequence[str], most: int) -> str:
+    """Return the first names, and how many more there are."""
+    said = ", ".join(names[:most])
+    more = len(names) - most
+    return f"{said} {_('and {number} more').format(number=more)}" if more > 0 else said
+
+
 def without_addresses(text: str) -> str:
     """Return a text for what is stored in a notebook: people hand notebooks on, with what stands in them."""
-    return re.sub(r"[^\s<>(),;:\"'“”]+@[^\s<>(),;:\"'“”]+", "…@…", text)
+    # No "&" behind the "@", because the text may be HTML already: "&lt;a@example.com&gt;".
+    return re.sub(r"[^\s<>(),;:\"'“”]+@[^\s<>(),;:\"'“”&]+", "…@…", text)
 
 
 @cache

@@ -15,6 +15,7 @@ const TYPING = 250; // ms without a key after which the kernel is told
 const SETTLE = 700; // ms; whoever clicks twice has not read what the button says now
 const ANSWER_WITHIN = 10_000; // ms; as in controls.js
 const ROOT_WITHIN = 10_000; // ms; as in controls.js
+const REVEAL_WITHIN = 3_000; // ms
 const PIECE = 1 << 20; // bytes in one message; notebook servers close the connection at ten million
 
 // As in controls.js: JupyterLab's shortcuts must not see what is pressed here.
@@ -33,6 +34,9 @@ function save(name, type, [content]) {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
+
+// A link followed in the frame would show a page from outside in place of the mail; a new window it may not open.
+const withoutLinks = (page) => page.replace("<head>", '<head><base target="_blank">');
 
 // What stands in a place after it is drawn anew; a focused element is found again by this.
 const identity = (element) =>
@@ -70,8 +74,17 @@ function renderPainted({ model, el }) {
     send({ press: action, id, values: values() });
   };
 
+  // Whoever uses the keyboard stands, after a redraw, where they stood; where that is gone or off, beside it.
+  const successor = (before, id, zone) => {
+    const usable = (place) => [...place.querySelectorAll("button, input, select, [tabindex]")].filter((each) => !each.disabled);
+    const same = [...el.querySelectorAll("button, input, select, [tabindex]")].find((each) => identity(each) === before);
+    if (same) return same.disabled ? usable(same.parentElement)[0] : same;
+    const near = usable(zone);
+    return near.findLast((each) => id && each.dataset.id === id) ?? near[0] ?? usable(el)[0];
+  };
   const draw = (zones) => {
-    const focused = el.contains(document.activeElement) ? identity(document.activeElement) : null;
+    const at = document.activeElement;
+    let left = null; // the zone in which the focus stands, if that is drawn anew
     for (const [name, html] of Object.entries(zones)) {
       if (drawn[name] === html) continue;
       drawn[name] = html;
@@ -81,14 +94,14 @@ function renderPainted({ model, el }) {
         zone.dataset.zone = name;
         el.insertBefore(zone, status);
       }
+      if (zone.contains(at)) left = zone;
       zone.innerHTML = html;
       const careful = [...zone.querySelectorAll("[data-careful]")];
       for (const button of careful) button.disabled = true;
       setTimeout(() => careful.forEach((button) => (button.disabled = false)), SETTLE);
     }
-    if (focused && !el.contains(document.activeElement)) {
-      const again = [...el.querySelectorAll("button, input, select, [tabindex]")];
-      again.find((each) => identity(each) === focused && !each.disabled)?.focus({ preventScroll: true });
+    if (left && !el.contains(document.activeElement)) {
+      successor(identity(at), at.dataset.id, left)?.focus({ preventScroll: true });
     }
   };
 
@@ -135,15 +148,29 @@ function renderPainted({ model, el }) {
     }
   };
 
+  // What the kernel has put below this is drawn some moments later, in place of what was shown there before.
+  const reveal = async (selector) => {
+    const since = performance.now();
+    const before = el.parentElement?.querySelector(selector);
+    const found = () => [...(el.parentElement?.querySelectorAll(selector) ?? [])].find((each) => each !== before);
+    while (!found() && !state.closed && performance.now() - since < REVEAL_WITHIN) {
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+    const shown = found() ?? before;
+    shown?.scrollIntoView({ block: "center" });
+    shown?.focus({ preventScroll: true });
+  };
+
   const hear = (message, buffers) => {
     clearTimeout(timers.answer);
     say("");
     for (const busy of el.querySelectorAll("[aria-busy]")) busy.removeAttribute("aria-busy");
     if (message.draw) draw(message.draw);
-    if (message.frame) el.querySelector("iframe").srcdoc = message.frame;
+    if (message.frame) el.querySelector("iframe").srcdoc = withoutLinks(message.frame);
     if (message.piece) uploads.get(message.piece)?.(message.taken);
     if (message.download && state.pressed) save(message.download, message.type, buffers);
     if (message.focus && state.pressed) el.querySelector(message.focus)?.focus();
+    if (message.reveal && state.pressed) reveal(message.reveal);
     if (message.suggest) offer(message.suggest, message.options);
   };
   const lostOrFound = () => setTimeout(() => say(gone() && model.get("speaks") ? words.restarted : ""));

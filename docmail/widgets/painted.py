@@ -14,6 +14,7 @@ import anywidget
 import traitlets
 from ipywidgets import Layout
 
+from docmail.errors import DocumentError
 from docmail.translation import _, chosen, language
 from docmail.widgets import markup
 from docmail.widgets.rows import shared
@@ -23,12 +24,27 @@ if TYPE_CHECKING:
 
     from ipywidgets import Widget
 
+    from docmail.documents import Document
+
     Handler = Callable[[str, str, dict[str, Any]], None]
     Taker = Callable[[str, bytes], None]
 
 _HERE = Path(__file__).parent
 MAX_UPLOAD = 60_000_000
 """Bytes: more than any provider takes, and little enough to be held in the kernel's memory."""
+
+
+def for_browser(document: Document) -> bytes:
+    """Return the content of a document that the browser is to save; raises `DocumentError` if that is too much."""
+    if document.size > MAX_UPLOAD:
+        place = document.source if isinstance(document.source, Path) else None
+        raise DocumentError(
+            _("{name} is too large to be downloaded here ({size}).").format(
+                name=document.name, size=markup.size(document.size)
+            ),
+            hint=_("Fetch it from {path}.").format(path=place) if place else _("Write it into a file in a cell."),
+        )
+    return document.read()
 
 
 class Painted(anywidget.AnyWidget):
@@ -77,7 +93,7 @@ class Painted(anywidget.AnyWidget):
         self._take = take
         self._zones: dict[str, str] = {}
         self._frame = ""
-        self._arriving: dict[str, bytearray] = {}
+        self._arriving: dict[str, tuple[str, bytearray]] = {}
         self._language = chosen()  # as in Actions
         self.ready = False
         self.ratio = 1.0
@@ -89,6 +105,11 @@ class Painted(anywidget.AnyWidget):
     def html(self) -> str:
         """What the kernel has drawn, all zones one after the other."""
         return "".join(self._zones.values())
+
+    @property
+    def arriving(self) -> list[str]:
+        """The names of the files that are being uploaded."""
+        return [name for name, _content in list(self._arriving.values())]
 
     def draw(self, **zones: str) -> None:
         """Replace the content of zones."""
@@ -110,6 +131,10 @@ class Painted(anywidget.AnyWidget):
     def focus_on(self, selector: str) -> None:
         """Bring the focus to a place where something was pressed."""
         self.send({"focus": selector})
+
+    def reveal(self, selector: str) -> None:
+        """Bring something that was put below into view and into focus, where that was pressed."""
+        self.send({"reveal": selector})
 
     def _received(self, _widget: Widget, content: dict[str, Any], buffers: Sequence[Any]) -> None:
         with language(self._language):
@@ -144,7 +169,7 @@ class Painted(anywidget.AnyWidget):
     def _piece(self, content: Mapping[str, Any], piece: bytes) -> None:
         """Take a piece of a file that is being uploaded."""
         which, name, size = str(content["piece"]), str(content.get("name") or ""), int(content.get("size") or 0)
-        whole = self._arriving.setdefault(which, bytearray())
+        _name, whole = self._arriving.setdefault(which, (name, bytearray()))
         taken = self._take is not None and len(whole) == content.get("at") and size <= MAX_UPLOAD
         whole += piece
         self.send({"piece": which, "taken": taken})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from docmail.documents import one_at_a_time
 from docmail.errors import DocumentError
+from docmail.translation import _
 
 if TYPE_CHECKING:
     from docmail.documents import Document
@@ -27,6 +28,22 @@ def first_page(document: Document) -> bytes | None:
         # 256 colours do for a preview, and a notebook is no place for photographs.
         picture = page(document, 1, WIDTH, small=True, few_colours=True)
     return picture
+
+
+def trouble(document: Document) -> str:
+    """Return, in a few words, why a PDF cannot be opened here; nothing if it can, or is no PDF."""
+    if not document.is_pdf:
+        return ""
+    import pypdfium2
+
+    with one_at_a_time, document.open() as file:
+        try:
+            pypdfium2.PdfDocument(file).close()
+        except pypdfium2.PdfiumError as exc:
+            if exc.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
+                return _("locked by a password")
+            return _("damaged: look at it before you send it")
+    return ""
 
 
 def page(

@@ -33,6 +33,7 @@ class TemplateMenu(Painted):
         self.chosen = ""
         self._asked = ""
         self._naming = False
+        self._name = ""  # as it was typed
         self._id = f"docmail-{uuid4().hex}"
         super().__init__(
             self._pressed,
@@ -54,9 +55,9 @@ class TemplateMenu(Painted):
             elif action == "keep":
                 self._asked = ""
             elif action in {"naming", "cancel"}:
-                self._naming = action == "naming"
+                self._naming, self._name = action == "naming", self.chosen
             elif action == "save":
-                name = str(values.get("name", "")).strip()
+                name = self._name = str(values.get("name", "")).strip()
                 templates.save(templates.Template(name, subject, body))
                 self._untouched.add((subject, body))
                 self.chosen, self._naming = name, False
@@ -112,7 +113,7 @@ class TemplateMenu(Painted):
         if self._naming:
             return (
                 f'<div class="dm-asked"><input type="text" data-name="name" data-enter="save" maxlength="64"'
-                f' value="{escape(self.chosen)}" aria-label="{escape(_("Name of the template"))}"'
+                f' value="{escape(self._name)}" aria-label="{escape(_("Name of the template"))}"'
                 f' placeholder="{escape(_("name, such as invoice"))}">'
                 + _button("save", _("Save"))
                 + _button("cancel", _("Cancel"))

@@ -49,6 +49,8 @@ MAIL = f"""\
 docmail.send((), to="Chris Example <earlier@example.com>", subject="Before")
 subject, body = "{{{{ document }}}} for {{{{ name }}}}", "**Attached** for {{{{ quarter }}}}."
 templates.save(templates.Template("report", subject, body))
+import pandas as pd
+sales = pd.DataFrame({{"amount": [1, 2]}})
 docmail.Document.of(report(3))"""
 
 HISTORY = f"""\
@@ -183,14 +185,14 @@ def test_a_mail_is_written_with_template_preview_and_upload_and_sent(
     check_widths(lab, form)
     save_it(lab, form)
 
-    form.get_by_role("button", name="Send", exact=True).click()
-    expect(form.get_by_text("Sent to 2 recipients.")).to_be_visible(timeout=20_000)
+    send_it(lab, form)
     expect(form.get_by_text("1 refused: nobody@example.com")).to_be_visible()
-    expect(view.get_by_text("emailed to cfo@example.com, nobody@example.com, today")).to_be_visible()
+    expect(view.get_by_text("emailed to cfo@example.com, j@example.com, today")).to_be_visible()
+    check_axe(lab, form)
     pictures.take("mail-sent", 0)
     lab.run(1)
     (received,) = lab.output_text(1)
-    assert received.startswith("['Q3 report.pdf', 'numbers.csv']")
+    assert received.startswith("['Q3 report.pdf', 'numbers.csv', 'sales.csv']")
     assert "dear Chris Example" in received
 
     stored = kept(lab, path)
@@ -216,20 +218,22 @@ def write_it(form: Locator) -> None:
     form.get_by_label("Template").select_option("report")
     expect(form.get_by_label("Subject")).to_have_value("{{ document }} for {{ name }}")
     expect(form.locator(".dm-field-body .dm-warning")).to_contain_text("quarter")
-    form.get_by_label("Body").fill("**Attached**, dear {{ name }}.\n\n- one\n- two")
+    form.get_by_label("Body").fill("**Attached**, dear {{ name }}.\n\n- [one](https://example.com)\n- two")
     preview = form.frame_locator("iframe")
     expect(preview.get_by_text("Attached, dear Chris Example.")).to_be_visible()
     expect(preview.locator("strong")).to_have_text("Attached")
+    preview.get_by_role("link").click()
     expect(form.locator(".dm-preview-subject")).to_have_text("Q3 report for Chris Example")
     form.get_by_label("Template").select_option("none")
     form.get_by_label("Template").select_option("report")
     expect(form.get_by_text("Replace subject and body")).to_be_visible()
     form.get_by_role("button", name="Keep my text").click()
     expect(form.get_by_label("Body")).to_have_value(re.compile("dear {{ name }}"))
+    expect(preview.get_by_text("Attached, dear Chris Example.")).to_be_visible()  # the link led nowhere
 
 
 def attach_files(form: Locator) -> None:
-    """Upload two files, one in several pieces, and remove that one again."""
+    """Upload two files, one in several pieces, and remove that one again; attach a table of the notebook."""
     chooser = form.locator("input[type=file]")
     chooser.set_input_files({"name": "numbers.csv", "mimeType": "text/csv", "buffer": UPLOADED.encode()})
     expect(form.get_by_text("numbers.csv")).to_be_visible()
@@ -238,6 +242,30 @@ def attach_files(form: Locator) -> None:
     expect(form.get_by_role("listitem").filter(has_text="large.bin")).to_contain_text("2.5 MB")
     form.get_by_role("button", name="Remove large.bin").click()
     expect(form.get_by_text("large.bin")).to_have_count(0)
+    form.get_by_role("button", name="+ a table").press("Enter")
+    expect(form.get_by_label("Table", exact=True)).to_be_focused()
+    form.get_by_label("Kind of file").select_option(".csv")
+    form.get_by_role("button", name="Attach", exact=True).press("Enter")
+    expect(form.get_by_role("listitem").filter(has_text="sales.csv")).to_be_visible()
+    expect(form.locator("input[type=file]")).to_be_focused()  # the button has gone
+
+
+def send_it(lab: LabPage, form: Locator) -> None:
+    """Send with the keyboard, which keeps its place: nothing else is pressed by the second half of a double press."""
+    lab.page.evaluate(
+        """() => {
+            window.places = new Set();
+            document.addEventListener('focusin', ({ target }) => window.places.add(target.textContent));
+            document.addEventListener('focusout', ({ relatedTarget }) => relatedTarget ?? window.places.add('lost'));
+        }"""
+    )
+    button = form.get_by_role("button", name="Send", exact=True)
+    button.press("Enter")
+    lab.page.keyboard.press("Enter")
+    expect(form.get_by_text("Sent to 2 recipients.")).to_be_visible(timeout=20_000)
+    expect(button).to_be_enabled()
+    expect(button).to_be_focused()
+    assert lab.page.evaluate("() => [...window.places]") == ["Send"]
 
 
 def save_it(lab: LabPage, form: Locator) -> None:
@@ -246,7 +274,11 @@ def save_it(lab: LabPage, form: Locator) -> None:
         form.get_by_role("button", name="Save as .eml").click()
     draft = email.message_from_bytes(download.value.path().read_bytes())
     assert draft["Subject"] == "Q3 report for Chris Example"
-    assert [part.get_filename() for part in draft.walk() if part.get_filename()] == ["Q3 report.pdf", "numbers.csv"]
+    assert [part.get_filename() for part in draft.walk() if part.get_filename()] == [
+        "Q3 report.pdf",
+        "numbers.csv",
+        "sales.csv",
+    ]
 
 
 def test_the_record_is_filtered_opened_and_a_doubt_is_settled(lab: LabPage, pictures: Pictures, saving: None) -> None:
@@ -268,11 +300,14 @@ def test_the_record_is_filtered_opened_and_a_doubt_is_settled(lab: LabPage, pict
     table.get_by_role("button", name="Show").click()
     document = view.locator(".dm-card")
     expect(document.get_by_role("img", name="First page of Q3 report.pdf")).to_be_visible()
-    expect(document.get_by_text("emailed to cfo@example.com, today")).to_be_visible()
+    expect(document.get_by_text("emailed to cfo@example.com, j@example.com, today")).to_be_visible()
+    expect(document.locator(":focus")).to_have_count(1)
+    expect(document).to_be_in_viewport()
     with lab.page.expect_download() as download:
         table.get_by_role("button", name="Save as .eml").click()
     assert email.message_from_bytes(download.value.path().read_bytes())["Subject"] == "Q3 report"
-    table.get_by_role("button", name="Send again…").click()
+    table.get_by_role("button", name="Send again…").press("Enter")
+    expect(table.get_by_role("button", name="Cancel")).to_be_focused()
     table.get_by_role("button", name="Send again", exact=True).click()  # waits until it can have been read
     expect(table.get_by_text("Sent to 2 recipients.")).to_be_visible(timeout=20_000)
     expect(table.get_by_text("1 to 2 of 2")).to_be_visible()

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import pandas as pd
+import polars as pl
 import pytest
 
 from docmail.documents import Document
 from docmail.message import Message
 from docmail.settings import Settings, SmtpServer
+from docmail.widgets import notebook_tables
 from docmail.widgets.attachments import Attachments, on_the_way
 
 if TYPE_CHECKING:
@@ -61,12 +65,34 @@ def test_a_file_that_cannot_be_attached_is_refused_in_a_sentence(name: str, cont
     assert names(view) == [TABLE.name]
 
 
+def test_a_table_of_the_notebook_is_attached_in_the_form_that_was_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = Attachments([])
+    assert "+ a table" not in view.html, "there is none"
+    names_there = {"sales": pd.DataFrame({"a": [1, 2]}), "_7": pd.DataFrame(), "n": 3, "p": pl.DataFrame()}
+    monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(user_ns=names_there))
+    assert list(notebook_tables.tables()) == ["p", "sales"]
+    press(view, "table")
+    assert "<option>sales</option>" in view.html
+    press(view, "add-table", table="sales", ending=".csv")
+    assert 'data-name="table"' not in view.html, "it is done"
+    press(view, "add-table", table="sales", ending=".xlsx")
+    press(view, "add-table", table="sales", ending="../x")
+    assert names(view) == ["sales.csv", "sales.xlsx", "sales.xlsx"]
+    assert view.documents[0].read() == b"a\n1\n2\n"
+    press(view, "add-table", table="n", ending=".csv")
+    assert "no table n in this notebook any more" in view.html
+
+
 def test_a_path_that_is_wrong_stays_to_be_corrected(tmp_path: Path) -> None:
     view = Attachments([])
     press(view, "path")
     press(view, "add-path", path=str(tmp_path / "missing.csv"))
     assert "cannot be read" in view.html
     assert 'data-name="path"' in view.html
+    press(view, "add-path", path=" ")
+    assert "Give the path of a file" in view.html
+    upload(view, "notes.txt", b"Notes")
+    assert 'data-name="path"' in view.html, "what is being typed there stays"
     press(view, "path")
     assert 'data-name="path"' not in view.html
 

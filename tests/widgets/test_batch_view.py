@@ -74,6 +74,25 @@ def test_a_rehearsal_leaves_the_question_open(box: Sandbox) -> None:
     assert offered(view) == ["send", "rehearse"]
 
 
+def test_the_second_half_of_a_double_click_is_nothing(box: Sandbox) -> None:
+    batch(box)
+    view = view_of(box, asks=True)
+    for _click in range(2):
+        view.press("rehearse")
+    assert "already" not in view.report.value
+    box.inbox.wait(3)
+    while view._rehearses:
+        view.run.over.wait(0.01)
+    assert len(box.inbox) == 3
+    box.delay("end", 0.2)
+    view.press("send")
+    running = view.run
+    view.press("send")
+    assert view.run is running
+    assert "already" not in view.report.value
+    ended(view)
+
+
 def test_pause_resume_and_stop_do_what_they_say(box: Sandbox) -> None:
     batch(box, 6)
     box.delay("end", 0.2)
@@ -82,6 +101,8 @@ def test_pause_resume_and_stop_do_what_they_say(box: Sandbox) -> None:
     box.inbox.wait(1)
     view.press("pause")
     assert (offered(view), view.run.state) == (["resume", "stop"], "paused")
+    assert "paused" in view.heading.value
+    assert "left" not in view.heading.value
     view.press("resume")
     assert offered(view) == ["pause", "stop"]
     box.inbox.wait(2)

@@ -185,6 +185,12 @@ def test_a_locked_document_says_that_it_is_locked() -> None:
     assert "locked by a password" in bundle["text/html"]
 
 
+def test_a_damaged_pdf_is_not_called_locked() -> None:
+    bundle = words(Document.of(b"%PDF-1.4 nothing of a PDF besides\n%%EOF", name="broken.pdf"))
+    assert "locked" not in bundle["text/html"]
+    assert "damaged" in bundle["text/html"]
+
+
 def test_a_file_that_is_gone_is_still_shown_by_name(tmp_path: Path) -> None:
     path = tmp_path / "Q3.pdf"
     path.write_bytes(pdf().read())

@@ -31,7 +31,13 @@ def folder(box: docmail.Sandbox) -> Path:
     """Return the outbox of a sandbox: a mail for two of three, one that was refused, one nobody knows of."""
     box.settings.save()
     with pytest.warns(UserWarning, match="nobody@"):
-        docmail.send(report(), to="cfo@example.com", cc="j@example.com; nobody@example.com", subject="Q3 <b>")
+        docmail.send(
+            report(),
+            to="cfo@example.com",
+            cc="j@example.com; nobody@example.com",
+            subject="Q3 <b>",
+            body="\\*\\*Dear\\*\\* all",
+        )
     with pytest.raises(docmail.errors.Refused):
         docmail.send((), to="nobody@example.com", subject="To nobody")
     box.drop("end", times=1)
@@ -132,6 +138,7 @@ def test_an_opened_mail_says_what_became_of_it_for_each_recipient(view: HistoryV
         "Cc nobody@example.com ✗ refused No such mailbox here (550 5.1.1)",
         "from accounts@example.com",
         "▣ Q3.pdf",
+        "Text of the mail **Dear** all",
     ):
         assert words in shown
     assert "cfo@example.com ✓ sent" not in press(view, "open", row), "a second press closes it"
@@ -180,6 +187,8 @@ def test_a_doubt_is_settled_by_saying_that_it_arrived(view: HistoryView, folder:
     shown = press(view, "arrived", row)
     assert "2 sent · 1 refused" in shown
     assert "It arrived" not in shown.replace("Noted: it arrived.", "")
+    assert "✓ sent noted: it arrived" in shown, "the doubt is over"
+    assert "may have arrived" not in shown
     assert "is not one whose outcome is unknown" in press(view, "arrived", row)
     with history.reading(folder) as store:
         assert history.row(store, row).state == "sent"
@@ -203,6 +212,26 @@ def test_a_failure_stands_in_the_opened_mail(view: HistoryView, box: docmail.San
     press(view, "again", row)
     assert "does not accept" in press(view, "send", row)
     assert "<b>No" not in view.screen.html
+
+
+def test_a_failure_is_shown_even_if_the_record_cannot_be_read_any_more(
+    view: HistoryView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = number(view, "Q3 &lt;b&gt;")
+    press(view, "open", row)
+    press(view, "again", row)
+
+    def damaged(*_args: object, **_options: object) -> None:
+        monkeypatch.setattr(history, "page", fails)
+        fails()
+
+    def fails(*_args: object, **_options: object) -> None:
+        message = "The outbox cannot be used."
+        raise docmail.errors.DocmailError(message)
+
+    monkeypatch.setattr(history, "send_again", damaged)
+    assert "The outbox cannot be used." in press(view, "send", row)
+    assert not view.actions.busy
 
 
 def test_a_mail_whose_content_has_expired_says_so(view: HistoryView, folder: Path) -> None:

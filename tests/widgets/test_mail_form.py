@@ -101,6 +101,16 @@ def test_a_document_that_is_gone_is_reported_below_the_button(tmp_path: Any) -> 
     assert "gone.csv" in button.form.value
 
 
+def test_a_document_too_large_for_the_browser_is_not_read_for_a_download(tmp_path: Any) -> None:
+    with (tmp_path / "large.bin").open("wb") as file:
+        file.truncate(100_000_000)
+    button = EmailButton(tmp_path / "large.bin")
+    button.bar._handle_custom_msg({"action": "download", "values": {}}, [])
+    assert isinstance(button.form, ipywidgets.HTML)
+    assert "too large to be downloaded here (100.0 MB)" in button.form.value
+    assert str(tmp_path / "large.bin") in button.form.value
+
+
 def test_a_download_sends_the_content_to_the_browser(report: Document, monkeypatch: pytest.MonkeyPatch) -> None:
     button = EmailButton(report)
     sent: list[tuple[Any, Any]] = []
@@ -113,7 +123,7 @@ def test_a_download_sends_the_content_to_the_browser(report: Document, monkeypat
 
 
 def test_the_form_shows_who_sends_and_what_is_attached(form: MailForm) -> None:
-    assert form._sender.value == "Accounts &lt;accounts@example.com&gt;"
+    assert form._sender.html == "Accounts &lt;accounts@example.com&gt;"
     assert "Q3.pdf" in form.attachments.html
 
 
@@ -136,7 +146,8 @@ def test_recipients_that_were_refused_are_named_with_the_server_s_words(form: Ma
 def test_the_archive_copy_is_not_counted_as_a_recipient(box: docmail.Sandbox, report: Document) -> None:
     Settings(box.settings.sender, box.settings.server, copy_to="archive@example.com").save()
     form = opened(EmailButton(report, to="cfo@example.com", subject="Q3"))
-    assert "archive@example.com" in form.rows["documents"].note
+    assert "archive@example.com" in form._sender.html
+    assert "archive@example.com" not in repr(ipywidgets.Widget.get_manager_state())
     press(form, "send")
     assert "Sent to 1 recipient." in shown(form)
 
@@ -154,10 +165,20 @@ def test_an_error_stands_beside_its_field_and_nothing_is_sent(
         assert form.actions.fields["more"].value is True, "its row is unfolded"
 
 
+def test_every_field_that_is_wrong_says_so_at_once(box: docmail.Sandbox, form: MailForm) -> None:
+    press(form, "send", to="a@@b", cc="@c", subject="{{ month }}", body="{{ quarter }}")
+    assert invalid(form) == ["to", "cc", "subject", "body"]
+    assert len(box.inbox) == 0
+    form.fields["to"].value = "Chris <cfo@example.com>"
+    form.fields["body"].value = "Dear {{ name }}"
+    assert invalid(form) == ["cc", "subject"]
+    assert "Dear Chris" in form.preview._frame, "a subject that cannot be filled in does not keep the text from it"
+
+
 def test_the_same_mail_again_needs_an_answer(box: docmail.Sandbox, form: MailForm, report: Document) -> None:
     press(form, "send")
     press(form, "send")
-    assert "already, today" in shown(form)
+    assert "Sent to cfo@example.com already, today" in shown(form)
     assert form.actions.actions[0] == ["send-anyway", "Send again"]
     assert form.actions.primary == "send-anyway"
     assert len(box.inbox) == 1
@@ -288,6 +309,49 @@ def test_stop_after_the_last_byte_does_nothing(form: MailForm, delivery: Deliver
     delivery.go_on.set()
     finish(form)
     assert "Sent to 1 recipient." in shown(form)
+
+
+def test_a_mail_in_doubt_is_shown_at_the_document_and_asked_about(box: docmail.Sandbox, form: MailForm) -> None:
+    told: list[str] = []
+    form.on_sent = lambda: told.append(shown(form))
+    box.drop("end", times=1)
+    press(form, "send")
+    assert "may have arrived" in shown(form)
+    assert form.actions.primary == "", "nothing invites to send it again"
+    assert len(told) == 1
+    press(form, "send")
+    assert "Perhaps sent to cfo@example.com already, today" in shown(form)
+    assert "nobody knows" in shown(form)
+    assert len(box.inbox) == 1, "it had arrived; the second one waits for the answer"
+
+
+def test_what_fails_after_the_mail_has_gone_does_not_look_as_if_it_had_not(form: MailForm) -> None:
+    def fails() -> None:
+        message = "The screen is gone."
+        raise RuntimeError(message)
+
+    form.on_sent = fails
+    press(form, "send")
+    assert "Sent to 1 recipient." in shown(form)
+
+
+def test_a_document_that_was_made_again_is_asked_about(box: docmail.Sandbox, form: MailForm) -> None:
+    press(form, "send")
+    again = opened(EmailButton(b"%PDF-1.4 made again %%EOF", to="cfo@example.com", subject="Q3", name="Q3.pdf"))
+    press(again, "send")
+    assert "An earlier Q3.pdf was sent to cfo@example.com already, today" in shown(again)
+    assert len(box.inbox) == 1
+
+
+def test_a_mail_is_not_sent_without_the_file_that_is_still_being_uploaded(box: docmail.Sandbox, form: MailForm) -> None:
+    piece = {"piece": "1", "name": "numbers.csv", "size": 4}
+    form.attachments._handle_custom_msg({**piece, "at": 0}, [memoryview(b"a,")])
+    press(form, "send")
+    assert "numbers.csv is still being uploaded" in shown(form)
+    assert len(box.inbox) == 0
+    form.attachments._handle_custom_msg({**piece, "at": 2}, [memoryview(b"b\n")])
+    press(form, "send")
+    assert [each.name for each in box.inbox[0].attachments] == ["Q3.pdf", "numbers.csv"]
 
 
 @pytest.mark.parametrize(

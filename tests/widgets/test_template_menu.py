@@ -83,7 +83,9 @@ def test_a_template_that_cannot_be_saved_or_loaded_says_why(text: Text) -> None:
     shown = text.press("save", name="x")
     assert "dm-problem" in shown
     assert 'data-name="name"' in shown, "the name can still be corrected"
-    assert "cannot be the name" in text.press("save", name="a/b")
+    shown = text.press("save", name="a/b")
+    assert "cannot be the name" in shown
+    assert 'value="a/b"' in shown, "what was typed stays"
     templates.forget("report")
     text.now = ("", "")
     assert "There is no template" in text.press("typed", template="report")
