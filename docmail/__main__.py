@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
 import sys
 import time
 import warnings
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from docmail.diagnosis import Check
     from docmail.outbox import Outbox
+    from docmail.rows import Row
     from docmail.sandbox import ReceivedMail
     from docmail.settings import Settings
 
@@ -226,15 +228,30 @@ def _outbox(options: argparse.Namespace) -> int:
         for row in outbox:
             if options.batch is None or row.batch == options.batch:
                 when = (row.sent_at or row.created).astimezone().strftime("%Y-%m-%d %H:%M")
-                _say(f"{row.id:>5}  {row.state:<8} {when}  {', '.join(row.to)}: {row.subject}")
+                _say(f"{row.id:>5}  {row.state:<8} {when}  {', '.join(row.to)}: {row.subject}{_known_of(row)}")
     finally:
         outbox.close()
     return 0
 
 
+def _known_of(row: Row) -> str:
+    """Return what is known of a mail that was not sent, or perhaps not."""
+    known = row.reason or str(row.reply or "")
+    return f" -- {known}" if known and row.state != "sent" else ""
+
+
 def _run_outbox(outbox: Outbox, settings: Settings | None, options: argparse.Namespace) -> int:
     """Send what waits; 0 if everything was sent, 1 if something needs a person."""
-    counts = outbox.run(settings=settings, batch=options.batch, limit=options.limit, rate=options.rate)
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    # Whoever ends it politely (systemd, a computer that shuts down) waits for the mail that is on its way.
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        counts = outbox.run(settings=settings, batch=options.batch, limit=options.limit, rate=options.rate)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     _say(", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or _("The outbox is empty."))
     return 1 if counts.keys() & {"failed", "refused", "unknown"} else 0
 

@@ -90,19 +90,23 @@ CREATE TABLE note (
 }
 
 _OPENING_SECONDS = 30.0
+_LOG_OCTETS = 4_000_000
 _SPOILT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _NETWORK = {"9p", "afs", "ceph", "cifs", "fuse.sshfs", "fuse.s3fs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs"}
 
 
-def open_journal(folder: Path) -> sqlite3.Connection:
+def open_journal(folder: Path, *, was_used: bool = False) -> sqlite3.Connection:
     """Return the journal of this folder, ready to be used; raises `DocmailError`, `OSError` or `sqlite3.Error`.
 
-    A damaged file is kept under another name and reported once; the next call begins a new one.
+    A damaged file is kept under another name and reported once; the next call begins a new one. A folder that
+    `was_used` has a journal with something in it.
     """
     path = folder / "outbox.sqlite3"
     try:
         # One after the other: SQLite does not wait for a lock while it changes to WAL.
         with FileLock(folder / "opening.lock", timeout=_OPENING_SECONDS, mode=0o600):
+            if was_used and path.exists() and not path.stat().st_size:
+                raise _set_aside(path)  # SQLite would take it for a new one
             path.touch(mode=0o600)
             database = _connected(path)
             try:
@@ -160,6 +164,8 @@ def _prepare(database: sqlite3.Connection, folder: Path) -> None:
     shared = file_system(folder) not in _NETWORK and not str(folder).startswith("\\\\")
     _journal_mode(database, "WAL" if shared else "DELETE")
     database.execute("PRAGMA synchronous = FULL")
+    # The log of a large batch would stay as long as it ever was.
+    database.execute(f"PRAGMA journal_size_limit = {_LOG_OCTETS}")
     database.execute("PRAGMA foreign_keys = ON")
     _migrate(database)
 
@@ -239,6 +245,7 @@ def file_system(folder: Path) -> str:
         lines = Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
         return ""  # not Linux
+    folder = folder.resolve()
     best, kind = "", ""
     for line in lines:
         # man 5 proc: ... mount point is the fifth field, the kind follows a lone hyphen.

@@ -146,12 +146,11 @@ class Merge:
 
     def drafts(self) -> Iterator[Draft | BadRow]:
         """Yield each row's message without its documents, or what is wrong with the row."""
-        from docmail.values import plain
-
         for number, raw in enumerate(self._rows, 1):
-            fields = {str(name): plain(value) for name, value in raw.items()}
-            value = fields.get(self._key)
+            value = None
             try:
+                fields = _plain_fields(raw)
+                value = fields.get(self._key)
                 yield self._draft(number, fields, value)
             except DocmailError as exc:
                 yield BadRow(number, None if value is None else str(value), exc)
@@ -223,6 +222,22 @@ def completed(message: Message, documents: tuple[Document, ...]) -> Message:
     whole = copy(message)
     object.__setattr__(whole, "documents", documents)
     return whole
+
+
+def _plain_fields(row: Mapping[Any, Any]) -> dict[str, Any]:
+    from docmail.values import TooManyError, plain
+
+    fields = {}
+    for name, value in row.items():
+        try:
+            fields[str(name)] = plain(value)
+        except TooManyError as exc:
+            raise MessageError(
+                _("The column “{name}” holds a list that is too long, or too deep, for a mail.").format(name=name),
+                field=str(name),
+                hint=_("Leave the column out, or shorten the list."),
+            ) from exc
+    return fields
 
 
 def _called(function: Any, fields: dict[str, Any], field: str) -> Any:

@@ -113,18 +113,16 @@ class Message:
         )
         head += _subject(self.subject)
         head += f"Date: {format_datetime(localtime())}\r\nMessage-ID: {message_id}\r\n".encode()
+        head += b"MIME-Version: 1.0\r\n"
         if boundary:
             # By hand: the library would write an empty multipart, end and all.
-            head += (
-                f'MIME-Version: 1.0\r\nContent-Type: multipart/mixed;\r\n boundary="{boundary}"\r\n\r\n--{boundary}\r\n'
-            ).encode()
-            del content["MIME-Version"]
+            head += f'Content-Type: multipart/mixed;\r\n boundary="{boundary}"\r\n\r\n--{boundary}\r\n'.encode()
         return Mail(
             message_id=message_id,
             sender=sender.addr_spec,
             recipients=tuple(address.addr_spec for address in recipients),
             archive=frozenset(address.addr_spec for address in archive),
-            head=head + bytes(content),
+            head=head + content,
             boundary=boundary,
             smtputf8=smtputf8,
             attachments=tuple(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
+from docmail.documents import Document
 from docmail.entry import entry_of
 from docmail.errors import BatchError, DocmailError, MessageError, RowProblem
 from docmail.merging import BadRow, Draft, Merge, completed, described, made
@@ -24,11 +25,13 @@ from docmail.translation import _, ngettext
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from docmail.documents import Document
     from docmail.entry import Entry
     from docmail.rows import Row
     from docmail.settings import Settings
     from docmail.store import Store
+
+    _Making = list[Document | Future[tuple[Document, ...]]]
+    """What makes the documents of a row, each in its place."""
 
 BadRows = Literal["refuse", "skip"]
 
@@ -131,7 +134,7 @@ class _Preparation:
 
     def go_through(self, drafts: Iterator[Draft | BadRow], executor: Executor | None) -> None:
         """Make, check and keep every row."""
-        going: deque[tuple[Draft, Row | None, Future[tuple[Document, ...]] | None]] = deque()
+        going: deque[tuple[Draft, Row | None, _Making | None]] = deque()
         try:
             for draft in drafts:
                 self.rows += 1
@@ -141,18 +144,17 @@ class _Preparation:
                 wanted, replaces = self._wanted(draft)
                 if not wanted:
                     continue
-                future = None
-                if executor is not None and draft.make:
-                    future = _submitted(executor, draft)
-                going.append((draft, replaces, future))
+                making = _submitted(executor, draft) if executor is not None and draft.make else None
+                going.append((draft, replaces, making))
                 while len(going) >= (_AHEAD if executor is not None else 1):
                     self._finish(*going.popleft())
             while going:
                 self._finish(*going.popleft())
         finally:
-            for _draft, _replaces, future in going:
-                if future is not None:
-                    future.cancel()
+            for _draft, _replaces, making in going:
+                for part in making or ():
+                    if isinstance(part, Future):
+                        part.cancel()
 
     def entries(self) -> Iterator[tuple[Entry, Row | None]]:
         """Yield what is to be written down."""
@@ -194,9 +196,9 @@ class _Preparation:
         self.known += 1
         return False, None
 
-    def _finish(self, draft: Draft, replaces: Row | None, future: Future[tuple[Document, ...]] | None) -> None:
+    def _finish(self, draft: Draft, replaces: Row | None, making: _Making | None) -> None:
         try:
-            documents = _result(future) if future is not None else made(draft.make, draft.fields or {}, draft.name)
+            documents = _result(making) if making is not None else made(draft.make, draft.fields or {}, draft.name)
         except _ExecutorError as exc:
             raise exc.error from exc.__cause__
         except DocmailError as exc:
@@ -243,22 +245,29 @@ class _ExecutorError(Exception):
         self.error = error
 
 
-def _submitted(executor: Executor, draft: Draft) -> Future[tuple[Document, ...]]:
+def _submitted(executor: Executor, draft: Draft) -> _Making:
+    """Have the documents of a row made; those that all rows share stay here, and need not travel."""
     try:
-        return executor.submit(made, draft.make, draft.fields or {}, draft.name)
+        return [
+            part if isinstance(part, Document) else executor.submit(made, (part,), draft.fields or {}, draft.name)
+            for part in draft.make
+        ]
     except (BrokenExecutor, RuntimeError) as exc:  # the second: it was shut down
         raise _cannot_carry(exc) from exc
 
 
-def _result(future: Future[tuple[Document, ...]]) -> tuple[Document, ...]:
+def _result(making: _Making) -> tuple[Document, ...]:
+    found: list[Document] = []
     try:
-        return future.result()
+        for part in making:
+            found += part.result() if isinstance(part, Future) else (part,)
     except BrokenExecutor as exc:
         raise _ExecutorError(_cannot_carry(exc)) from exc
     except (pickle.PicklingError, AttributeError, TypeError) as exc:
         if _is_about_pickling(exc):
             raise _ExecutorError(_cannot_carry(exc)) from exc
         raise
+    return tuple(found)
 
 
 def _is_about_pickling(failure: Any) -> bool:

@@ -151,6 +151,14 @@ class Run(Mapping[str, int]):
         moment = self._store.next_waiting(self._waiting)
         return datetime.fromtimestamp(moment, UTC) if moment else None
 
+    def extent(self) -> tuple[int, int]:
+        """Return how many mails it is about, and how many of them are settled: of a batch all, by earlier runs, too."""
+        if not self.batch:
+            return self.total, min(self.done, self.total)
+        counts = self.counts()
+        total = sum(counts.values())
+        return total, total - counts.get("queued", 0) - counts.get("sending", 0)
+
     @property
     def is_going_on(self) -> bool:
         """Whether it is sending, or paused."""
@@ -162,6 +170,19 @@ class Run(Mapping[str, int]):
         return self._store.rows(f"id IN ({which})", (state, self.batch, self.batch, most))
 
     # --- what a person does ---
+
+    @property
+    def agreed(self) -> bool:
+        """Whether a person has agreed to send all that waits, however this program or an earlier one ended since."""
+        return self._store.last_waiting(self._waiting) <= int(self._store.note(self._agreement) or 0)
+
+    def agree(self, yes: bool = True) -> None:  # noqa: FBT001, FBT002 - yes or no
+        """Remember that a person wants all that waits now to be sent, or no longer wants it."""
+        self._store.set_note(self._agreement, str(self._store.last_waiting(self._waiting) if yes else 0))
+
+    @property
+    def _agreement(self) -> str:
+        return f"agreed {self.account} {self.batch or ''}"
 
     def again(self, *, redirect_to: Address | None = None, limit: int | None = None) -> Run:
         """Return a new run through the same queue, not started yet."""

@@ -55,8 +55,7 @@ class QueueStore(Store):
                     self._settle(attempt, settled)
                 taken = self._next(waiting) if waiting is not None else None
                 if taken is not None and waiting is not None:
-                    self._database.execute("UPDATE mail SET owner = ? WHERE id = ?", (attempt, taken.id))
-                    self._begin(taken.id, attempt)
+                    self._begin(taken.id, attempt, claims=True)
                     self._reserve_time(waiting.account, interval)
                 return taken
 
@@ -98,6 +97,10 @@ class QueueStore(Store):
         """Return how many of these mails there are."""
         return int(self.value(f"SELECT count(*) FROM mail WHERE {waiting.where}", waiting.parameters))  # noqa: S608 - ours
 
+    def last_waiting(self, waiting: Waiting) -> int:
+        """Return the number of the newest of these mails; 0 if there is none."""
+        return int(self.value(f"SELECT max(id) FROM mail WHERE {waiting.where}", waiting.parameters) or 0)  # noqa: S608 - ours
+
     def count_recipients(self, waiting: Waiting) -> int:
         """Return to how many different addresses these mails go."""
         return int(
@@ -131,6 +134,13 @@ class QueueStore(Store):
         return self._spool.file(sha256)
 
     # --- the pace of an account ---
+
+    def first_sent(self, account: str, since: float) -> float | None:
+        """Return when the account's first mail since a moment was sent; None if there is none."""
+        return cast(
+            "float | None",
+            self.value("SELECT min(sent_at) FROM mail WHERE account = ? AND sent_at >= ?", (account, since)),
+        )
 
     def rate(self, account: str) -> str | None:
         """Return the rate that a person has set for an account."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _MAX_TEXT = 2000  # characters of a server's words that are kept
 _MASK = "•••"
 _BREAK = "\x1e"  # stands where a line ended or a tag was, until the password has been looked for
+# A short line of ASCII with neither markup nor anything that a blank or a break could hide.
+_SIMPLE = re.compile(r"[!-%'-;=?-~]+(?: [!-%'-;=?-~]+)*", re.ASCII)
 _SHORT = 4  # characters; what is shorter may be part of any word
 
 
@@ -49,6 +51,9 @@ def clean(words: str | Iterable[str], secret: Secret | None = None) -> str:
     `words` is a text, or the lines of a reply; a password that is spread over several lines is found, too.
     """
     text = words if isinstance(words, str) else "\n".join(words)
+    if len(text) <= _MAX_TEXT // 4 and _SIMPLE.fullmatch(text):
+        # Nothing below changes it but the password; and a server says such a line for each mail of a batch.
+        return redact(_masked(text, _places(text, secret, cut_off=False)), secret)
     # The password is looked for before a tag in it, or a letter that is changed below, can hide it, and at the end.
     text = _masked(text.replace(_BREAK, " "), _places(text, secret, cut_off=False))
     text = re.sub(r"\s+", lambda blanks: _BREAK if {"\r", "\n"} & {*blanks[0]} else blanks[0], text)

@@ -32,6 +32,7 @@ PATIENCE_SECONDS = 600.0
 """How long a run waits for the mails that were put off; what takes longer is left to the next run."""
 _BUSY_IN_A_ROW = 3  # mails put off one after the other: it is the server, not they
 _CLOSING = 421
+_DAY = 86400.0
 
 
 class Control(Protocol):
@@ -75,10 +76,13 @@ class Sender:
         self._control = control
         self._limit = limit
         self._transport: Transport | None = None
+        self._closed: Transport | None = None  # which may be opened again, and knows what its server cannot do
         self._on_connection = 0
         self._settled: Settled | None = None  # what became of the last mail, as long as it is not written down
         self._failures = 0  # of the connection, in a row
+        self._broke_over: int | None = None  # the mail over which it failed last
         self._put_off = 0  # mails, in a row
+        self._rests_until = 0.0  # by the clock that nobody sets; the server wants nothing before
 
     def abort(self) -> None:
         """Break off the mail that is on its way, from another thread, unless its last byte has gone."""
@@ -105,20 +109,21 @@ class Sender:
                 if taken is None:
                     self.hang_up()
                 else:
-                    self._judge(attempt, self._send(attempt, taken, shared))
+                    self._judge(self._send(attempt, taken, shared))
         finally:
             self._write_down(attempt)
 
     def _has_to_wait(self, attempt: str) -> bool:
         """Wait as long as somebody has paused the run, or as the account's rate wants; say whether that was so."""
-        wait = None if self._control.paused else self._pace.wait_seconds()
+        rest = max(self._rests_until - time.monotonic(), 0.0)
+        wait = None if self._control.paused else max(self._pace.wait_seconds(), rest)
         if wait == 0:
             return False
         self._write_down(attempt)
         self._sleep(wait)
         return True
 
-    def _judge(self, attempt: str, error: SendError | None) -> None:
+    def _judge(self, error: SendError | None) -> None:
         """Go on after a mail, or raise what every further one would meet."""
         if error is not None and _about_connection(error):
             self._failures += 1
@@ -127,11 +132,18 @@ class Sender:
             return
         self._failures = 0
         if error is not None and verdicts.stops_a_run(error):
-            raise _with_time(error)
+            raise self._with_time(error)
         self._put_off = self._put_off + 1 if isinstance(error, Deferred) else 0
+        rest = 0.0
         if self._put_off >= _BUSY_IN_A_ROW:
-            self._write_down(attempt)
-            self._sleep(retry_seconds(self._put_off - _BUSY_IN_A_ROW, None) or PATIENCE_SECONDS)
+            rest = retry_seconds(self._put_off - _BUSY_IN_A_ROW, None) or PATIENCE_SECONDS
+        if isinstance(error, Deferred) and error.retry_after:
+            # Said of the whole account (Retry-After), so the other mails wait as well.
+            if error.retry_after > PATIENCE_SECONDS:
+                raise self._with_time(error)
+            rest = max(rest, error.retry_after)
+        if rest:
+            self._rests_until = time.monotonic() + rest
 
     def _send(self, attempt: str, taken: Taken, shared: SharedContents) -> SendError | None:
         """Send the mail that was just begun, and keep the verdict; return the failure, if there was one."""
@@ -144,7 +156,13 @@ class Sender:
             result = transport.send(mail)
         except SendError as exc:
             error = exc
-            self._settled = verdicts.of_failure(taken.id, everybody, exc, repeatable=True, tries=taken.tries)
+            # A mail over which the connection breaks twice in a row is the reason, perhaps: the others go first.
+            breaks_it = isinstance(exc, ConnectError) and exc.phase not in verdicts.BEFORE_A_MAIL
+            put_off = breaks_it and self._broke_over == taken.id
+            self._broke_over = taken.id if breaks_it else self._broke_over
+            self._settled = verdicts.of_failure(
+                taken.id, everybody, exc, repeatable=True, tries=taken.tries, put_off=put_off
+            )
             if _wants_another_connection(exc) and self._on_connection:
                 self._settled = replace(self._settled, not_before=None)  # it is about the connection, not this mail
         except BaseException as exc:
@@ -186,8 +204,8 @@ class Sender:
     def _connect(self) -> None:
         """Open a connection; after a failure that may pass, wait."""
         self.hang_up()
-        transport = open_transport(self._settings)
-        self._transport = transport
+        transport = self._closed or open_transport(self._settings)
+        self._transport = self._closed = transport
         try:
             transport.open()
         except SendError as exc:
@@ -209,6 +227,16 @@ class Sender:
 
     # --- waiting ---
 
+    def _with_time(self, error: SendError) -> SendError:
+        """Add to a limit when the run can go on: as the server says, or as the record of sent mail tells."""
+        if seconds := getattr(error, "retry_after", None):
+            error.hint = _("Run the rest after {time:%Y-%m-%d %H:%M}.").format(time=_local(time.time() + seconds))
+        elif error.kind is Kind.LIMIT and (first := self._store.first_sent(self._waiting.account, time.time() - _DAY)):
+            error.hint += " " + _(
+                "A daily limit begins to ease on {time:%Y-%m-%d %H:%M}, 24 hours after the first of these mails."
+            ).format(time=_local(first + _DAY))
+        return error
+
     def _seconds_to_the_next(self) -> float | None:
         """Return how long to wait for a mail that may go; None if none comes in time."""
         moment = self._store.next_waiting(self._waiting)
@@ -229,7 +257,7 @@ class Sender:
                 break
             if not self._is_connected:
                 self.hang_up()
-                self._transport = open_transport(self._settings)
+                self._transport = self._closed = self._closed or open_transport(self._settings)
                 self._transport.open()
             if wait := self._pace.wait_seconds():
                 self._sleep(wait)
@@ -249,6 +277,10 @@ def not_written_down(failure: DocmailError) -> DocmailError:
     )
 
 
+def _local(moment: float) -> datetime:
+    return datetime.fromtimestamp(moment, UTC).astimezone()
+
+
 def _about_connection(error: SendError) -> bool:
     """Say whether it was the connection that failed, so that a new one may serve."""
     return (
@@ -261,11 +293,3 @@ def _about_connection(error: SendError) -> bool:
 def _wants_another_connection(error: SendError) -> bool:
     """Say whether the server ends the conversation (RFC 5321 3.8), as some do after a number of mails."""
     return isinstance(error, Deferred) and error.reply is not None and error.reply.code == _CLOSING
-
-
-def _with_time(error: SendError) -> SendError:
-    """Add to a limit when the run can go on, if the server said so."""
-    if error.kind is Kind.LIMIT and (seconds := getattr(error, "retry_after", None)):
-        moment = datetime.fromtimestamp(time.time() + seconds, UTC).astimezone()
-        error.hint = _("Run the rest after {time:%Y-%m-%d %H:%M}.").format(time=moment)
-    return error

@@ -56,7 +56,7 @@ class Store:
         self._lock = threading.RLock()
         with self._translated():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._database = open_journal(folder)
+            self._database = open_journal(folder, was_used=self._reserve.exists())
             # Also for an outbox that is only looked at in a cell, and never closed.
             self.close = weakref.finalize(self, self._database.close)
             self._spool.make()
@@ -265,9 +265,10 @@ class Store:
         with self._transaction():
             self._begin(number, attempt)
 
-    def _begin(self, number: int, attempt: str) -> None:
+    def _begin(self, number: int, attempt: str, *, claims: bool = False) -> None:
         changed = self._database.execute(
-            "UPDATE mail SET state = 'sending' WHERE id = ? AND owner = ? AND state = 'queued'", (number, attempt)
+            "UPDATE mail SET state = 'sending', owner = ? WHERE id = ? AND owner IS ? AND state = 'queued'",
+            (attempt, number, None if claims else attempt),
         )
         if not changed.rowcount:
             raise DocmailError(

@@ -40,15 +40,26 @@ def of_success(
     return Settled(number, "queued" if put_off else "sent", outcomes, result.reply, not_before=not_before)
 
 
-def of_failure(number: int, everybody: Sequence[str], error: SendError, *, repeatable: bool, tries: int = 0) -> Settled:
-    """Return the verdict on a mail that nobody got, or of which nobody knows."""
+def of_failure(  # noqa: PLR0913 - what a verdict depends on
+    number: int,
+    everybody: Sequence[str],
+    error: SendError,
+    *,
+    repeatable: bool,
+    tries: int = 0,
+    put_off: bool = False,
+) -> Settled:
+    """Return the verdict on a mail that nobody got, or of which nobody knows.
+
+    With `put_off`, a failure that would stop a run is this mail's own, and it is tried again later.
+    """
     action = TREATMENT[error.kind].action
     not_before, reason = None, str(error)
     if action is Action.ASK:
         state = "unknown"
     elif action is Action.DROP:
         state = "refused"
-    elif action is Action.REPEAT and repeatable:
+    elif (action is Action.REPEAT or put_off) and repeatable:
         wait = retry_seconds(tries, getattr(error, "retry_after", None))
         state = "queued" if wait is not None else "failed"
         not_before = None if wait is None else time.time() + wait

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -242,12 +244,35 @@ def test_the_outbox_is_run_and_retried_without_a_notebook(
     assert main(["outbox", "retry"]) == 0
     assert capsys.readouterr().out == "0 mails wait again.\n"
     assert main(["outbox", "list", "--batch", "november"]) == 0
-    assert capsys.readouterr().out.count("sent") == 2
+    listed = capsys.readouterr().out
+    assert listed.count("sent") == 2
+    assert re.search("refused .*For n -- .*550", listed), "what needs a person is shown with what is known"
     monkeypatch.setenv("DOCMAIL_PROFILE", "default")
     outbox.add_all([docmail.Message("d@example.com", "x", key="d")], batch="d", settings=box.settings)
     box.answer("auth", "535 5.7.8 Wrong")
     assert main(["outbox", "run"]) == 1
     assert "does not accept" in capsys.readouterr().err
+
+
+def test_a_run_that_is_ended_politely_lets_the_mail_on_its_way_arrive(box: Sandbox) -> None:
+    """As systemd does, and a computer that shuts down."""
+    settings = replace(box.settings, home=user_home())
+    settings.save("cron")
+    outbox = docmail.Outbox(user_home().outbox)
+    messages = [docmail.Message("a@example.com", f"No. {each}", key=str(each)) for each in range(3)]
+    outbox.add_all(messages, batch="b", settings=settings)
+    box.delay("end", 0.7)
+    environment = {**os.environ, "DOCMAIL_PROFILE": "cron", "DOCMAIL_PASSWORD": credentials.SANDBOX_PASSWORD}
+    program = subprocess.Popen([sys.executable, "-m", "docmail", "outbox", "run"], env=environment)
+    end = time.monotonic() + 20
+    while not any(row.state == "sending" for row in outbox):
+        assert time.monotonic() < end, "it does not begin"
+        time.sleep(0.01)
+    program.terminate()
+    assert program.wait(20) == 130
+    states = [row.state for row in outbox]
+    assert set(states) == {"sent", "queued"}
+    assert states.count("sent") == len(box.inbox)
 
 
 @pytest.mark.parametrize("arguments", [[], ["send"], ["outbox"], ["fly"]])

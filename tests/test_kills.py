@@ -46,6 +46,27 @@ for _line in sys.stdin:
 """
 
 
+# Waits for the others, then sends a few at a time, as often as there is something left, whoever else is at it.
+RACER = """
+import sys
+import docmail, docmail.outbox, docmail.transport.smtp, filelock
+settings = docmail.Settings.load("victim")
+outbox = docmail.Outbox()
+print("ready", flush=True)
+sys.stdin.readline()
+turns = refused = 0
+while any(row.state in {"queued", "sending"} for row in outbox):
+    try:
+        outbox.run(settings=settings, batch="b", limit=3)
+        turns += 1
+    except docmail.errors.SendError:
+        raise
+    except docmail.errors.DocmailError:
+        refused += 1
+print(turns, refused, flush=True)
+"""
+
+
 @pytest.fixture
 def victims() -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
@@ -118,3 +139,27 @@ def test_forty_kills_at_random_moments_lose_nothing_and_double_nothing(
         assert sum(states.values()) == MAILS
         assert states.get("unknown", 0) <= KILLS
         assert server.steps["BDAT"] > 0 or way != "bdat"
+
+
+def test_programs_that_race_for_one_batch_take_turns_and_send_each_mail_once() -> None:
+    with SlowServer("bdat") as server:
+        settings = settings_for(server, "bdat")
+        settings.save("victim")
+        outbox = Outbox(user_home().outbox)
+        outbox.add_all(batch(60), batch="b", settings=settings)
+        racers = [
+            subprocess.Popen([sys.executable, "-c", RACER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in range(3)
+        ]
+        for racer in racers:
+            assert racer.stdout is not None
+            assert racer.stdout.readline() == "ready\n"
+        for racer in racers:
+            assert racer.stdin is not None
+            racer.stdin.write("\n")
+            racer.stdin.flush()
+        said = [racer.communicate(timeout=60)[0].split() for racer in racers]
+        assert {row.state for row in outbox} == {"sent"}
+        assert sorted(server.arrived.values()) == [1] * 60
+        assert sum(int(turns) for turns, _refused in said) >= 20
+        assert sum(int(refused) for _turns, refused in said) > 0, "they did not race"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -187,6 +189,13 @@ def test_all_problems_are_told_at_once_with_their_rows_and_nothing_is_added(box:
     assert "nonsense" in shown
 
 
+def test_a_cell_that_holds_too_much_is_the_problem_of_its_row(box: Sandbox) -> None:
+    rows = [ROWS[0], {**ROWS[1], "lines": [0] * 10_001}]
+    with pytest.raises(BatchError) as caught:
+        Outbox().add_all(invoices(rows), batch="november", settings=box.settings)
+    assert [(problem.row, problem.field) for problem in caught.value.problems] == [(2, "lines")]
+
+
 def test_bad_rows_may_be_skipped_and_are_then_in_the_result(box: Sandbox) -> None:
     outbox = Outbox()
     added = outbox.add_all(
@@ -310,6 +319,45 @@ def test_documents_are_made_by_any_executor_in_the_order_of_the_rows(box: Sandbo
         outbox.add_all(invoices(rows), batch="processes", settings=box.settings, executor=processes)
     subjects = [row.subject for row in outbox]
     assert subjects == [f"Invoice {number}" for number in range(100)] * 2
+
+
+def test_a_document_that_all_rows_share_does_not_travel_to_the_executor_and_is_kept_once(box: Sandbox) -> None:
+    outbox, carried = Outbox(), []
+
+    class Noted(ThreadPoolExecutor):
+        def submit(self, function: Any, /, *arguments: Any, **keywords: Any) -> Any:
+            carried.append(arguments)
+            return super().submit(function, *arguments, **keywords)
+
+    terms = docmail.Document.of(PDF, name="terms.pdf")
+    with Noted(2) as threads:
+        merged = invoices(documents=[terms, make_pdf], name="{{ invoice_no }}.pdf")
+        outbox.add_all(merged, batch="b", settings=box.settings, executor=threads)
+    assert [row.documents for row in outbox] == [("terms.pdf", f"{number}.pdf") for number in (118, 119, 120)]
+    assert len(carried) == 3
+    assert not any(terms in parts for parts, *_others in carried)
+
+
+# What a notebook is to the processes that it starts: a program whose main module nobody can import.
+NOTEBOOK = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+import docmail
+def make_pdf(row):
+    return b"%PDF-1.4 %%EOF"
+with docmail.Sandbox() as box, ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
+    messages = docmail.merge([{"n": 1}], key="n", to="a@example.com", subject="x", documents=make_pdf)
+    try:
+        docmail.Outbox().add_all(messages, batch="b", settings=box.settings, executor=processes)
+    except docmail.errors.MessageError as exc:
+        print(exc.field, exc)
+"""
+
+
+def test_a_function_that_is_defined_in_a_notebook_is_explained_where_processes_begin_anew() -> None:
+    result = subprocess.run([sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("executor The executor cannot run the function")
+    assert "%%writefile" in result.stdout
 
 
 def test_a_function_that_an_executor_cannot_carry_is_explained(box: Sandbox) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +24,7 @@ from docmail.queue_store import QueueStore
 from docmail.settings import Security
 from docmail.store import Store
 from tests.support.scripted import PASSWORD, ScriptedServer, cut, reset, settings_for
+from tests.test_http_transport import Server, answering, reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from docmail.queue_run import Run
     from docmail.sandbox import Sandbox
+    from tests.support.scripted import Session
 
 PDF = b"%PDF-1.4\n1 0 obj\n%%EOF\n"
 
@@ -134,6 +137,24 @@ def test_a_wrong_password_stops_at_once() -> None:
         assert len(server.sessions) == 1
 
 
+def test_a_mail_over_which_every_connection_breaks_does_not_keep_the_others_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a filter on the way does that dislikes something about it."""
+    monkeypatch.setattr(pace, "RETRY_SECONDS", 3600)
+
+    def filtered(session: Session) -> None:
+        if session.mails[-1].recipients == ["c1@example.com"]:
+            reset(session)
+        session.send(b"250 ok\r\n")
+
+    with ScriptedServer({"RCPT": filtered}) as server:
+        run = queue(settings := scripted(server), 5).run(settings=settings)
+    assert run == {"queued": 1, "sent": 4}
+    assert run.again_at is not None
+    assert len(server.sessions) == 3, "it is tried twice, then the others go"
+
+
 # --- what the server puts off -----------------------------------------------------------------------------------------
 
 
@@ -170,6 +191,40 @@ def test_a_limit_stops_the_run_and_nothing_more_is_tried(box: Sandbox) -> None:
     with pytest.raises(Deferred):
         outbox.run(settings=box.settings)
     assert [row.state for row in outbox] == ["sent", *["queued"] * 4]
+
+
+def test_a_limit_whose_end_the_server_does_not_say_is_told_by_what_was_sent(box: Sandbox) -> None:
+    box.answer("end", "550 5.4.5 Daily user sending limit exceeded", recipient="c1@example.com")
+    outbox = queue(box.settings, 3)
+    with pytest.raises(Deferred) as caught:
+        outbox.run(settings=box.settings)
+    first = next(iter(outbox)).sent_at
+    assert first is not None
+    assert f"{(first + timedelta(days=1)).astimezone():%Y-%m-%d %H:%M}" in str(caught.value)
+
+
+def test_a_service_that_says_how_long_to_wait_hears_of_no_mail_before() -> None:
+    """It is said of the account, so the next mail waits as well as the one that was put off."""
+    answers = [reply("503 Busy", "", "Retry-After: 1"), *[reply("200 OK", "taken")] * 3]
+    moments: list[float] = []
+
+    def serve(server: Server, sock: Any) -> None:
+        moments.append(time.monotonic())
+        answering(answers.pop(0))(server, sock)
+
+    with Server(serve) as server:
+        settings = http_settings(server)
+        assert queue(settings).run(settings=settings) == {"sent": 3}
+        assert moments[1] - moments[0] >= 1
+        answers += [reply("503 Busy", "", "Retry-After: 7200"), reply("200 OK", "taken")]
+        with pytest.raises(Deferred, match=f"{datetime.now().astimezone() + timedelta(hours=2):%Y-%m-%d %H:}"):
+            queue(settings, name="c").run(settings=settings)
+        assert len(answers) == 1, "nothing more was tried"
+
+
+def http_settings(server: Server) -> docmail.Settings:
+    http = docmail.HttpServer(f"http://127.0.0.1:{server.port}")
+    return docmail.Settings("Accounts", http, reply_to="accounts@example.com")  # type: ignore[arg-type]  # a str will do
 
 
 def test_waiting_grows_with_chance_obeys_the_server_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:

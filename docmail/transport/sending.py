@@ -276,11 +276,14 @@ class Sending:
         yield b"".join(held)
 
     def _reply_to_all(self) -> Reply:
-        """Return the next reply after the last byte."""
+        """Return the next reply after the last byte, when every command waits for a plain yes or no."""
         try:
-            return self._talk.receive(Deadline(self._reply_timeout))
+            reply = self._talk.receive(Deadline(self._reply_timeout))
         except (OSError, NoReply) as exc:
             raise self._lost(exc) from exc
+        if reply.code < 400 and not reply.positive:  # noqa: PLR2004 - RFC 5321 4.2.1: 3yz ends nothing
+            raise self._lost(NoReply())
+        return reply
 
     def _without_chunks(self) -> ConnectError:
         """Return the error for a server that does not do what it offers; another connection goes without it."""
@@ -333,10 +336,12 @@ class Sending:
         intact = (
             isinstance(error, SendError) and not isinstance(error, ConnectError) and error.phase in {"mail", "rcpt"}
         )
-        closing = isinstance(error, SendError) and error.reply is not None and error.reply.code == CLOSING
+        reply = error.reply if isinstance(error, SendError) else None
+        # After words that are no answer to what was said ("go on" to RCPT), the next may be about something else, too.
+        answered = reply is None or (reply.code >= 400 and reply.code != CLOSING)  # noqa: PLR2004 - RFC 5321 4.2.1
         ready = False
         try:
-            if intact and self._in_step and not closing:
+            if intact and self._in_step and answered:
                 with suppress(SendError):
                     ready = self._talk.say("RSET", "mail", Deadline(_QUIT_SECONDS)).positive
         finally:

@@ -57,6 +57,7 @@ class SmtpTransport(Sending):
         self._seconds_left = timeout  # until the last RCPT of the mail for which the connection was opened
         self._talk = Conversation(self._server, self._host, secret)
         self._second: Connection | None = None
+        self._context: ssl.SSLContext | None = None
         self.in_doubt = False
 
     # --- opening ---
@@ -130,7 +131,8 @@ class SmtpTransport(Sending):
 
     def _encrypt(self, pinned: bytes | None, deadline: Deadline) -> None:
         try:
-            context = tls_context(self._ca_file, verify=pinned is None)
+            # Once for all connections: reading the system's authorities takes longer than a handshake.
+            self._context = context = self._context or tls_context(self._ca_file, verify=pinned is None)
         except (OSError, ssl.SSLError) as exc:
             raise TLSError(
                 _("The CA file {path} cannot be used.").format(path=self._server.ca_file),

@@ -46,6 +46,7 @@ class Web:
         self.proxy: Proxy | None = None
         self.connection: WebConnection | None = None
         self.aborted = False
+        self._context: ssl.SSLContext | None = None
         self._observe = observe or (lambda _phase, _text: None)
 
     def close(self) -> None:
@@ -97,7 +98,9 @@ class Web:
             if not self.plain:
                 if proxy:
                     self._tunnel(connection, proxy, deadline)
-                connection.encrypt(tls_context(None), deadline)
+                # Once for all mails: reading the system's authorities takes longer than a handshake.
+                self._context = self._context or tls_context(None)
+                connection.encrypt(self._context, deadline)
                 self._observe("tls", connection.describe_tls())
         except OSError as exc:
             connection.close()

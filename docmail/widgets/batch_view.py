@@ -42,7 +42,7 @@ def show(run: Run) -> bool:
     """Show a run that is about to begin; return whether the view asks first, and then starts it."""
     from IPython.display import display
 
-    asks = run.redirect_to is None and run.limit is None and run.total > UNASKED
+    asks = run.redirect_to is None and run.limit is None and run.total > UNASKED and not run.agreed
     view = BatchView(run, asks=asks)
     display(view)
     run.shown = True
@@ -133,9 +133,11 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
             run.resume()
         elif action == STOP:
             self._asks = False
+            run.agree(yes=False)
             run.stop()
         elif action == SEND:
             self._asks = False
+            run.agree()
             self._begin(run)
         elif action == REHEARSE:
             self._rehearse()
@@ -212,7 +214,7 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
 
     def _progress(self) -> str:
         run = self.run
-        total, done = max(run.total, 1), min(run.done, run.total)
+        total, done = run.extent()
         title = escape(self._title())
         if run.redirect_to is not None:
             done, total = run.rehearsed, min(run.limit or total, total)
@@ -224,7 +226,7 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
         elif run.is_going_on:
             facts += [fact for fact in (self._speed(), self._left()) if fact]
         label = escape(_("{done} of {total} emails").format(done=done, total=total), quote=True)
-        bar = f'<progress max="{total}" value="{done}" aria-label="{label}" style="width: 100%"></progress>'
+        bar = f'<progress max="{max(total, 1)}" value="{done}" aria-label="{label}" style="width: 100%"></progress>'
         line = " · ".join(map(escape, facts))
         return f'<div class="dm-heading"><b>{title}</b><span>{line}</span></div>{bar}'
 

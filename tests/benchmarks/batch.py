@@ -74,6 +74,34 @@ if kind == "docmail":
         counts = outbox.run(settings=settings)
         assert counts == {"sent": number}, counts
         return time.perf_counter() - began
+elif kind == "limit":
+    import base64, smtplib
+    smtp = smtplib.SMTP(host, port)
+    smtp.ehlo()
+    if username:
+        smtp.starttls(context=context); smtp.ehlo(); smtp.login(username, password)
+    import socket
+    smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    chunks = smtp.has_extn("chunking")
+    body = b"Subject: x\\r\\n\\r\\n" + b"\\r\\n".join(
+        base64.b64encode(common[start:start + 57]) for start in range(0, size, 57)) + b"\\r\\n"
+    envelope = f"MAIL FROM:<{sender}>\\r\\nRCPT TO:<{recipient}>\\r\\n".encode()
+    whole = envelope + b"BDAT %d LAST\\r\\n" % len(body) + body
+    def run():
+        replies = smtp.sock.makefile("rb")
+        def answer():
+            smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            return replies.readline()
+        for each in range(number):
+            if chunks:
+                smtp.sock.sendall(whole)
+                got = [answer() for _ in range(3)]
+            else:
+                got = []
+                for piece in (*envelope.splitlines(keepends=True), b"DATA\\r\\n", body + b".\\r\\n"):
+                    smtp.sock.sendall(piece)
+                    got.append(answer())
+            assert got[-1].startswith(b"250"), got
 elif kind == "yagmail":
     import yagmail, io
     if username:
@@ -159,6 +187,8 @@ def _measure(
             env=environment,
         )
     if result.returncode:
+        if os.environ.get("DOCMAIL_BENCH_VERBOSE"):
+            print(result.stderr)
         print(f"  {kind:12} failed: {result.stderr.strip().splitlines()[-1] if result.stderr else '?'}")
         return {}
     figures: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
@@ -244,6 +274,12 @@ def _compare(title: str, place: tuple[str, int, str, str], number: int, size: in
                 f"  {found['memory']:6.1f} MB"
             )
     ours = figures.pop("docmail")
+    if limit := _measure("limit", place, number, size, shared):
+        print(
+            f"  the server's own limit (the same octets, made before): {number / limit['wall']:.1f} mails/s;"
+            f" docmail reaches {limit['wall'] / ours['wall']:.0%} of it"
+            f" ({limit['wall'] / ours['sending']:.0%} without making them)"
+        )
     for name, others in (
         ("one connection", [each for kind, each in figures.items() if kind != "aiosmtplib4"]),
         ("all", list(figures.values())),
@@ -278,6 +314,7 @@ def main() -> None:
         direct = ("localhost", server.ports.starttls, SENDER, str(Path(server.ca_file)))
         far = ("localhost", delayed.port, SENDER, str(Path(server.ca_file)))
         _compare("TLS and sign-in, to Postfix", direct, MAILS, 100_000)
+        _compare("One shared attachment, TLS and sign-in, to Postfix", direct, MAILS, 100_000, shared=True)
         _compare("The same, 50 ms away", far, FAR_MAILS, 100_000)
         small = _measure("docmail", far, FAR_MAILS, 0)
         trips = small["sending"] / FAR_MAILS / (2 * DELAY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import expect
@@ -70,3 +71,31 @@ def test_a_batch_is_asked_about_rehearsed_sent_and_its_doubt_decided(lab: LabPag
     outputs = text[text.index('"outputs"') :]
     assert "accounts@example.com" not in outputs
     assert not re.search(r"customer\\d+@example.com", outputs.replace('f\\"customer{number}@example.com', ""))
+
+
+# The sandbox that outlives a kernel; the same cells are run again.
+AGAIN = """\
+import docmail
+box = docmail.Sandbox.shared()
+box.settings.save()
+box.delay("end", 0.2)
+outbox = docmail.Outbox()
+rows = [{"n": n, "email": f"customer{n}@example.com"} for n in range(30)]
+outbox.add_all(docmail.merge(rows, key="n", to="{{ email }}", subject="NAME {{ n }}"), batch="NAME")"""
+SENT = """\
+subjects = [mail.subject for mail in box.inbox if mail.subject.startswith("NAME")]
+print(len(subjects), len(set(subjects)))"""
+
+
+def test_after_a_restart_of_the_kernel_the_same_cells_go_on_without_another_question(lab: LabPage) -> None:
+    name = f"Batch {uuid4().hex[:8]}"  # the sandbox outlives this test, too
+    lab.write(
+        "again.ipynb", *(cell.replace("NAME", name) for cell in (AGAIN, """run = outbox.run(batch="NAME")""", SENT))
+    )
+    lab.open("again.ipynb").viewport(1280, 1000).run(0).run(1)
+    lab.cell(1).get_by_role("button", name="Send 30 emails").click()
+    expect(lab.cell(1).get_by_text(re.compile("[1-9][0-9]* sent"))).to_be_visible(timeout=20_000)
+    lab.restart_kernel()
+    lab.run_all()
+    expect(lab.cell(1).get_by_text("30 of 30")).to_be_visible(timeout=20_000)
+    assert lab.output_text(2)[0].split() == ["30", "30"]

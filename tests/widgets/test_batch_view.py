@@ -118,6 +118,17 @@ def test_pause_resume_and_stop_do_what_they_say(box: Sandbox) -> None:
     assert len(box.inbox) == 6
 
 
+def test_the_bar_shows_the_whole_batch_also_when_an_earlier_run_has_sent_a_part(box: Sandbox) -> None:
+    outbox = batch(box, 4)
+    outbox.run(settings=box.settings, batch="b", limit=3)
+    view = view_of(box)
+    assert "3 of 4" in view.heading.value
+    view.run.start().wait()
+    view.refresh()
+    assert "4 of 4" in view.heading.value
+    assert "4 of 4" in view_of(box).heading.value, "nothing waits, and nothing is missing"
+
+
 def test_what_is_unknown_is_decided_by_its_buttons(box: Sandbox) -> None:
     batch(box, 3)
     box.drop("end", recipient="c1@example.com", times=1)
@@ -181,3 +192,31 @@ def test_only_many_mails_of_which_nobody_said_how_many_are_asked_about(
     assert len(box.inbox) == (0 if asks else number)
     assert len(shown) == 1
     assert ("press Send" in shown[0]._repr_mimebundle_()["text/plain"]) == asks
+
+
+def test_whoever_has_agreed_to_a_batch_is_not_asked_again_when_the_same_cell_goes_on(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a restart of the kernel; but what was added since, or stopped by hand, is asked about."""
+    monkeypatch.setattr("IPython.display.display", lambda _view: None)
+    monkeypatch.setattr("docmail.outbox.watchers", [batch_view.show])
+    outbox = batch(box, 23)
+    view = view_of(box, asks=True)
+    monkeypatch.setattr(Run, "start", lambda run: run)  # this program ends before the first mail is sent
+    view.press("send")
+    monkeypatch.undo()
+    monkeypatch.setattr("IPython.display.display", lambda _view: None)
+    monkeypatch.setattr("docmail.outbox.watchers", [batch_view.show])
+    box.delay("end", 0.2)
+    run = outbox.run(settings=box.settings, batch="b", wait=False)
+    assert run.state == "sending"
+    BatchView(run).press("stop")
+    run.over.wait(20)
+    box.reset()
+    assert run.waiting > 20
+    asked = outbox.run(settings=box.settings, batch="b")
+    assert asked.state == "asked"
+    asked.agree()
+    outbox.add(docmail.Message("new@example.com", "New"), settings=box.settings)
+    assert outbox.run(settings=box.settings).state == "asked", "of the whole outbox nobody has spoken"
+    assert outbox.run(settings=box.settings, batch="b")["sent"] == 23
