@@ -10,13 +10,14 @@ import pytest
 from playwright.sync_api import expect
 
 from docmail.credentials import SANDBOX_PASSWORD
+from tests.support.lab import LabPage
 from tests.support.requires import require_axe
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator
+    from playwright.sync_api import Locator, Page
 
     from tests.browser.conftest import Pictures
-    from tests.support.lab import LabPage, Theme
+    from tests.support.lab import LabServer, Theme
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -241,12 +242,14 @@ def test_reopened_without_a_kernel_the_cell_says_what_is_saved_and_what_to_do(la
     expect(lab.cell(0).get_by_text("Run this cell to open the form.")).to_be_hidden()
 
 
-def test_where_the_front_end_is_missing_the_cell_says_what_to_do(lab: LabPage) -> None:
+def test_where_the_front_end_is_missing_the_cell_says_what_to_do(lab_server: LabServer, page: Page) -> None:
+    lab = LabPage(page, lab_server)
     lab.page.route(re.compile(r"/lab/extensions/anywidget/"), lambda route: route.abort())
     lab.write("missing.ipynb", FORM)
     lab.open("missing.ipynb").run(0)
     expect(lab.cell(0).get_by_text("lacks docmail's front end (anywidget)")).to_be_visible(timeout=20_000)
     expect(lab.cell(0).get_by_text("DOCMAIL_PASSWORD")).to_be_visible()
+    lab.shutdown_kernel()
 
 
 # --- for everybody ---

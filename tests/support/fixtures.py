@@ -12,7 +12,7 @@ import pytest
 from tests.support.requires import require_program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from playwright.sync_api import Browser, BrowserContext, Page
 
@@ -26,8 +26,19 @@ if TYPE_CHECKING:
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
+_FAILED = pytest.StashKey[bool]()
+
 Server = TypeVar("Server", bound="JupyterServer")
 Window = TypeVar("Window", bound="LabPage")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let fixtures know that their test has failed."""
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -92,9 +103,7 @@ def page(kept_context: BrowserContext) -> Iterator[Page]:
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(page.url))
         stored = {"origin": origin, "storageTypes": "cookies,local_storage,indexeddb,service_workers"}
         kept_context.new_cdp_session(page).send("Storage.clearDataForOrigin", stored)
-    for window in kept_context.pages:
-        window.close()
-    kept_context.clear_permissions()
+    page.close()
 
 
 def _serving(kind: type[Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -118,12 +127,28 @@ def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
     yield from _serving(LabServer, tmp_path_factory)
 
 
+@pytest.fixture(scope="session")
+def _lab_windows() -> list[Page]:
+    return []
+
+
 @pytest.fixture
-def lab(lab_server: LabServer, page: Page) -> Iterator[LabPage]:
-    """Return a browser window for notebooks; the kernel of the last one ends with the test."""
+def lab(
+    lab_server: LabServer, kept_context: BrowserContext, _lab_windows: list[Page], request: pytest.FixtureRequest
+) -> Iterator[LabPage]:
+    """Return a browser window for notebooks; the kernel of the last one ends with the test.
+
+    The next test goes on in the same window, unless this one fails: JupyterLab takes five seconds to load.
+    """
     from tests.support.lab import LabPage
 
-    yield from _window(LabPage(page, lab_server))
+    window = LabPage(_lab_windows.pop() if _lab_windows else kept_context.new_page(), lab_server)
+    yield window
+    kept_context.clear_permissions()
+    if window.clear() and not request.node.stash.get(_FAILED, False):
+        _lab_windows.append(window.page)
+    else:
+        window.page.close()
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,9 @@ _QUIET: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """User settings, by plugin: no question that would cover the notebook, about news or a file that was saved twice."""
 
+_PAGE: Final = {"buildCheck": False, "buildAvailable": False}
+"""Each page would have Node.js look whether JupyterLab has to be built again."""
+
 
 def write_notebook(path: Path, *cells: str) -> Path:
     """Write a notebook with these code cells, and return its path."""
@@ -87,6 +90,8 @@ class JupyterServer(ABC):
         self._process: subprocess.Popen[bytes] | None = None
         self._undertaker: Undertaker | None = None
         self.url = ""
+        self.changed = False
+        """Whether its settings are other ones than those with which a window has loaded."""
 
     @abstractmethod
     def address(self, notebook: str) -> str:
@@ -101,6 +106,9 @@ class JupyterServer(ABC):
         self.url = f"http://127.0.0.1:{port}"
         for plugin, values in self._settings.items():
             self.configure(plugin, values)
+        page = self.home / ".jupyter" / "labconfig" / "page_config.json"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(json.dumps(_PAGE), "utf-8")
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(port),
@@ -140,6 +148,7 @@ class JupyterServer(ABC):
         file = self.home / ".jupyter" / "lab" / "user-settings" / f"{plugin.replace(':', '/')}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values), "utf-8")
+        self.changed = True
 
     @property
     def _log(self) -> Path:

@@ -38,6 +38,9 @@ CHROMIUM_ARGS: Final = [
 Theme = Literal["light", "dark"]
 _THEMES: Final[Mapping[Theme, str]] = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
+_SIZE: Final = (1280, 720)
+"""Of a new window."""
+
 _NOTEBOOK: Final = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 
 
@@ -71,9 +74,17 @@ class LabPage:
         return write_notebook(self.server.root / name, *cells)
 
     def open(self, name: str, timeout: float = 60, *, wait: bool = True) -> Self:
-        """Open a notebook and wait for its kernel, or without `wait` only until its cells are drawn."""
-        self.page.goto(self.server.address(name))
-        self.page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=timeout * 1000)
+        """Open a notebook and wait for its kernel, or without `wait` only until its cells are drawn.
+
+        Where the window shows JupyterLab already, the notebook takes the place of the one that was open in it.
+        """
+        if self.page.url.startswith(f"{self.server.url}/lab") and not self.server.changed:
+            self._close_all()
+            self.command("docmanager:open", {"path": name})
+        else:
+            self.server.changed = False
+            self.page.goto(self.server.address(name))
+            self.page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=timeout * 1000)
         self.page.wait_for_selector(f"{_NOTEBOOK} .jp-Cell", timeout=timeout * 1000)
         if wait:
             self.wait_idle(timeout)
@@ -162,6 +173,20 @@ class LabPage:
     def shutdown_kernel(self) -> None:
         """End the kernel of the notebook; what it has shown stays."""
         self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+
+    def clear(self) -> bool:
+        """End the kernel and close the notebook; return whether another test may go on in this window."""
+        if not self.page.url.startswith(f"{self.server.url}/lab") or self.page.locator(".jp-Dialog").count():
+            return False
+        self.shutdown_kernel()
+        self._close_all()
+        self.page.evaluate("() => localStorage.clear()")
+        self.viewport(*_SIZE).theme("light")
+        return True
+
+    def _close_all(self) -> None:
+        # As leaving the page does: without a question, and without an end of the kernels.
+        self.page.evaluate("() => [...window.jupyterapp.shell.widgets('main')].forEach(widget => widget.dispose())")
 
     def command(self, name: str, arguments: Mapping[str, Any] | None = None) -> None:
         """Execute a command of JupyterLab and wait for its end."""
