@@ -33,10 +33,12 @@ demo: $(VENV)/.installed ## send a generated PDF to a mail server on this machin
 lab: $(VENV)/.installed-lab ## open the tutorial notebooks in JupyterLab
 	@"$(RUN)" -m jupyterlab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks/1_provider_setup.ipynb
 
+# Compiled here, because the tests start some hundred programs, and not every machine lets Python keep what it compiles.
 test: $(VENV)/.installed-test ## lint, type-check, all tests and all notebooks
 	@tests/debian-packages
 	@test -d "$(AXE)" || npm install --silent --no-save --no-audit --no-fund --prefix "$(VENV)/npm" axe-core@4 || \
 	  echo "axe-core is missing (npm could not install it): the tests of accessibility will be skipped."
+	@"$(RUN)" -m compileall -q docmail tests
 	"$(RUN)" -m ruff check
 	"$(RUN)" -m ruff format --check
 	"$(RUN)" -m mypy

@@ -80,7 +80,7 @@ box = docmail.Sandbox.shared()
 box.settings.save()
 box.delay("end", 0.2)
 outbox = docmail.Outbox()
-rows = [{"n": n, "email": f"customer{n}@example.com"} for n in range(30)]
+rows = [{"n": n, "email": f"reader{n}@example.com"} for n in range(30)]
 outbox.add_all(docmail.merge(rows, key="n", to="{{ email }}", subject="NAME {{ n }}"), batch="NAME")"""
 SENT = """\
 subjects = [mail.subject for mail in box.inbox if mail.subject.startswith("NAME")]

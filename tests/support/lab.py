@@ -133,15 +133,17 @@ class LabPage:
 
     def output_text(self, cell: int) -> list[str]:
         """Return the visible text of each output of a cell, once all that the notebook holds are drawn."""
+        outputs = self.cell(cell).locator(".jp-OutputArea-output")
         self.page.wait_for_function(
             """index => {
                 const cell = window.jupyterapp.shell.currentWidget.content.widgets[index];
-                return cell.outputArea.node.querySelectorAll('.jp-OutputArea-output').length
-                    === cell.model.outputs.length;
+                const drawn = [...cell.outputArea.node.querySelectorAll('.jp-OutputArea-output')];
+                return drawn.length === cell.model.outputs.length
+                    && drawn.every(each => each.checkVisibility({ contentVisibilityAuto: true }));
             }""",
             arg=cell,
         )
-        return self.cell(cell).locator(".jp-OutputArea-output").all_inner_texts()
+        return outputs.all_inner_texts()
 
     def save(self) -> None:
         """Save the notebook to its file."""
