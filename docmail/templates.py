@@ -172,7 +172,7 @@ def _missing(name: Any, fields: dict[Any, Any], row: Any, field: str) -> Message
     else:
         hint = _("Give its value, or take it out of the template.")
     return MessageError(
-        _("The {field} needs the field “{name}”, which there is not.").format(field=field, name=name),
+        _("The {field} needs the field “{name}”, which does not exist.").format(field=field, name=name),
         field=field,
         hint=hint,
     )

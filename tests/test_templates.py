@@ -120,7 +120,7 @@ def test_a_value_that_is_none_is_missing(nothing: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{{ nam }}", "the field “nam”, which there is not. Write {{ name }}."),
+        ("{{ nam }}", "the field “nam”, which does not exist. Write {{ name }}."),
         ("{{ NAME }}", "Write {{ name }}."),
         ("{{ row['Email'] }}", "Write {{ row['E-mail'] }}."),
         ("{{ zzzzzz }}", "Use one of the fields that there are: name, qty, price"),
