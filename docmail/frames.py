@@ -11,8 +11,9 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation, localcontext
 from typing import TYPE_CHECKING, Any
 
 from docmail.errors import DocumentError
@@ -127,9 +128,15 @@ def _column(  # noqa: PLR0913 - what a column is made of
 
 
 def _sum(values: list[Any]) -> Any:
-    if any(isinstance(each, Decimal) for each in values):
-        return sum(each if isinstance(each, Decimal) else Decimal(str(each)) for each in values)
-    return math.fsum(values) if any(isinstance(each, float) for each in values) else sum(values)
+    exact = any(isinstance(each, Decimal) for each in values)
+    if not exact:
+        with suppress(OverflowError, ValueError):
+            return math.fsum(values) if any(isinstance(each, float) for each in values) else sum(values)
+    # Decimals, sums beyond what a float holds, and infinities of both signs, which have no sum.
+    with localcontext() as context:
+        context.traps[InvalidOperation] = False
+        total = sum((Decimal(str(each) if isinstance(each, float) else each) for each in values), Decimal())
+        return total if exact else total.normalize()
 
 
 def _writer(present: list[Any], kinds: set[type], form: Format | None) -> Callable[[Any], str]:
@@ -140,7 +147,7 @@ def _writer(present: list[Any], kinds: set[type], form: Format | None) -> Callab
         return _line
     if kinds == {int}:
         return str
-    if kinds <= {int, float}:
+    if kinds <= {int, float} and not (int in kinds and any(abs(each) >= _HUGE for each in present)):
         return _decimals(present)
     if all(issubclass(kind, dt.datetime) for kind in kinds):
         days = all(value.time() == dt.time() for value in present)

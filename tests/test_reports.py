@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import math
 import re
 import warnings
 from decimal import Decimal
@@ -147,6 +148,27 @@ def test_formats_and_totals_are_as_asked_for() -> None:
     ):
         with pytest.raises(DocumentError, match=re.escape(words)):
             columns_of(frame, **options)
+
+
+@pytest.mark.parametrize(
+    ("values", "cells", "total"),
+    [
+        ([1e308, 1e308], ["1e+308", "1e+308"], "2E+308"),
+        ([math.inf, 1.5], ["inf", "1.5"], "inf"),
+        ([math.inf, -math.inf], ["inf", "-inf"], "NaN"),
+        ([1e308, 1e308, math.inf, -math.inf], ["1e+308", "1e+308", "inf", "-inf"], "NaN"),
+        ([0.5, 10**20], ["0.5", "100000000000000000000"], "1e+20"),
+        ([1.5, 10**400], ["1.5", str(10**400)], None),
+        ([Decimal("Infinity"), Decimal("-Infinity")], ["Infinity", "-Infinity"], ""),
+    ],
+)
+def test_numbers_beyond_what_a_float_holds_are_written_and_added_up(
+    values: list[Any], cells: list[str], total: str | None
+) -> None:
+    (column,) = columns_of(pd.DataFrame({"a": pd.Series(values, dtype=object)}), totals=True)
+    assert list(column.cells) == cells
+    assert total is None or column.total == total
+    assert table(pd.DataFrame({"a": pd.Series(values, dtype=object)}), totals=True)
 
 
 def test_an_index_is_shown_unless_it_only_counts() -> None:
