@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from docmail.causes import sentence
-from docmail.errors import AuthenticationError, Kind, TLSError
+from docmail.errors import AuthenticationError, Kind
 from docmail.replies import clean
 from docmail.translation import _
 
@@ -22,15 +22,7 @@ _CONTINUE, _SIGNED_IN = 334, 235  # RFC 4954 6
 
 def sign_in_with_token(talk: Conversation, host: str, username: str, token: Secret, deadline: Deadline) -> str:
     """Say AUTH with a token, under encryption or to this computer itself; return the mechanism."""
-    if not talk.connection.encrypted and not talk.connection.peer_is_loopback:
-        raise TLSError(
-            _("The password was not sent, because the connection to {host} is not encrypted.").format(host=host),
-            kind=Kind.CONFIG,
-            phase="auth",
-            hint=_("Choose STARTTLS or TLS."),
-            field="security",
-            guide="Ports",
-        )
+    talk.require_encryption()
     offered = talk.extensions.get("AUTH", "").split()
     # XOAUTH2 first: it is what Microsoft and Google have had for longest, and describe.
     mechanism = next((known for known in ("XOAUTH2", "OAUTHBEARER") if known in offered), "")

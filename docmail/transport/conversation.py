@@ -169,11 +169,11 @@ class Conversation:
                 guide="Ports",
             )
 
-    def sign_in(self, username: str, secret: Secret, deadline: Deadline) -> str:
-        """Say AUTH with a password, under encryption or to this computer itself; return the mechanism."""
+    def require_encryption(self) -> None:
+        """Raise `TLSError` where a secret would go out in clear, except to this computer itself."""
         if not self.connection.encrypted and not self.connection.peer_is_loopback:
             raise TLSError(
-                _("The password was not sent, because the connection to {host} is not encrypted.").format(
+                _("The password or sign-in was not sent: the connection to {host} is not encrypted.").format(
                     host=self._host
                 ),
                 kind=Kind.CONFIG,
@@ -182,6 +182,10 @@ class Conversation:
                 field="security",
                 guide="Ports",
             )
+
+    def sign_in(self, username: str, secret: Secret, deadline: Deadline) -> str:
+        """Say AUTH with a password, under encryption or to this computer itself; return the mechanism."""
+        self.require_encryption()
         offered = self.extensions.get("AUTH", "").split()
         mechanism = next((known for known in ("PLAIN", "LOGIN") if known in offered), "")
         if mechanism == "PLAIN":
@@ -204,8 +208,11 @@ class Conversation:
         place = {"host": self._host, "port": self._server.port}
         provider = presets.by_host(self._host)
         if offered:
-            message = _("{host} lets you in only by {mechanisms}, and docmail signs in with a password only.")
-            hint = _("Ask the provider for a server or an account that takes a password, such as an app password.")
+            message = _("{host} lets nobody in with a password, only by {mechanisms}.")
+            hint = _(
+                "If it is Microsoft's or Google's, choose to sign in with them; otherwise ask the provider for a server"
+                " or an account that takes a password, such as an app password."
+            )
             field = "host"
         elif "STARTTLS" in self.extensions:
             message = _("{host} offers a sign-in on port {port} only once the connection is encrypted.")

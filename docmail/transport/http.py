@@ -219,7 +219,7 @@ class HttpTransport:
         if self._username and self._secret:
             if not self._web.is_safe:
                 raise TLSError(
-                    _("The password was not sent, because the connection to {host} is not encrypted.").format(
+                    _("The password or sign-in was not sent: the connection to {host} is not encrypted.").format(
                         host=self._web.host
                     ),
                     kind=Kind.CONFIG,

@@ -177,7 +177,7 @@ def _handshake_failure(failure: Exception, host: str, port: int, *, starttls: bo
         hint = _("Choose STARTTLS, or port 465.")
     elif wants_certificate(failure):
         message = _("{host} broke the encryption off: it wants something of this computer, such as a certificate.")
-        hint = _("docmail signs in with a password only. Ask for a port where that is enough, mostly 587.")
+        hint = _("docmail has no certificate to show. Ask for a port where none is wanted, mostly 587.")
         return message.format(**place), hint, "port", "Certificates"
     elif isinstance(failure, ssl.SSLError) and "PROTOCOL" in reason:
         message = _("{host} offers only versions of TLS that are no longer safe.")

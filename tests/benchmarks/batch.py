@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,12 +20,9 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from tests.benchmarks._sink import sink
 from tests.support.mailserver import USERS, RealMailServer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DELAY = 0.05
 MAILS = int(os.environ.get("DOCMAIL_BENCH_MAILS", "1000"))
@@ -245,24 +241,6 @@ class DelayingProxy:
             threading.Thread(target=work, daemon=True).start()
 
 
-@contextlib.contextmanager
-def _sink() -> Iterator[int]:
-    program = shutil.which("smtp-sink") or "/usr/sbin/smtp-sink"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    process = subprocess.Popen([program, "-u", "nobody", f"127.0.0.1:{port}", "50"])
-    try:
-        for _attempt in range(100):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.05)
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def _compare(title: str, place: tuple[str, int, str, str], number: int, size: int, *, shared: bool = False) -> None:
     print(f"{title}: {number} mails of {size // 1000} kB")
     figures = {}
@@ -293,7 +271,7 @@ def _compare(title: str, place: tuple[str, int, str, str], number: int, size: in
 
 def main() -> None:
     """Print mails per second, CPU time and memory of all, and docmail's ratio to the best of the others."""
-    with _sink() as port:
+    with sink() as port:
         place = ("127.0.0.1", port, "", "")
         _compare("Plain, to smtp-sink", place, MAILS, 100_000)
         _compare("One shared attachment, plain, to smtp-sink", place, MAILS, 100_000, shared=True)

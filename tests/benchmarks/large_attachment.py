@@ -7,23 +7,16 @@ figures are the client's alone. docmail's includes its journal and the copy in i
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from tests.benchmarks._sink import sink
 from tests.support.mailserver import USERS, RealMailServer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SIZE = 20_000_000
 RUNS = 5
@@ -83,24 +76,6 @@ def _measure(kind: str, host: str, port: int, username: str, ca_file: str) -> tu
     return cpu, memory, wall
 
 
-@contextlib.contextmanager
-def _sink() -> Iterator[int]:
-    program = shutil.which("smtp-sink") or "/usr/sbin/smtp-sink"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen([program, "-u", "nobody", f"127.0.0.1:{port}", "50"])
-    try:
-        for _attempt in range(100):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.05)
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def _compare(title: str, host: str, port: int, username: str = "", ca_file: str = "") -> None:
     taken: dict[str, list[tuple[float, float, float]]] = {"smtplib": [], "docmail": []}
     for _run in range(RUNS):
@@ -116,7 +91,7 @@ def _compare(title: str, host: str, port: int, username: str = "", ca_file: str 
 
 def main() -> None:
     """Print CPU time, elapsed time and memory of both, and the ratio of CPU times run by run."""
-    with _sink() as port:
+    with sink() as port:
         _compare("plain, to smtp-sink", "127.0.0.1", port)
     with RealMailServer() as server:
         ca_file = str(Path(server.ca_file))

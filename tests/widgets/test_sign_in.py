@@ -33,8 +33,9 @@ def box() -> Iterator[Sandbox]:
     oauth._kept.clear()
 
 
-def form_for(box: Sandbox) -> SettingsForm:
-    server = box.microsoft_settings.server
+def form_for(settings: Settings) -> SettingsForm:
+    """Return the form as somebody fills it in before signing in."""
+    server = settings.server
     assert isinstance(server, SmtpServer)
     form = SettingsForm()
     form.fill(
@@ -45,24 +46,7 @@ def form_for(box: Sandbox) -> SettingsForm:
         sender="Accounts",
         client_id=server.client_id,
         tenant=server.tenant,
-        sign_in=SignIn.MICROSOFT,
-    )
-    return form
-
-
-def google_form_for(box: Sandbox) -> SettingsForm:
-    server = box.google_settings.server
-    assert isinstance(server, SmtpServer)
-    form = SettingsForm()
-    form.fill(
-        host=server.host,
-        port=server.port,
-        username=server.username,
-        ca_file=server.ca_file,
-        sender="Accounts",
-        client_id=server.client_id,
-        tenant=server.tenant,
-        sign_in=SignIn.GOOGLE,
+        sign_in=server.sign_in,
     )
     return form
 
@@ -142,7 +126,7 @@ def test_looking_at_http_changes_nothing_about_the_sign_in_by_smtp(chosen: SignI
 
 
 def test_a_choice_of_the_password_is_kept(box: Sandbox) -> None:
-    form = google_form_for(box)
+    form = form_for(box.google_settings)
     form.fields["sign_in"].value = SignIn.PASSWORD
     form.fields["sender"].value = "Somebody"
     assert form.fields["sign_in"].value is SignIn.PASSWORD
@@ -161,7 +145,7 @@ def test_settings_with_a_password_stay_with_it(memory_keyring: MemoryKeyring) ->
 
 
 def test_a_code_is_shown_and_then_who_signed_in_and_mail_goes_out(box: Sandbox) -> None:
-    form = form_for(box)
+    form = form_for(box.microsoft_settings)
     assert labels(form) == [SIGN_IN]
     code = sign_in(form, box)
     assert "Signed in as accounts@example.com." in form.sign_in.report.value
@@ -180,7 +164,7 @@ def test_a_code_is_shown_and_then_who_signed_in_and_mail_goes_out(box: Sandbox) 
 
 
 def test_nothing_secret_reaches_the_browser_or_a_file(box: Sandbox) -> None:
-    form = form_for(box)
+    form = form_for(box.microsoft_settings)
     sent: list[Any] = []
     for widget in (form.sign_in.report, form.sign_in.actions, form.report, form):
         widget.observe(lambda change: sent.append(change.new))
@@ -194,7 +178,7 @@ def test_nothing_secret_reaches_the_browser_or_a_file(box: Sandbox) -> None:
 
 
 def test_what_is_missing_is_named_before_anybody_is_asked(box: Sandbox) -> None:
-    form = form_for(box)
+    form = form_for(box.microsoft_settings)
     form.fields["host"].value = "smtp.office365.com"
     form.fields["client_id"].value = ""
     form.sign_in._sign_in(form._values(), None)
@@ -203,7 +187,7 @@ def test_what_is_missing_is_named_before_anybody_is_asked(box: Sandbox) -> None:
 
 
 def test_a_refusal_stands_below_the_button_and_beside_the_field(box: Sandbox) -> None:
-    form = form_for(box)
+    form = form_for(box.microsoft_settings)
     box.identity.refuse("invalid_client", "AADSTS7000218: The request body must contain client_assertion")
     form.sign_in._pressed(SIGN_IN, form._values(), None)
     until(lambda: not form.sign_in.actions.busy)
@@ -212,7 +196,7 @@ def test_a_refusal_stands_below_the_button_and_beside_the_field(box: Sandbox) ->
 
 
 def test_waiting_is_stopped_by_a_press(box: Sandbox) -> None:
-    form = form_for(box)
+    form = form_for(box.microsoft_settings)
     form.sign_in._pressed(SIGN_IN, form._values(), None)
     until(lambda: "dm-code" in form.sign_in.report.value)
     threading.Thread(target=form.sign_in._pressed, args=("stop", {}, None)).start()
@@ -227,7 +211,7 @@ def test_a_sign_in_server_that_does_not_answer_is_stopped_by_a_press(
 ) -> None:
     monkeypatch.setattr("docmail.oauth.web.SECONDS", 600.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        form = form_for(box) if way is SignIn.MICROSOFT else google_form_for(box)
+        form = form_for(box.microsoft_settings) if way is SignIn.MICROSOFT else form_for(box.google_settings)
         if way is SignIn.GOOGLE:
             place = decided(begun(form, box.identity.google_secret))
             browser = form.sign_in._browser
@@ -247,7 +231,7 @@ def test_a_sign_in_server_that_does_not_answer_is_stopped_by_a_press(
 
 
 def test_without_a_sign_in_update_says_so(box: Sandbox) -> None:
-    form = form_for(box)
+    form = form_for(box.microsoft_settings)
     assert form.save()
     assert form.rows.wrong == ["sign_in"]
     assert "Nobody has signed in" in form.report.value
@@ -257,7 +241,7 @@ def test_without_a_sign_in_update_says_so(box: Sandbox) -> None:
 
 
 def test_somebody_signs_in_with_google_sends_and_signs_out(box: Sandbox) -> None:
-    form = google_form_for(box)
+    form = form_for(box.google_settings)
     assert form.rows["client_id"].control.description == "Client ID"
     place = decided(begun(form, f" {box.identity.google_secret}\n"))
     assert "pasting" in form._states
@@ -278,7 +262,7 @@ def test_somebody_signs_in_with_google_sends_and_signs_out(box: Sandbox) -> None
 
 
 def test_the_address_of_a_page_that_a_browser_elsewhere_cannot_open_is_pasted(box: Sandbox) -> None:
-    form = google_form_for(box)
+    form = form_for(box.google_settings)
     place = decided(begun(form, box.identity.google_secret))
     for wrong in ("", "http://127.0.0.1:8888/lab"):
         paste(form, wrong)
@@ -292,7 +276,7 @@ def test_the_address_of_a_page_that_a_browser_elsewhere_cannot_open_is_pasted(bo
 
 
 def test_without_a_client_secret_its_field_is_named(box: Sandbox) -> None:
-    form = google_form_for(box)
+    form = form_for(box.google_settings)
     form.sign_in._pressed(SIGN_IN, form._values(), None)
     until(lambda: not form.sign_in.actions.busy)
     assert form.rows.wrong == ["client_secret"]
@@ -300,7 +284,7 @@ def test_without_a_client_secret_its_field_is_named(box: Sandbox) -> None:
 
 
 def test_waiting_for_the_browser_is_stopped_by_a_press(box: Sandbox) -> None:
-    form = google_form_for(box)
+    form = form_for(box.google_settings)
     begun(form, box.identity.google_secret)
     form.sign_in._pressed("stop", {}, None)
     until(lambda: not form.sign_in.actions.busy)
@@ -310,7 +294,7 @@ def test_waiting_for_the_browser_is_stopped_by_a_press(box: Sandbox) -> None:
 
 @pytest.mark.parametrize("answer", ["forgotten", "unreachable"])
 def test_where_a_sign_in_is_not_ended_everywhere_the_form_says_so(box: Sandbox, answer: str) -> None:
-    form = form_for(box) if answer == "forgotten" else google_form_for(box)
+    form = form_for(box.microsoft_settings) if answer == "forgotten" else form_for(box.google_settings)
     if answer == "unreachable":
         fetched(decided(begun(form, box.identity.google_secret)))
         until(lambda: not form.sign_in.actions.busy)
