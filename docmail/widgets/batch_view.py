@@ -92,7 +92,7 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
 
     def watch(self) -> None:
         """Show how far it is until it is over."""
-        Thread(target=self._watch, name="docmail-batch-view", daemon=True).start()
+        self._in_thread(self._watch)
 
     def refresh(self) -> None:
         """Show how it stands."""
@@ -181,15 +181,14 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
         Thread(target=speak, name="docmail-batch-view", daemon=True).start()
 
     def _watch(self) -> None:
-        with language(self._language):
-            run = self.run
-            over = False
-            while not over:
-                over = run.over.wait(_LOOK_SECONDS)
-                try:
-                    self.refresh()
-                except DocmailError as exc:  # such as a disk that is full: the next look may do better
-                    self.report.value = markup.failure(exc)
+        run = self.run
+        over = False
+        while not over:
+            over = run.over.wait(_LOOK_SECONDS)
+            try:
+                self.refresh()
+            except DocmailError as exc:  # such as a disk that is full: the next look may do better
+                self.report.value = markup.failure(exc)
 
     # --- what it shows ---
 
