@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,9 @@ MAX_NAME = 255  # longer display names are pasted text, not names
 _MAX_TEXT = 1000  # of a name with its address; nothing longer is looked at, because that takes time
 _MAX_LABEL, _MAX_HOST = 63, 253  # RFC 1035 2.3.4
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
+# Dot-string of RFC 5321 4.1.2: what nearly every local part is, and no checker refuses.
+_PLAIN_LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.IGNORECASE | re.ASCII)
+_SPLITTING = re.compile(r"""[;,"<>\\]""")
 
 
 def trimmed(text: str) -> str:
@@ -41,6 +45,8 @@ def first_control(text: str, allowed: str = "") -> str | None:
     Counted are control characters, line and paragraph separators, lone surrogates, and the marks that turn the
     direction of writing, with which one name can be made to look like another.
     """
+    if text.isprintable():
+        return None  # in a tenth of the time: of these characters, none counts as printable
     for character in text:
         if character in allowed:
             continue
@@ -49,6 +55,7 @@ def first_control(text: str, allowed: str = "") -> str | None:
     return None
 
 
+@lru_cache(maxsize=256)  # the recipients of a batch have few domains
 def ascii_host(host: str) -> str:
     """Return a host name or IP address as it goes on the wire: lower case, IDNA, IPv6 without brackets.
 
@@ -214,6 +221,8 @@ def _not_text(value: object, field: str) -> AddressError:
 
 def _split(text: str, field: str) -> list[str]:
     """Cut at `;` and `,` that stand outside quotes and angle brackets."""
+    if not _SPLITTING.search(text):
+        return [stripped] if (stripped := trimmed(text)) else []
     pieces: list[str] = []
     piece: list[str] = []
     quoted = angled = escaped = False
@@ -281,6 +290,8 @@ def _one(text: str, field: str) -> Address:
 
 
 def _local_part(local: str, text: str, field: str) -> str:
+    if len(local) <= _MAX_LOCAL and _PLAIN_LOCAL.fullmatch(local):
+        return local
     from email_validator import EmailNotValidError, validate_email
 
     try:

@@ -18,7 +18,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast
 
 from docmail import home, presets
 from docmail.addresses import first_control
@@ -52,10 +52,11 @@ class Secret:
     Its methods never fail: a traceback of theirs could show the value.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_made", "_value")
 
     def __init__(self, value: str) -> None:
         self._value = value
+        self._made: Any = None
 
     def reveal(self) -> str:
         """Return the password. Use it in an expression: a local variable would stand in verbose tracebacks."""
@@ -64,6 +65,12 @@ class Secret:
     def octets(self) -> bytes:
         """Return the password in UTF-8."""
         return self._value.encode("utf-8", "surrogatepass")
+
+    def forms(self, make: Callable[[Secret], _T]) -> _T:
+        """Return what `make`, always the same, makes of the password; only the first time does it make it."""
+        if self._made is None:
+            self._made = make(self)
+        return cast("_T", self._made)
 
     def __bool__(self) -> bool:
         return bool(self._value)

@@ -15,6 +15,7 @@ from email.header import Header
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime, make_msgid
 from functools import cached_property
+from itertools import chain
 from numbers import Integral
 from secrets import token_hex
 from struct import Struct
@@ -243,7 +244,8 @@ def _part_header(attachment: Attachment) -> bytes:
 
 _LINE = 57  # octets that make a line of 76 characters, the most that RFC 2045 6.8 allows
 _PIECE_LINES = 1024
-_SPLIT = Struct("76s" * _PIECE_LINES)
+_SPLIT_LINES = 64
+_SPLIT = Struct("76s" * _SPLIT_LINES)
 
 
 def base64_pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
@@ -256,11 +258,10 @@ def base64_pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
     while piece := file.read(_LINE * _PIECE_LINES):
         seen += len(piece)
         encoded = binascii.b2a_base64(piece, newline=False)
-        if len(encoded) == _SPLIT.size:
-            lines: Iterable[bytes] = _SPLIT.unpack(encoded)
-        else:
-            lines = [encoded[start : start + 76] for start in range(0, len(encoded), 76)]
-        yield b"\r\n".join(lines) + b"\r\n"
+        rest = len(encoded) - len(encoded) % _SPLIT.size
+        lines = chain.from_iterable(_SPLIT.iter_unpack(memoryview(encoded)[:rest]))
+        last = [encoded[start : start + 76] for start in range(rest, len(encoded), 76)]
+        yield b"\r\n".join(chain(lines, last, [b""]))
     if seen != size:
         raise MessageError(
             _("A document changed its size while it was being sent; the mail was not finished."),

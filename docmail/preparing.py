@@ -20,6 +20,7 @@ from docmail.merging import BadRow, Draft, Merge, completed, described, made
 from docmail.message import Message
 from docmail.queue_run import account_of
 from docmail.repetition import compare
+from docmail.spool import Flusher
 from docmail.translation import _, ngettext
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ def prepare(  # noqa: PLR0913, PLR0917 - what a batch is made of
             field="bad_rows",
             hint=_('Say "refuse" (nothing is added) or "skip".'),
         )
-    with TemporaryFile() as file:
-        preparation = _Preparation(store, batch, settings, file)
+    with TemporaryFile() as file, Flusher() as flusher:
+        preparation = _Preparation(store, batch, settings, file, flusher)
         preparation.go_through(_drafts(messages), executor)
         problems = sorted(preparation.problems, key=lambda problem: problem.row)
         if problems and bad_rows == "refuse":
@@ -89,7 +90,7 @@ def prepare(  # noqa: PLR0913, PLR0917 - what a batch is made of
                 problems=problems,
                 hint=_('Correct them, or leave them out with bad_rows="skip".'),
             )
-        store.make_durable(preparation.contents)
+        store.wait_for(flusher)
         added = store.add_all(preparation.entries())
     return Added(batch, added, preparation.known, tuple(problems))
 
@@ -119,15 +120,15 @@ def _drafts(messages: Iterable[Message] | Merge) -> Iterator[Draft | BadRow]:
 class _Preparation:
     """One pass over the rows."""
 
-    def __init__(self, store: Store, batch: str, settings: Settings, file: IO[bytes]) -> None:
+    def __init__(self, store: Store, batch: str, settings: Settings, file: IO[bytes], flusher: Flusher) -> None:
         self._store = store
         self._batch = batch
         self._settings = settings
         self._account = account_of(settings)
         self._file = file
+        self._flusher = flusher
         self._seen: dict[str, int] = {}
         self._kept: OrderedDict[object, tuple[Document, str]] = OrderedDict()
-        self.contents: dict[str, None] = {}
         self.problems: list[RowProblem] = []
         self.known = 0
         self.rows = 0
@@ -217,7 +218,6 @@ class _Preparation:
         except MessageError as exc:
             self._problem(draft.row, draft.message.key, exc)
             return
-        self.contents.update(dict.fromkeys(contents))
         entry = entry_of(message, mail, account=self._account, batch=self._batch, contents=contents)
         pickle.dump((entry, replaces), self._file, protocol=pickle.HIGHEST_PROTOCOL)
 
@@ -227,7 +227,7 @@ class _Preparation:
         if known in self._kept:
             self._kept.move_to_end(known)
             return self._kept[known][1]
-        sha256 = self._store.keep(document, durable=False)
+        sha256 = self._store.keep(document, self._flusher)
         self._kept[known] = document, sha256  # with the document, whose id would be used again
         if len(self._kept) > _REMEMBERED:
             self._kept.popitem(last=False)

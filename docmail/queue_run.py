@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from docmail import owners
 from docmail.errors import DocmailError
+from docmail.helpers import WORTH_IT, Helpers
 from docmail.pace import Pace
 from docmail.queue_store import QueueStore, Waiting
 from docmail.sender import Sender
@@ -99,7 +100,16 @@ class Run(Mapping[str, int]):
         self._paused = threading.Event()
         self._wake = threading.Event()
         self.over = threading.Event()
-        self._sender = Sender(self._store, settings, self._waiting, pace=self.pace, control=self, limit=limit)
+        self._told = threading.Lock()
+        self._sender = self._new_sender()
+        self._helpers = Helpers(self._new_sender, self._is_long)
+
+    def _new_sender(self) -> Sender:
+        return Sender(self._store, self.settings, self._waiting, pace=self.pace, control=self, limit=self.limit)
+
+    def _is_long(self) -> bool:
+        """Say whether further connections are worth it: not where a rate sets the pace."""
+        return self.limit is None and not self.pace.interval and self.waiting >= WORTH_IT
 
     # --- the mapping ---
 
@@ -240,6 +250,7 @@ class Run(Mapping[str, int]):
         """Stop, and break off the mail that is on its way, unless its last byte has gone."""
         self.stop()
         self._sender.abort()
+        self._helpers.abort()
 
     def wait(self) -> Run:
         """Return when it is over; raises what stopped it.
@@ -306,12 +317,13 @@ class Run(Mapping[str, int]):
         self._wake.clear()
 
     def tell(self, settled: Settled, error: SendError | None) -> None:
-        """Hear what became of a mail."""
-        self.tried += 1
-        self.done += settled.state != "queued"
-        self._moments.append(time.monotonic())
+        """Hear what became of a mail; from the thread of any connection."""
         reply = settled.reply or (error.reply if error else None)
-        self.last.append(Happened(settled.number, settled.state, str(reply or settled.reason)))
+        with self._told:
+            self.tried += 1
+            self.done += settled.state != "queued"
+            self._moments.append(time.monotonic())
+            self.last.append(Happened(settled.number, settled.state, str(reply or settled.reason)))
 
     def _work(self, lock: FileLock) -> None:
         attempt = ""
@@ -320,7 +332,7 @@ class Run(Mapping[str, int]):
             attempt = self._store.begin_attempt()
             self._store.recover()
             if self.redirect_to is None:
-                self._sender.send_all(attempt)
+                self._sender.send_all(attempt, self._helpers)
             else:
                 self._sender.rehearse(self.redirect_to)
             if self._stopped.is_set():

@@ -53,7 +53,7 @@ def clean(words: str | Iterable[str], secret: Secret | None = None) -> str:
     text = words if isinstance(words, str) else "\n".join(words)
     if len(text) <= _MAX_TEXT // 4 and _SIMPLE.fullmatch(text):
         # Nothing below changes it but the password; and a server says such a line for each mail of a batch.
-        return redact(_masked(text, _places(text, secret, cut_off=False)), secret)
+        return redact(text, secret)
     # The password is looked for before a tag in it, or a letter that is changed below, can hide it, and at the end.
     text = _masked(text.replace(_BREAK, " "), _places(text, secret, cut_off=False))
     text = re.sub(r"\s+", lambda blanks: _BREAK if {"\r", "\n"} & {*blanks[0]} else blanks[0], text)
@@ -107,7 +107,9 @@ def _places(text: str, secret: Secret | None, *, cut_off: bool) -> list[tuple[in
     # A word in base64 that holds the password goes as a whole, with the username in it.
     words = re.finditer(r"[\w+/-]{4,}={0,2}", text, flags=re.ASCII)
     found = [word.span() for word in words if _holds(word[0], secret, cut_off=cut_off)]
-    for form in _echoes(secret):
+    for form in secret.forms(_echoes):
+        if form not in text:
+            continue
         # A very short password is hidden only where it stands alone: the holes it tore into words would spell it.
         edges = (r"(?<!\w)", r"(?!\w)") if len(form) < _SHORT else ("", "")
         found += [match.span() for match in re.finditer(re.escape(form).join(edges), text)]
@@ -125,7 +127,7 @@ def _holds(word: str, secret: Secret, *, cut_off: bool) -> bool:
     _user, nul, beginning = decoded.rpartition(b"\0")
     if not raw.startswith(beginning):
         return False
-    return beginning == raw if not cut_off else len(beginning) >= (1 if nul else 3)
+    return beginning == raw or (cut_off and len(beginning) >= (1 if nul else 3))
 
 
 def _echoes(secret: Secret) -> list[str]:

@@ -1,7 +1,7 @@
-"""Sends what waits in the queue over one connection: the loop of a run, and what it does when something goes wrong.
+"""Sends what waits in the queue over a connection: the loop of a run, and what it does when something goes wrong.
 
 What became of a mail and that the next one begins is one durable step, taken before the next one's first byte leaves.
-So at every moment at most one mail is in doubt, and whoever is killed leaves the others as they are.
+So at every moment at most one mail of a connection is in doubt, and whoever is killed leaves the others as they are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from docmail.translation import _
 from docmail.transport import Transport, open_transport
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from docmail.addresses import Address
+    from docmail.helpers import Helpers
     from docmail.queue_store import QueueStore, Taken, Waiting
     from docmail.settings import Settings
     from docmail.store import Settled
@@ -91,41 +94,83 @@ class Sender:
             with suppress(OSError):
                 transport.abort()
 
-    def send_all(self, attempt: str) -> None:
-        """Send what waits, until nothing does, somebody stops it, or every mail would meet the same failure."""
+    def send_all(self, attempt: str, helpers: Helpers) -> None:
+        """Send what waits, until nothing does, somebody stops it, or every mail would meet the same failure.
+
+        Of a long queue, the helpers send a part.
+        """
         shared = SharedContents(self._store, self._waiting)
         try:
             while not self._control.stopped and (self._limit is None or self._control.tried < self._limit):
-                if self._has_to_wait(attempt):
+                if error := helpers.error():
+                    self._judge(error)
+                if self._has_to_wait(attempt, helpers):
                     continue
                 if not self._is_connected:
                     self._write_down(attempt)
                     if (wait := self._seconds_to_the_next()) is None:
+                        if helpers.end():
+                            continue  # what they have put off is waited for here
                         break
                     self._sleep(wait) if wait else self._connect()
                     continue
-                taken = self._store.advance(attempt, self._settled, self._waiting, interval=self._pace.interval)
-                self._settled = None
+                taken = self._take(attempt)
                 if taken is None:
                     self.hang_up()
-                else:
-                    self._judge(self._send(attempt, taken, shared))
+                    continue
+                error = self._send(attempt, taken, shared)
+                if error is None and self._transport is not None:
+                    helpers.go_on(attempt, shared, self._transport)
+                self._judge(error)
         finally:
-            self._write_down(attempt)
+            try:
+                helpers.end()
+            finally:
+                self._write_down(attempt)
+        if error := helpers.error():
+            self._judge(error)
 
-    def _has_to_wait(self, attempt: str) -> bool:
+    def send_beside(
+        self, transport: Transport, attempt: str, shared: SharedContents, is_over: Callable[[], bool]
+    ) -> None:
+        """Send what waits over this connection until `is_over`; raise the first failure that is not one mail's own."""
+        self._transport = transport
+        try:
+            transport.open()
+            while self._is_connected and not (is_over() or self._control.stopped or self._control.paused):
+                taken = self._take(attempt)
+                if taken is None:
+                    break
+                error = self._send(attempt, taken, shared)
+                self._put_off = self._put_off + 1 if isinstance(error, Deferred) else 0
+                if error is not None and (_is_about_all(error) or self._put_off >= _BUSY_IN_A_ROW):
+                    raise error
+        finally:
+            try:
+                self._write_down(attempt)
+            finally:
+                self.hang_up()
+
+    def _take(self, attempt: str) -> Taken | None:
+        """Write down what became of the last mail, and begin the next."""
+        taken = self._store.advance(attempt, self._settled, self._waiting, interval=self._pace.interval)
+        self._settled = None
+        return taken
+
+    def _has_to_wait(self, attempt: str, helpers: Helpers) -> bool:
         """Wait as long as somebody has paused the run, or as the account's rate wants; say whether that was so."""
         rest = max(self._rests_until - time.monotonic(), 0.0)
         wait = None if self._control.paused else max(self._pace.wait_seconds(), rest)
         if wait == 0:
             return False
+        helpers.end()
         self._write_down(attempt)
         self._sleep(wait)
         return True
 
     def _judge(self, error: SendError | None) -> None:
         """Go on after a mail, or raise what every further one would meet."""
-        if error is not None and _about_connection(error):
+        if error is not None and about_connection(error):
             self._failures += 1
             if self._failures > len(RECONNECT_SECONDS):
                 raise error
@@ -197,6 +242,11 @@ class Sender:
     # --- the connection ---
 
     @property
+    def gets_through(self) -> bool:
+        """Whether a mail has gone over this connection."""
+        return self._on_connection > 0
+
+    @property
     def _is_connected(self) -> bool:
         # HTTP has a connection for each mail, and makes it itself.
         return self._transport is not None and bool(getattr(self._transport, "is_open", True))
@@ -211,7 +261,7 @@ class Sender:
         except SendError as exc:
             self._transport = None
             self._failures += 1
-            if exc.phase == "auth" or not _about_connection(exc) or self._failures > len(RECONNECT_SECONDS):
+            if exc.phase == "auth" or not about_connection(exc) or self._failures > len(RECONNECT_SECONDS):
                 raise
             self._sleep(RECONNECT_SECONDS[self._failures - 1])
         except BaseException:
@@ -281,13 +331,18 @@ def _local(moment: float) -> datetime:
     return datetime.fromtimestamp(moment, UTC).astimezone()
 
 
-def _about_connection(error: SendError) -> bool:
+def about_connection(error: SendError) -> bool:
     """Say whether it was the connection that failed, so that a new one may serve."""
     return (
         isinstance(error, ConnectError)
         or _wants_another_connection(error)
         or (isinstance(error, Deferred) and error.kind is Kind.TEMPORARY and error.phase in verdicts.BEFORE_A_MAIL)
     )
+
+
+def _is_about_all(error: SendError) -> bool:
+    """Say whether it may be about more than this one mail."""
+    return about_connection(error) or verdicts.stops_a_run(error) or bool(getattr(error, "retry_after", None))
 
 
 def _wants_another_connection(error: SendError) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_type_hints
 from urllib.parse import urlsplit
 
@@ -67,7 +68,7 @@ class Settings:
         if self.copy_to == "":
             object.__setattr__(self, "copy_to", None)
 
-    @property
+    @cached_property
     def address(self) -> Address:
         """The sender as a mailbox; for HTTP, the name with the address that replies go to.
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from docmail.entry import Entry
     from docmail.message import Openable
     from docmail.replies import Reply
+    from docmail.spool import Flusher
 
 T = TypeVar("T")
 
@@ -95,15 +96,19 @@ class Store:
 
     # --- adding ---
 
-    def keep(self, document: Document, *, durable: bool = True) -> str:
-        """Keep a document's content for a row to come, and return its SHA-256; see `Spool.take` for `durable`."""
-        with self._translated():
-            return self._spool.take(document, durable=durable)
+    def keep(self, document: Document, flusher: Flusher | None = None) -> str:
+        """Keep a document's content for a row to come, and return its SHA-256.
 
-    def make_durable(self, contents: Iterable[str]) -> None:
-        """Wait until the disk has these contents."""
+        With a `flusher`, the content is durable only after `wait_for`.
+        """
         with self._translated():
-            self._spool.make_durable(contents)
+            return self._spool.take(document, flusher)
+
+    def wait_for(self, flusher: Flusher) -> None:
+        """Wait until the disk has the contents that were kept with a flusher."""
+        with self._translated():
+            flusher.wait()
+            self._spool.sync()
 
     def add(self, entry: Entry, *, attempt: str | None = None, replaces: Row | None = None) -> int:
         """Write a mail down whose documents are kept, and return its number; `replaces` gives up its key.

@@ -79,6 +79,7 @@ ORDER = [
     "rehearsal",
     "shared",
     "sender",
+    "helpers",
     "queue_run",
     "merging",
     "preparing",

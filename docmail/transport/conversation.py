@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _MAX_LINE = 4096  # octets of a reply line; RFC 5321 4.5.3.1.5 says 512, servers say more
 _MAX_REPLY = 32_768  # octets of one reply: of all that a server says before the mail, well below 1 MB
 
+_REPLY_LINE = re.compile(rb"([2-5]\d\d)([ -]|$)(.*)", re.DOTALL)
+_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)(.*)", re.DOTALL)
 _MAX_HARMLESS = 50  # texts; most are among the first
 
 CLOSING = 421
@@ -282,7 +284,7 @@ class Conversation:
                     raise SlowReply from None
                 raise
             left -= len(line) + 2
-            found = re.fullmatch(rb"([2-5]\d\d)([ -]|$)(.*)", line, re.DOTALL)
+            found = _REPLY_LINE.fullmatch(line)
             if not found:
                 raise NoReply(clean(_text(line), self._secret))
             codes.add(found[1])
@@ -299,7 +301,7 @@ class Conversation:
         enhanced, words = "", []
         for line in lines:
             # RFC 2034: every line of the reply repeats the enhanced code
-            found = re.match(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)(.*)", line, re.DOTALL)
+            found = _ENHANCED.match(line)
             if found and (not enhanced or found[1] == enhanced):
                 enhanced = found[1]
                 words.append(found[2])

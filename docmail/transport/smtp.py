@@ -47,6 +47,7 @@ class SmtpTransport(Sending):
     ) -> None:
         if not isinstance(settings.server, SmtpServer):
             raise TypeError(settings.server)
+        self._settings = settings
         self._server = settings.server
         self._host = ascii_host(self._server.host)
         self._secret = secret
@@ -202,6 +203,14 @@ class SmtpTransport(Sending):
     def _hello(self, deadline: Deadline) -> None:
         offered = self._talk.hello(deadline)
         self._observe("ehlo", _("offers {extensions}").format(extensions=offered[:200] or "-"))
+
+    def another(self) -> SmtpTransport:
+        """Return a further way for the same account, not yet open, that need not find out again what this one knows."""
+        other = SmtpTransport(
+            self._settings, self._secret, timeout=self._timeout, reply_timeout=self._reply_timeout, tokens=self._tokens
+        )
+        other._context, other._chunking = self._context, self._chunking
+        return other
 
     # --- ending ---
 

@@ -1,7 +1,7 @@
 """A mail server that counts what arrives, and takes its time at every step: for whoever is killed in the middle.
 
 It speaks SMTP with PIPELINING and, if wanted, CHUNKING, and takes docmail's HTTP form. What it has taken counts as
-arrived even if the client is gone before it hears so.
+arrived even if the client is gone before it hears so. It lets in as many clients at once as it has places.
 """
 
 from __future__ import annotations
@@ -24,10 +24,14 @@ Way = Literal["data", "bdat", "http"]
 class SlowServer:
     """Listens on a free port of 127.0.0.1; `arrived` counts the subjects of what it has taken."""
 
-    def __init__(self, way: Way, *, delay: float = 0.002, seed: int = 1) -> None:
+    def __init__(self, way: Way, *, delay: float = 0.002, seed: int = 1, places: int = 100) -> None:
         self.arrived: Counter[str] = Counter()
         self.steps: Counter[str] = Counter()
-        self.overlaps = 0
+        self.at_once = self.most_at_once = 0
+        self.sent_away = 0
+        self.others_say = "250 ok"  # to RCPT, on every connection but the first
+        self._connections = 0
+        self._places = places
         self._way = way
         self._delay = delay
         self._random = random.Random(seed)  # noqa: S311 - moments, no secrets
@@ -74,7 +78,24 @@ class SlowServer:
     # --- SMTP ---
 
     def smtp(self, client: Any) -> None:
-        """Talk to one client until it goes."""
+        """Talk to one client until it goes, if there is a place for it."""
+        with self._lock:
+            full = self.at_once >= self._places
+            self.sent_away += full
+            self.at_once += not full
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            self._connections += 1
+            to_recipients = "250 ok" if self._connections == 1 else self.others_say
+        if full:
+            self._say(client, "greeting", "421 4.7.0 too many connections")
+            return
+        try:
+            self._serve(client, to_recipients)
+        finally:
+            with self._lock:
+                self.at_once -= 1
+
+    def _serve(self, client: Any, to_recipients: str) -> None:
         self._say(client, "greeting", "220 slow ESMTP")
         while True:
             line = _line(client)
@@ -96,11 +117,16 @@ class SlowServer:
                 if len(content) < size:
                     raise _GoneError
                 self._wait("taking")
+                if not to_recipients.startswith("250"):
+                    self._say(client, "BDAT", "554 5.5.1 no valid recipients")
+                    continue
                 self._take(content, rb"(?m)^Subject: (.*)\r$")
                 self._say(client, "BDAT", "250 2.0.0 taken")
             elif verb == b"QUIT":
                 self._say(client, "QUIT", "221 bye")
                 return
+            elif verb == b"RCPT":
+                self._say(client, "RCPT", to_recipients)
             else:
                 self._say(client, verb.decode(), "250 ok")
 

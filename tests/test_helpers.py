@@ -1,0 +1,181 @@
+"""A long queue goes over several connections, which are a help and no more: nothing else is different."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import docmail
+from docmail import helpers, pace
+from docmail.errors import DocmailError, Kind, SendError
+from docmail.outbox import Outbox
+from docmail.queue_store import QueueStore
+from docmail.settings import Security
+from tests.support.slow_server import SlowServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+MAILS = 120
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "RETRY_SECONDS", 0.05)
+
+
+def settings_for(server: SlowServer) -> docmail.Settings:
+    return docmail.Settings("accounts@example.com", docmail.SmtpServer("127.0.0.1", server.port, Security.NONE))
+
+
+def queue(folder: Path, settings: docmail.Settings, number: int = MAILS) -> Outbox:
+    outbox = Outbox(folder)
+    messages = (docmail.Message("cfo@example.com", f"No. {each}", "Hello.", key=str(each)) for each in range(number))
+    outbox.add_all(messages, batch="b", settings=settings)
+    return outbox
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.002)
+
+
+def assert_each_arrived_once(server: SlowServer, outbox: Outbox, number: int = MAILS) -> None:
+    assert {row.state for row in outbox} == {"sent"}
+    assert sorted(server.arrived.values()) == [1] * number
+
+
+@pytest.mark.parametrize("way", ["data", "bdat"])
+def test_a_long_queue_goes_over_four_connections_and_each_mail_goes_once(way: Any, tmp_path: Path) -> None:
+    with SlowServer(way) as server:
+        settings = settings_for(server)
+        outbox = queue(tmp_path, settings)
+        run = outbox.run(settings=settings)
+        assert server.most_at_once == 4
+        assert_each_arrived_once(server, outbox)
+        assert (run.done, run.tried) == (MAILS, MAILS)
+
+
+@pytest.mark.parametrize(
+    ("number", "options"), [(helpers.WORTH_IT, {}), (50, {"limit": 49}), (50, {"rate": "3000/s"})], ids=str
+)
+def test_one_connection_is_enough_for_few_mails_and_for_those_that_wait_for_a_rate(
+    number: int, options: Any, tmp_path: Path
+) -> None:
+    with SlowServer("bdat", delay=0.0001) as server:
+        settings = settings_for(server)
+        outbox = queue(tmp_path, settings, number)
+        outbox.run(settings=settings, **options)
+        assert server.most_at_once == 1
+        assert server.arrived.total() == options.get("limit", number)
+
+
+@pytest.mark.parametrize("places", [1, 2, 3])
+def test_a_server_with_few_places_gets_everything_is_asked_once_more_and_keeps_one_free(
+    places: int, tmp_path: Path
+) -> None:
+    with SlowServer("bdat", delay=0.005, places=places) as server:
+        settings = settings_for(server)
+        outbox = queue(tmp_path, settings)
+        run = outbox.run(settings=settings, wait=False)
+        wait_for(lambda: server.sent_away == 1 and server.at_once == max(places - 1, 1))
+        assert run.state == "sending"
+        run.wait()
+        assert server.sent_away == 1
+        assert_each_arrived_once(server, outbox)
+
+
+def test_a_limit_that_a_further_connection_meets_stops_all_of_them(tmp_path: Path) -> None:
+    with SlowServer("bdat", delay=0.005) as server:
+        server.others_say = "550 5.4.5 Daily user sending limit exceeded."
+        settings = settings_for(server)
+        outbox = queue(tmp_path, settings)
+        with pytest.raises(SendError, match="limit") as caught:
+            outbox.run(settings=settings)
+        assert caught.value.kind is Kind.LIMIT
+        states = [row.state for row in outbox]
+        assert {*states} == {"sent", "queued"}
+        assert states.count("sent") == server.arrived.total() < MAILS
+
+
+def test_what_further_connections_put_off_is_tried_again_in_the_same_run(tmp_path: Path) -> None:
+    with SlowServer("bdat") as server:
+        server.others_say = "451 4.3.0 Try again later."
+        settings = settings_for(server)
+        outbox = queue(tmp_path, settings, 60)
+        outbox.run(settings=settings)
+        assert server.most_at_once > 1
+        assert_each_arrived_once(server, outbox, 60)
+
+
+def test_a_refused_recipient_is_no_reason_for_a_connection_to_end(tmp_path: Path) -> None:
+    with SlowServer("bdat") as server:
+        server.others_say = "550 5.1.1 No such user."
+        settings = settings_for(server)
+        outbox = queue(tmp_path, settings)
+        outbox.run(settings=settings)
+        states = [row.state for row in outbox]
+        assert {*states} == {"sent", "refused"}
+        assert states.count("refused") > 3
+        assert states.count("sent") == server.arrived.total()
+
+
+def test_a_paused_run_sends_over_no_connection_and_goes_on_over_several(tmp_path: Path) -> None:
+    with SlowServer("bdat", delay=0.005) as server:
+        settings = settings_for(server)
+        outbox = queue(tmp_path, settings)
+        run = outbox.run(settings=settings, wait=False)
+        wait_for(lambda: server.at_once == 4)
+        run.pause()
+        wait_for(lambda: server.at_once == 0)
+        arrived = server.arrived.total()
+        assert arrived < MAILS
+        assert run.counts() == {"sent": arrived, "queued": MAILS - arrived}
+        server.most_at_once = 0
+        run.resume()
+        run.wait()
+        assert server.most_at_once == 4
+        assert_each_arrived_once(server, outbox)
+
+
+def test_breaking_off_leaves_no_mail_that_nobody_knows_of(tmp_path: Path) -> None:
+    with SlowServer("bdat", delay=0.02) as server:
+        settings = settings_for(server)
+        outbox = queue(tmp_path, settings)
+        run = outbox.run(settings=settings, wait=False)
+        wait_for(lambda: server.at_once == 4)
+        run.abort()
+        run.wait()
+        counts = run.counts()
+        assert counts.keys() <= {"sent", "queued"}
+        assert counts.get("sent", 0) == server.arrived.total() < MAILS
+
+
+def test_a_journal_that_fails_beside_the_first_connection_stops_the_run_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advance = QueueStore.advance
+    failed: list[DocmailError] = []
+    full = DocmailError("The disk is full.")
+
+    def failing(*arguments: Any, **options: Any) -> Any:
+        if threading.current_thread().name == "docmail-helper" and not failed:
+            failed.append(full)
+            raise full
+        return advance(*arguments, **options)
+
+    monkeypatch.setattr(QueueStore, "advance", failing)
+    with SlowServer("bdat", delay=0.005) as server:
+        settings = settings_for(server)
+        outbox = queue(tmp_path, settings)
+        with pytest.raises(DocmailError, match="The disk is full"):
+            outbox.run(settings=settings)
+        counts = dict(outbox.run(settings=settings))
+        assert counts == {"sent": MAILS}
+        assert_each_arrived_once(server, outbox)
