@@ -103,7 +103,7 @@ def batch(number: int = MAILS) -> list[docmail.Message]:
     ]
 
 
-@pytest.mark.parametrize(("way", "connections"), [("data", 4), ("bdat", 4), ("bdat", 1), ("http", 1)])
+@pytest.mark.parametrize(("way", "connections"), [("data", 4), ("bdat", 4), ("http", 1)])
 def test_forty_kills_at_random_moments_lose_nothing_and_double_nothing(
     way: Any, connections: int, victims: subprocess.Popen[str]
 ) -> None:
@@ -137,7 +137,7 @@ def test_forty_kills_at_random_moments_lose_nothing_and_double_nothing(
             assert arrived == 1 or row.state != "sent", f"{row.subject} is lost"
         assert states.keys() <= {"sent", "unknown"}, states
         assert sum(states.values()) == MAILS
-        assert server.most_at_once == connections
+        assert server.most_at_once == connections or way == "http"
         assert states.get("unknown", 0) <= KILLS * connections
         assert server.steps["BDAT"] > 0 or way != "bdat"
 
