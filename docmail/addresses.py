@@ -36,6 +36,8 @@ _SPLITTING = re.compile(r"""[;,"<>\\]""")
 
 def trimmed(text: str) -> str:
     """Return pasted text without the blanks around it, visible or not."""
+    if text.isascii():
+        return text.strip()
     return text.strip(_INVISIBLE + "".join({character for character in text if character.isspace()}))
 
 

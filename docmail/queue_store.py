@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from docmail.errors import DocmailError
 from docmail.store import Store
 
 if TYPE_CHECKING:
@@ -47,19 +48,36 @@ class QueueStore(Store):
     def advance(
         self, attempt: str, settled: Settled | None, waiting: Waiting | None, *, interval: float = 0.0
     ) -> Taken | None:
-        """Write down what became of one mail and begin the next, in one durable step; return that one, if any waits."""
+        """Write down what became of one mail and begin the next, in one durable step; return that one, if any waits.
 
-        def step() -> Taken | None:
+        On a full disk, what became of the mail is written in the space kept for that, no other begins, and it raises.
+        """
+
+        def settle() -> None:
+            if settled is not None:
+                self._settle(attempt, settled)
+
+        def begin() -> Taken | None:
+            taken = self._next(waiting) if waiting is not None else None
+            if taken is not None and waiting is not None:
+                self._begin(taken.id, attempt, claims=True)
+                self._reserve_time(waiting.account, interval)
+            return taken
+
+        def settle_alone() -> None:
             with self._transaction():
-                if settled is not None:
-                    self._settle(attempt, settled)
-                taken = self._next(waiting) if waiting is not None else None
-                if taken is not None and waiting is not None:
-                    self._begin(taken.id, attempt, claims=True)
-                    self._reserve_time(waiting.account, interval)
-                return taken
+                settle()
 
-        return self._even_if_full(step) if settled is not None else step()
+        try:
+            with self._transaction():
+                settle()
+                return begin()
+        except DocmailError:
+            if settled is not None:
+                self._even_if_full(settle_alone)
+            if waiting is not None:
+                raise
+            return None
 
     def _next(self, waiting: Waiting) -> Taken | None:
         now = time.time()

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _PIECE = 1 << 20
 _ORPHAN_SECONDS = 86400.0
 _AT_ONCE = 4  # file systems write what several ask for in one go
-_WAITING = 64  # files that may wait for a slow disk
+_BUNDLE = 8  # files that are handed to a thread together
+_WAITING = 8  # bundles that may wait for a slow disk
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ class Flusher:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="docmail-spool")
         self._places = BoundedSemaphore(_WAITING)
+        self._bundle: list[str] = []
         self._failures: list[OSError] = []
 
     def __enter__(self) -> Self:
@@ -130,19 +132,27 @@ class Flusher:
 
     def add(self, path: str) -> None:
         """Have the disk write this file soon."""
-        self._places.acquire()
-        self._threads.submit(self._flush, path)
+        self._bundle.append(path)
+        if len(self._bundle) >= _BUNDLE:
+            self._begin()
 
     def wait(self) -> None:
         """Return when the disk has all of them; raises `OSError` if it has not."""
+        self._begin()
         self._threads.shutdown()
         if self._failures:
             raise self._failures[0]
 
-    def _flush(self, path: str) -> None:
+    def _begin(self) -> None:
+        bundle, self._bundle = self._bundle, []
+        self._places.acquire()
+        self._threads.submit(self._flush, bundle)
+
+    def _flush(self, paths: list[str]) -> None:
         try:
-            with open(path, "rb+") as file:  # noqa: PTH123 - as above
-                os.fsync(file.fileno())
+            for path in paths:
+                with open(path, "rb+") as file:  # noqa: PTH123 - as above
+                    os.fsync(file.fileno())
         except OSError as exc:
             self._failures.append(exc)
         finally:
