@@ -242,6 +242,7 @@ def _known_of(row: Row) -> str:
 
 def _run_outbox(outbox: Outbox, settings: Settings | None, options: argparse.Namespace) -> int:
     """Send what waits; 0 if everything was sent, 1 if something needs a person."""
+    from docmail.queue_run import nothing_of
 
     def interrupt(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt
@@ -252,7 +253,7 @@ def _run_outbox(outbox: Outbox, settings: Settings | None, options: argparse.Nam
         counts = outbox.run(settings=settings, batch=options.batch, limit=options.limit, rate=options.rate)
     finally:
         signal.signal(signal.SIGTERM, before)
-    _say(", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or _("The outbox is empty."))
+    _say(", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or nothing_of(options.batch))
     return 1 if counts.keys() & {"failed", "refused", "unknown"} else 0
 
 

@@ -250,7 +250,8 @@ def file_system(folder: Path) -> str:
     for line in lines:
         # man 5 proc: ... mount point is the fifth field, the kind follows a lone hyphen.
         before, _hyphen, after = line.partition(" - ")
-        place = before.split(" ")[4].encode().decode("unicode_escape")
+        # It is written in octets, those of a blank in octal.
+        place = before.split(" ")[4].encode().decode("unicode_escape").encode("latin-1").decode("utf-8", "replace")
         inside = folder.is_relative_to(place)
         if inside and len(place) >= len(best):
             best, kind = place, after.split(" ")[0]

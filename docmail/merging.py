@@ -7,6 +7,7 @@ then knows of every problem at once.
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -171,8 +172,19 @@ class Merge:
             reply_to=self._addresses("reply_to", fields) or None,
             key=key if isinstance(key, int) else str(key),  # type: ignore[arg-type]  # Message takes numbers as well
         )
-        name = self._text("name", fields).strip() if self._fields["name"] is not None else None
-        return Draft(number, message, self._documents, fields, name)
+        return Draft(number, message, self._documents, fields, self._name(fields))
+
+    def _name(self, fields: dict[str, Any]) -> str | None:
+        if self._fields["name"] is None:
+            return None
+        name: Any = self._text("name", fields)
+        if not isinstance(name, str):
+            raise MessageError(
+                _("The {field} must be text, not {type}.").format(field="name", type=type(name).__name__),
+                field="name",
+                hint=_("Write str(...) around it."),
+            )
+        return name.strip()
 
     def _text(self, field: str, fields: dict[str, Any]) -> str:
         from docmail.templates import fill
@@ -229,6 +241,12 @@ def _plain_fields(row: Mapping[Any, Any]) -> dict[str, Any]:
 
     fields = {}
     for name, value in row.items():
+        if name is None and isinstance(value, list):  # of a CSV file
+            raise MessageError(
+                _("This row has more cells than the first line names columns, so they may stand in the wrong ones."),
+                field="rows",
+                hint=_("Put values that hold the separator in double quotes."),
+            )
         try:
             fields[str(name)] = plain(value)
         except TooManyError as exc:
@@ -269,7 +287,7 @@ def _records(rows: Any) -> Sequence[Mapping[str, Any]]:
         if hasattr(rows, "to_dict"):
             names = [str(name) for name in rows.columns]
             if len(set(names)) < len(names):
-                raise _not_rows(_("Two columns of the data set have the same name."), _("Give each a name of its own."))
+                raise _same_names()
             return cast("list[dict[str, Any]]", rows.to_dict("records"))
     if isinstance(rows, (str, bytes, Mapping)) or not hasattr(rows, "__iter__"):
         hint = _('Give a DataFrame, a list of dicts, or Path("invoices.csv").')
@@ -282,18 +300,35 @@ def _records(rows: Any) -> Sequence[Mapping[str, Any]]:
 
 def _csv(path: Path) -> list[dict[str, Any]]:
     try:
-        text = path.expanduser().read_text("utf-8-sig")
+        # Unlike Path's, this expanduser() leaves an unknown ~user as it is.
+        text = Path(os.path.expanduser(path)).read_text("utf-8-sig")  # noqa: PTH111
     except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else _("it is not UTF-8")
-        raise _not_rows(
-            _("The file {path} cannot be read: {reason}.").format(path=path, reason=reason),
-            _("Check its name, and save it as CSV in UTF-8."),
-        ) from exc
+        raise _unreadable(path, exc.strerror if isinstance(exc, OSError) else _("it is not UTF-8")) from exc
     first = text.partition("\n")[0][:_SNIFFED]
     separator = max(",;\t", key=first.count)
     reader = csv.DictReader(StringIO(text, newline=""), delimiter=separator)
-    # An empty cell is a missing value; cells beyond the header belong to nothing.
-    return [{name: value or None for name, value in record.items() if name is not None} for record in reader]
+    try:
+        records = list(reader)
+    except csv.Error as exc:
+        raise _unreadable(path, str(exc)) from exc
+    named = [name for name in reader.fieldnames or () if name]
+    if len(set(named)) < len(named):
+        raise _same_names()
+    # An empty cell is a missing value; so are those beyond the header, unless something stands in one.
+    return [
+        {name: value or None for name, value in record.items() if name is not None or any(value)} for record in records
+    ]
+
+
+def _unreadable(path: Path, reason: str | None) -> MessageError:
+    return _not_rows(
+        _("The file {path} cannot be read: {reason}.").format(path=path, reason=reason),
+        _("Check its name, and save it as CSV in UTF-8."),
+    )
+
+
+def _same_names() -> MessageError:
+    return _not_rows(_("Two columns of the data set have the same name."), _("Give each a name of its own."))
 
 
 def _not_rows(sentence: str, hint: str) -> MessageError:

@@ -128,8 +128,11 @@ class Run(Mapping[str, int]):
         return f"<Run {self.state}: {listed or 'nothing to send'}{rehearsed}>"
 
     def counts(self) -> dict[str, int]:
-        """Return how many mails of the batch, or of the whole outbox, are in each state."""
-        return self._store.count("? IS NULL OR batch = ?", (self.batch, self.batch))
+        """Return how many mails of the batch, or of the whole outbox, are in each state.
+
+        A mail that was withdrawn, or corrected and added anew, is in none: the later one counts.
+        """
+        return self._store.count("current AND (? IS NULL OR batch = ?)", (self.batch, self.batch))
 
     # --- what a view shows ---
 
@@ -176,7 +179,7 @@ class Run(Mapping[str, int]):
 
     def rows(self, state: str, most: int) -> list[Row]:
         """Return the first rows of the batch, or of the whole outbox, in this state."""
-        which = "SELECT id FROM mail WHERE state = ? AND (? IS NULL OR batch = ?) ORDER BY id LIMIT ?"
+        which = "SELECT id FROM mail WHERE state = ? AND current AND (? IS NULL OR batch = ?) ORDER BY id LIMIT ?"
         return self._store.rows(f"id IN ({which})", (state, self.batch, self.batch, most))
 
     # --- what a person does ---
@@ -284,18 +287,29 @@ class Run(Mapping[str, int]):
     def _lock(self) -> FileLock:
         """Return the lock of whoever goes through this account's queue: one at a time, because providers count so."""
         folder = self.folder / "runs"
-        folder.mkdir(exist_ok=True, mode=0o700)
         name = sha256(self.account.encode()).hexdigest()[:16]
         lock = FileLock(folder / f"{name}.lock", thread_local=False, mode=0o600)
         try:
+            folder.mkdir(exist_ok=True, mode=0o700)
             lock.acquire(timeout=0)
         except Timeout as exc:
             raise _busy(self._store.note(f"run {name}") or _("another program")) from exc
+        except OSError as exc:  # a disk that is full, or can only be read
+            raise DocmailError(
+                _("The outbox in {folder} cannot be used: {reason}.").format(
+                    folder=self.folder, reason=exc.strerror or str(exc)
+                ),
+                hint=_("Free the disk or the folder, or set DOCMAIL_HOME to a folder you can write to."),
+            ) from exc
         moment = datetime.now().astimezone()
         who = _("process {number} on {computer}, since {time:%H:%M}").format(
             number=os.getpid(), computer=platform.node() or "?", time=moment
         )
-        self._store.set_note(f"run {name}", who)
+        try:
+            self._store.set_note(f"run {name}", who)
+        except BaseException:
+            lock.release()  # a traceback that is kept would hold it, and this program would wait for itself
+            raise
         return lock
 
     # --- in the thread ---
@@ -361,6 +375,13 @@ def going_on(folder: Path, settings: Settings, batch: str | None) -> Run | None:
 def account_of(settings: Settings) -> str:
     """Return what a key is unique for: the sending address, whatever server it goes through."""
     return settings.address.addr_spec.casefold()
+
+
+def nothing_of(batch: str | None) -> str:
+    """Say that there is no mail."""
+    if batch is None:
+        return _("The outbox is empty.")
+    return _("The outbox holds no mail of the batch “{batch}”; check its name.").format(batch=batch)
 
 
 def _busy(who: str, batch: str | None = None) -> DocmailError:

@@ -236,7 +236,7 @@ def test_the_outbox_is_run_and_retried_without_a_notebook(
     messages = [docmail.Message(name, f"For {name[0]}", key=name) for name in names]
     outbox.add_all(messages, batch="november", settings=box.settings)
     assert main(["outbox", "run", "--batch", "december"]) == 0
-    assert "The outbox is empty" in capsys.readouterr().out
+    assert "no mail of the batch “december”; check its name" in capsys.readouterr().out
     assert main(["outbox", "run", "--batch", "november", "--limit", "1", "--rate", "100/s"]) == 0
     assert capsys.readouterr().out == "2 queued, 1 sent\n"
     assert main(["outbox", "run"]) == 1

@@ -149,7 +149,7 @@ def fill(folder: Path) -> Path:
 
 
 def test_the_kind_of_a_file_system_is_that_of_the_nearest_mount(tmp_path: Path) -> None:
-    with mounted(tmp_path / "a disk", "1m") as disk:
+    with mounted(tmp_path / "a disk of Zoë's", "1m") as disk:
         assert journal.file_system(disk / "x") == "tmpfs"
         link = tmp_path / "link"
         link.symlink_to(disk)
@@ -190,6 +190,13 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_run_loses_and_doubles_nothing(b
 
 def test_a_home_that_cannot_be_written_to_is_an_error_that_names_it(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "3m") as disk:
+        outbox = Outbox(disk / "used")
+        outbox.add_all(messages(1), batch="b", settings=SETTINGS)
+        (outbox.folder / "runs").touch()  # as good as a folder in which no lock can be made
+        with pytest.raises(DocmailError, match=r"cannot be used.*DOCMAIL_HOME"):
+            outbox.run(settings=SETTINGS)
+        outbox.close()
+    with mounted(tmp_path / "other", "3m") as disk:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         with pytest.raises(DocmailError, match=r"cannot be used.*DOCMAIL_HOME") as caught:
             Outbox(disk / "outbox")

@@ -13,6 +13,7 @@ import ipywidgets
 
 from docmail.errors import DocmailError
 from docmail.pace import daily_warning
+from docmail.queue_run import nothing_of
 from docmail.translation import _, chosen, language, ngettext
 from docmail.widgets import mail_result, markup
 from docmail.widgets.controls import Actions
@@ -135,6 +136,10 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
             self._asks = False
             run.agree(yes=False)
             run.stop()
+        elif action == SEND and run.waiting > run.total:
+            run.total = run.waiting
+            sentence = _("More mails were added since this was shown. Look at the number, and press Send again.")
+            self._note = markup.box("mind", markup.paragraph(sentence))
         elif action == SEND:
             self._asks = False
             run.agree()
@@ -255,14 +260,26 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
         }
         listed = [words[state].format(number=f"{counts[state]:,}") for state in words if counts.get(state)]
         if (again := run.again_at) is not None:
-            listed.append(_("some will be tried again at {time}").format(time=f"{again.astimezone():%H:%M}"))
+            told = (
+                _("some will be tried again at {time}") if run.is_going_on else _("some wait until {time}: go on then")
+            )
+            listed.append(told.format(time=f"{again.astimezone():%H:%M}"))
         parts = [f"<p>{escape(' · '.join(listed))}</p>" if listed and not self._asks else ""]
         if run.state == "stopped":
             parts.append(markup.box("mind", markup.paragraph(_("Stopped. What waits stays in the queue."))))
         elif run.error is not None:
             parts.append(_failure(run.error))
+        elif run.state == "over" and not counts:
+            parts.append(markup.box("mind", markup.paragraph(nothing_of(run.batch))))
         elif run.state == "over" and run.redirect_to is None and not counts.keys() & {"queued", "unknown"}:
             parts.append(markup.box("good", markup.good(_("Done: nothing waits any more."))))
+        if not run.is_going_on and (others := counts.get("queued", 0) - run.waiting) > 0:
+            sentence = ngettext(
+                "{number} email waits for another sender: run it with that sender's settings.",
+                "{number} emails wait for another sender: run them with that sender's settings.",
+                others,
+            )
+            parts.append(markup.box("mind", markup.paragraph(sentence.format(number=f"{others:,}"))))
         if run.is_going_on and (trouble := [each.text for each in list(run.last) if each.state != "sent"]):
             parts.append(markup.paragraph(_("What the server said last:")))
             parts.append(f'<div class="dm-said">{escape(markup.without_addresses(trouble[-1]))}</div>')
@@ -286,7 +303,7 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
         elif run.is_going_on:
             offered = [[RESUME, _("Go on")] if run.state == "paused" else [PAUSE, _("Pause")], [STOP, _("Stop")]]
         elif run.redirect_to is None:
-            if counts.get("queued"):
+            if run.waiting:
                 offered.append([GO_ON, _("Go on")])
             if counts.get("failed"):
                 offered.append([RETRY, _("Retry failed")])

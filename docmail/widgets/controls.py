@@ -151,6 +151,9 @@ class Actions(Controls):
                 "restarted": _("The kernel was restarted. Run this cell again to bring the form back to life."),
             },
         )
+        # ipykernel 7.4 hands a press to the shell that last said something to these buttons, such as the one whose cell
+        # waits for a batch: “Stop” would be heard when the batch is over. It shall come where the front end sends it.
+        self.comm._reply_subshell_for = lambda _data, subshell: subshell  # noqa: SLF001 - others never look at it
         if rows is not None:
             rows.publish = lambda: setattr(self, "notes", rows.notes)
         self._handle = handle

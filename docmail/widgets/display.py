@@ -177,7 +177,7 @@ def _added(added: Added) -> Bundle:
     from docmail.widgets import markup
 
     lines = [
-        [str(problem.row), problem.key or "", problem.field or "", markup.without_addresses(problem.message)]
+        [str(problem.row), *map(markup.without_addresses, (problem.key or "", problem.field or "", problem.message))]
         for problem in added.problems
     ]
     return _bundle(repr(added), f"{escape(repr(added))}{_table(lines) if lines else ''}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -72,6 +73,46 @@ def test_a_rehearsal_leaves_the_question_open(box: Sandbox) -> None:
     box.inbox.wait(3)
     assert {mail.recipients for mail in box.inbox} == {("accounts@example.com",)}
     assert offered(view) == ["send", "rehearse"]
+
+
+def test_mails_that_were_added_since_the_question_are_asked_about_before_any_is_sent(box: Sandbox) -> None:
+    batch(box)
+    view = view_of(box, asks=True)
+    batch(box, 6)
+    view.press("send")
+    assert (view.run.state, len(box.inbox)) == ("asked", 0)
+    assert "6 emails to 6 addresses" in view.heading.value
+    assert "press Send again" in view.report.value
+    view.press("send")
+    ended(view)
+    assert len(box.inbox) == 6
+
+
+def test_what_waits_for_long_when_the_run_is_over_is_left_to_whoever_goes_on(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("docmail.sender.PATIENCE_SECONDS", 1.0)
+    batch(box, 2)
+    box.answer("rcpt", "450 4.2.0 Greylisted", recipient="c1@example.com")
+    view = BatchView(Run(Outbox().folder, box.settings, batch="b").start())
+    ended(view)
+    assert "1 sent · 1 waiting · some wait until" in view.report.value
+    assert offered(view) == ["go-on"]
+
+
+def test_a_batch_of_which_there_is_no_mail_is_not_done_but_misnamed(box: Sandbox) -> None:
+    view = BatchView(Run(Outbox().folder, box.settings, batch="tpyo").start())
+    ended(view)
+    assert "check its name" in view.report.value
+    assert "Done" not in view.report.value
+
+
+def test_mails_that_wait_for_another_sender_are_told_apart_from_what_waits_here(box: Sandbox) -> None:
+    batch(box)
+    view = BatchView(Run(Outbox().folder, replace(box.settings, sender="B <b@example.com>"), batch="b").start())
+    ended(view)
+    assert "4 emails wait for another sender" in view.report.value
+    assert offered(view) == []
 
 
 def test_the_second_half_of_a_double_click_is_nothing(box: Sandbox) -> None:

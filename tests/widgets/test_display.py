@@ -13,7 +13,8 @@ from traitlets.config import Config
 
 import docmail
 from docmail.diagnosis import Check, Diagnosis
-from docmail.errors import Kind
+from docmail.errors import Kind, RowProblem
+from docmail.preparing import Added
 from docmail.replies import Reply
 from docmail.reports import Report
 from docmail.settings import HttpServer, Security, Settings, SmtpServer
@@ -131,6 +132,10 @@ def test_without_the_extension_or_after_unloading_it_others_objects_are_left_alo
             ["Sent to 1 recipient.", "refused", "550 5.1.1 &lt;b&gt;no"],
         ),
         (SendResult("<1@x>", ("a@example.com",), repeated=True), ["not sent again"]),
+        (
+            Added("b", 1, 0, (RowProblem(2, "a@example.com", "to", "“b@example.com; c@example.com” is not one."),)),
+            ["&lt;Added 1", "is not one."],
+        ),
         (
             Diagnosis(
                 (
