@@ -92,7 +92,10 @@ CREATE TABLE note (
 _OPENING_SECONDS = 30.0
 _LOG_OCTETS = 4_000_000
 _SPOILT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_NETWORK = {"9p", "afs", "ceph", "cifs", "fuse.sshfs", "fuse.s3fs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs"}
+_NETWORK = {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "gpfs", "lustre", "ncpfs", "nfs"}
+_NETWORK |= {"nfs4", "smb3", "smbfs"}
+_LOCKS_OF_ONE_COMPUTER = {"davfs", "fuse.gcsfuse", "fuse.goofys", "fuse.gvfsd-fuse", "fuse.rclone", "fuse.s3fs"}
+_LOCKS_OF_ONE_COMPUTER |= {"fuse.davfs", "fuse.drive", "fuse.sshfs"}
 
 
 def open_journal(folder: Path, *, was_used: bool = False) -> sqlite3.Connection:
@@ -102,6 +105,17 @@ def open_journal(folder: Path, *, was_used: bool = False) -> sqlite3.Connection:
     `was_used` has a journal with something in it.
     """
     path = folder / "outbox.sqlite3"
+    kind = file_system(folder)
+    if kind in _LOCKS_OF_ONE_COMPUTER:
+        # Seen with sshfs: two computers sent the same mails, and left a damaged file.
+        raise DocmailError(
+            _(
+                "The outbox in {folder} is on a network drive ({kind}) on which two computers do not see each other's "
+                "locks, so a mail could go out twice."
+            ).format(folder=folder, kind=kind.removeprefix("fuse.")),
+            hint=_("Set DOCMAIL_HOME to a folder on this computer's own disk, or on NFS or SMB."),
+            guide="Sending",
+        )
     try:
         # One after the other: SQLite does not wait for a lock while it changes to WAL.
         with FileLock(folder / "opening.lock", timeout=_OPENING_SECONDS, mode=0o600):
@@ -110,7 +124,7 @@ def open_journal(folder: Path, *, was_used: bool = False) -> sqlite3.Connection:
             path.touch(mode=0o600)
             database = _connected(path)
             try:
-                _prepare(database, folder)
+                _prepare(database, folder, kind)
             except sqlite3.DatabaseError as exc:
                 database.close()
                 if not is_spoilt(exc):
@@ -146,7 +160,7 @@ def _connected(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _prepare(database: sqlite3.Connection, folder: Path) -> None:
+def _prepare(database: sqlite3.Connection, folder: Path, kind: str) -> None:
     marker = folder / "outbox.damaged"
     if marker.exists():
         verdicts = [row[0] for row in database.execute("PRAGMA quick_check(1)")]
@@ -161,7 +175,7 @@ def _prepare(database: sqlite3.Connection, folder: Path) -> None:
         )
     if version == 0:
         database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that what expires gives its space back
-    shared = file_system(folder) not in _NETWORK and not str(folder).startswith("\\\\")
+    shared = kind not in _NETWORK and not str(folder).startswith("\\\\")
     _journal_mode(database, "WAL" if shared else "DELETE")
     database.execute("PRAGMA synchronous = FULL")
     # The log of a large batch would stay as long as it ever was.

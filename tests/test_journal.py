@@ -126,6 +126,16 @@ def test_on_a_network_file_system_the_journal_needs_no_shared_memory(
     assert (tmp_path / "outbox.sqlite3-shm").exists() == (mode == "wal")
 
 
+@pytest.mark.parametrize("kind", ["fuse.sshfs", "davfs"])
+def test_a_drive_on_which_two_computers_could_send_the_same_mail_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(journal, "file_system", lambda _folder: kind)
+    with pytest.raises(DocmailError, match=r"two computers do not see.*twice.*DOCMAIL_HOME"):
+        Outbox(tmp_path)
+    assert not (tmp_path / "outbox.sqlite3").exists()
+
+
 @contextmanager
 def mounted(folder: Path, size: str) -> Iterator[Path]:
     require_root("A small disk of its own")
