@@ -84,8 +84,11 @@ def test_a_server_with_few_places_gets_everything_is_asked_once_more_and_keeps_o
         settings = settings_for(server)
         outbox = queue(tmp_path, settings)
         run = outbox.run(settings=settings, wait=False)
-        wait_for(lambda: server.sent_away == 1 and server.at_once == max(places - 1, 1))
-        assert run.state == "sending"
+        wait_for(lambda: server.sent_away == 1)
+        arrived = server.arrived.total()
+        wait_for(lambda: server.arrived.total() >= arrived + 20)
+        assert run.waiting > 10, "this came too late to be seen"
+        assert server.at_once == max(places - 1, 1)
         run.wait()
         assert server.sent_away == 1
         assert_each_arrived_once(server, outbox)
@@ -112,6 +115,49 @@ def test_what_further_connections_put_off_is_tried_again_in_the_same_run(tmp_pat
         outbox.run(settings=settings)
         assert server.most_at_once > 1
         assert_each_arrived_once(server, outbox, 60)
+
+
+def test_what_a_further_connection_puts_off_when_nothing_else_waits_is_still_waited_for(tmp_path: Path) -> None:
+    with SlowServer("bdat", delay=0.0005) as server:
+        server.others_say, server.others_wait = "451 4.3.0 Try again later.", 1.0
+        settings = settings_for(server)
+        outbox = queue(tmp_path, settings, 60)
+        run = outbox.run(settings=settings, wait=False)
+        wait_for(lambda: server.arrived.total() == 59)
+        server.others_say, server.others_wait = "250 ok", 0.0  # to the next connection; the other still waits
+        run.wait()
+        assert server.most_at_once == 2
+        assert_each_arrived_once(server, outbox, 60)
+
+
+def test_one_more_connection_begins_only_when_mails_get_through_over_all(tmp_path: Path) -> None:
+    with SlowServer("bdat", delay=0.0005) as server:
+        server.others_wait = 1.0
+        settings = settings_for(server)
+        outbox = queue(tmp_path, settings)
+        outbox.run(settings=settings)
+        assert server.most_at_once == 2
+    with SlowServer("bdat", delay=0.0005) as server:
+        server.first_says = "550 5.1.1 No such user."
+        settings = settings_for(server)
+        outbox = queue(tmp_path / "refused", settings, 60)
+        outbox.run(settings=settings)
+        assert server.most_at_once == 1
+
+
+def test_a_run_that_fails_waits_for_the_mails_of_further_connections(tmp_path: Path) -> None:
+    with SlowServer("bdat") as server:
+        server.others_wait = 0.5
+        settings = settings_for(server)
+        outbox = queue(tmp_path, settings)
+        run = outbox.run(settings=settings, wait=False)
+        wait_for(lambda: server.at_once == 2)
+        server.first_says = "550 5.4.5 Daily user sending limit exceeded."
+        with pytest.raises(SendError, match="limit"):
+            run.wait()
+        counts = run.counts()
+        assert counts.keys() == {"sent", "queued"}
+        assert counts["sent"] == server.arrived.total()
 
 
 def test_a_refused_recipient_is_no_reason_for_a_connection_to_end(tmp_path: Path) -> None:
@@ -146,10 +192,11 @@ def test_a_paused_run_sends_over_no_connection_and_goes_on_over_several(tmp_path
 
 def test_breaking_off_leaves_no_mail_that_nobody_knows_of(tmp_path: Path) -> None:
     with SlowServer("bdat", delay=0.02) as server:
+        server.others_say, server.others_wait = "550 5.1.1 No such user.", 10.0  # which is not waited for
         settings = settings_for(server)
         outbox = queue(tmp_path, settings)
         run = outbox.run(settings=settings, wait=False)
-        wait_for(lambda: server.at_once == 4)
+        wait_for(lambda: server.at_once == 2 and run.counts().get("sending", 0) == 2)
         run.abort()
         run.wait()
         counts = run.counts()

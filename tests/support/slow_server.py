@@ -29,7 +29,8 @@ class SlowServer:
         self.steps: Counter[str] = Counter()
         self.at_once = self.most_at_once = 0
         self.sent_away = 0
-        self.others_say = "250 ok"  # to RCPT, on every connection but the first
+        self.first_says = self.others_say = "250 ok"  # to RCPT, on the first connection and on every other
+        self.others_wait = 0.0  # seconds, before they say so
         self._connections = 0
         self._places = places
         self._way = way
@@ -85,21 +86,22 @@ class SlowServer:
             self.at_once += not full
             self.most_at_once = max(self.most_at_once, self.at_once)
             self._connections += 1
-            to_recipients = "250 ok" if self._connections == 1 else self.others_say
+            is_first = self._connections == 1
         if full:
             self._say(client, "greeting", "421 4.7.0 too many connections")
             return
         try:
-            self._serve(client, to_recipients)
+            self._serve(client, is_first=is_first)
         finally:
             with self._lock:
                 self.at_once -= 1
 
-    def _serve(self, client: Any, to_recipients: str) -> None:
+    def _serve(self, client: Any, *, is_first: bool) -> None:
         self._say(client, "greeting", "220 slow ESMTP")
         while True:
             line = _line(client)
             verb = line[:4].upper()
+            to_recipients = self.first_says if is_first else self.others_say
             if verb == b"EHLO":
                 extensions = ["slow", "PIPELINING", "8BITMIME", *(["CHUNKING"] if self._way == "bdat" else [])]
                 said = "\r\n".join(f"250{' ' if each == extensions[-1] else '-'}{each}" for each in extensions)
@@ -126,6 +128,7 @@ class SlowServer:
                 self._say(client, "QUIT", "221 bye")
                 return
             elif verb == b"RCPT":
+                self._stopping.wait(0 if is_first else self.others_wait)
                 self._say(client, "RCPT", to_recipients)
             else:
                 self._say(client, verb.decode(), "250 ok")
