@@ -76,7 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     send.add_argument("--profile", help=_("the saved settings to send with"))
     send.set_defaults(run=_send)
 
-    outbox = commands.add_parser("outbox", help=_("the record of sent mail: list it, run the queue, retry what failed"))
+    outbox = commands.add_parser(
+        "outbox", help=_("the record of sent mail: list it, run the queue, retry what failed or was refused")
+    )
     outbox.add_argument("what", choices=["list", "run", "retry"])
     outbox.add_argument("--profile", help=_("the saved settings whose mail it is"))
     outbox.add_argument("--batch", help=_("only the mails of this batch"))
@@ -235,9 +237,16 @@ def _outbox(options: argparse.Namespace) -> int:
 
 
 def _known_of(row: Row) -> str:
-    """Return what is known of a mail that was not sent, or perhaps not."""
+    """Return what is known of a mail that was not sent, or perhaps not, or not to everybody."""
+    if row.state == "sent":
+        missed = [
+            f"{address}: {each.reply or each.state}"
+            for address, each in row.recipients.items()
+            if each.state != "sent" and each.role != "archive"
+        ]
+        return f" -- {_('not to everybody')}: {'; '.join(missed)}" if missed else ""
     known = row.reason or str(row.reply or "")
-    return f" -- {known}" if known and row.state != "sent" else ""
+    return f" -- {known}" if known else ""
 
 
 def _run_outbox(outbox: Outbox, settings: Settings | None, options: argparse.Namespace) -> int:
@@ -254,7 +263,7 @@ def _run_outbox(outbox: Outbox, settings: Settings | None, options: argparse.Nam
     finally:
         signal.signal(signal.SIGTERM, before)
     _say(", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or nothing_of(options.batch))
-    return 1 if counts.keys() & {"failed", "refused", "unknown"} else 0
+    return 1 if counts.keys() & {"failed", "refused", "unknown"} or counts.partly_sent else 0
 
 
 if __name__ == "__main__":

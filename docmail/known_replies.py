@@ -41,6 +41,18 @@ _MICROSOFT = r"\.(office365|outlook|office)\.com$"
 _MICROSOFT_SIGNS = r"\.prod\.outlook\.com|aka\.ms/|5\.7\.139"
 _YAHOO, _AOL = r"\.yahoo\.(com|[a-z]{2}|com\.[a-z]{2}|co\.[a-z]{2})$", r"\.aol\.com$"
 
+# A limit of the account, said with 4yz as well: of a day or an hour, or of sending. A rate in a shorter time passes
+# while the others wait, and is no limit; nor is what is said of a recipient.
+_PERIOD = (
+    r"^[45]\d\d (?!.*(\brecipient\b.{0,200}\b(has|have|is)\b|trying to (contact|reach)))"
+    r"(?=.*(\b(daily|hourly|monthly|(per|a|an|each|this) (day|hour|month))\b|\b24[ -]?h))"
+    r".*(\b(quota|limits?|exceed(s|ed)?|maximum|max)\b)"
+)
+_SENDING = (
+    r"^4\d\d .*(\b(send(ing)?|sent|outgoing|outbound|submission)( messages?| e?-?mails?)? (limits?|quota)\b"
+    r"|\b(exceeded|reached) .{0,40}\b(limits?|quota) (for|of|on) (send|sent|outgoing|outbound))"
+)
+
 # The first match counts. Sources: the providers' own pages and recorded replies, checked 2026-11-23.
 REPLIES: tuple[Known, ...] = (
     # --- Google ---
@@ -243,7 +255,8 @@ REPLIES: tuple[Known, ...] = (
         ),
     ),
     Known(
-        r"550 5\.4\.5|550 5\.1\.90|55\d .*(quota|limit) exceeded|454 .*Throttling|QuotaExceeded",
+        r"550 5\.4\.5|550 5\.1\.90|55\d .*(quota|limit) exceeded|454 .*Throttling|QuotaExceeded"
+        rf"|{_PERIOD}|{_SENDING}",
         Kind.LIMIT,
         lambda: (
             _("The server's limit on how much this account may send is reached."),

@@ -249,9 +249,10 @@ class Outbox:
         return run.wait() if wait else run
 
     def retry(self, batch: str | None = None) -> int:
-        """Put the mails of the queue that failed (nothing was sent) back into it; return how many.
+        """Put the mails of the queue that failed or were refused back into it; return how many.
 
-        Mails of `send()` are not among them: it has raised, and whoever called it has decided since.
+        A mail that others got goes only to those who did not; that the archive has no copy is no reason. Mails of
+        `send()` are not among them: it has raised, and whoever called it has decided since.
         """
         return self._store.retry(batch)
 

@@ -28,7 +28,7 @@ from docmail import owners
 from docmail.errors import DocmailError
 from docmail.helpers import WORTH_IT, Helpers
 from docmail.pace import Pace
-from docmail.queue_store import QueueStore, Waiting
+from docmail.queue_store import GIVEN_UP, PARTLY, QueueStore, Waiting
 from docmail.sender import Sender
 from docmail.translation import _
 
@@ -182,6 +182,21 @@ class Run(Mapping[str, int]):
         which = "SELECT id FROM mail WHERE state = ? AND current AND (? IS NULL OR batch = ?) ORDER BY id LIMIT ?"
         return self._store.rows(f"id IN ({which})", (state, self.batch, self.batch, most))
 
+    @property
+    def partly_sent(self) -> int:
+        """How many of the mails that were sent somebody has not got."""
+        return sum(self._store.count(PARTLY, (self.batch, self.batch)).values())
+
+    def partly_sent_rows(self, most: int) -> list[Row]:
+        """Return the first of them."""
+        which = f"SELECT id FROM mail WHERE {PARTLY} ORDER BY id LIMIT ?"  # noqa: S608 - ours
+        return self._store.rows(f"id IN ({which})", (self.batch, self.batch, most))
+
+    @property
+    def given_up(self) -> int:
+        """How many mails `retry()` puts back into the queue."""
+        return sum(self._store.count(GIVEN_UP, (self.batch, self.batch)).values())
+
     # --- what a person does ---
 
     @property
@@ -202,7 +217,7 @@ class Run(Mapping[str, int]):
         return Run(self.folder, self.settings, batch=self.batch, limit=limit, redirect_to=redirect_to)
 
     def retry(self) -> int:
-        """Put what failed back into the queue; return how many mails."""
+        """Put what failed or was refused back into the queue, for those who have not got it; return how many mails."""
         return self._store.retry(self.batch)
 
     def resolve(self, id: int, outcome: Literal["sent", "resend"]) -> None:  # noqa: A002 - the row's name for it
@@ -335,8 +350,9 @@ class Run(Mapping[str, int]):
         reply = settled.reply or (error.reply if error else None)
         with self._told:
             self.tried += 1
-            self.done += settled.state != "queued"
-            self._moments.append(time.monotonic())
+            if settled.state != "queued":  # what was put off comes again: it says nothing about how long the rest takes
+                self.done += 1
+                self._moments.append(time.monotonic())
             self.last.append(Happened(settled.number, settled.state, str(reply or settled.reason)))
 
     def _work(self, lock: FileLock) -> None:

@@ -34,6 +34,18 @@ class Waiting:
         return (self.account, self.batch, self.batch)
 
 
+_MISSED = "EXISTS (SELECT 1 FROM recipient WHERE mail = id AND role != 'archive' AND recipient.state"
+
+PARTLY = f"state = 'sent' AND (? IS NULL OR batch = ?) AND {_MISSED} != 'sent')"
+"""The condition for mails of a batch that were sent, but not to everybody; the archive is nobody."""
+
+GIVEN_UP = (
+    "state IN ('sent', 'refused', 'failed') AND current AND NOT single AND owner IS NULL AND head IS NOT NULL"
+    f" AND (? IS NULL OR batch = ?) AND {_MISSED} IN ('refused', 'failed'))"
+)
+"""The condition for mails of a batch that somebody certainly has not got, and that nobody tries to send any more."""
+
+
 @dataclass(frozen=True)
 class Taken:
     """A mail that is now being sent, and how often it was put off before."""
@@ -150,6 +162,22 @@ class QueueStore(Store):
     def content(self, sha256: str) -> SpoolFile:
         """Return a content of the spool."""
         return self._spool.file(sha256)
+
+    # --- those that were given up on ---
+
+    def retry(self, batch: str | None) -> int:
+        """Put the mails back into the queue that failed or were refused; return how many.
+
+        They go to those who have not got them. The mails of `send()` are not among them.
+        """
+        with self._transaction() as database:
+            found = database.execute(f"SELECT id FROM mail WHERE {GIVEN_UP}", (batch, batch)).fetchall()  # noqa: S608 - ours
+            numbers = [(row["id"],) for row in found]
+            database.executemany(
+                "UPDATE recipient SET state = 'queued' WHERE mail = ? AND state IN ('refused', 'failed')", numbers
+            )
+            database.executemany("UPDATE mail SET state = 'queued', tries = 0, not_before = NULL WHERE id = ?", numbers)
+        return len(numbers)
 
     # --- the pace of an account ---
 

@@ -60,9 +60,9 @@ def clean(words: str | Iterable[str], secret: Secret | None = None) -> str:
     text = _redact_across(text, secret, cut_off=False)
     text = re.sub(r"(?is)<(script|style)\b.*?(</\1\s*>|$)", _BREAK, text)
     # A tag's name ends at a blank, a slash or the bracket: <cfo@example.com> and <https://...> are no tags.
-    text = html.unescape(
-        re.sub(r"(?s)<!(--.*?(-->|$)|[^<>]{0,200}>)|</?[a-zA-Z][a-zA-Z0-9]*(\s[^<>]{0,500}|/)?>", _BREAK, text)
-    )
+    text = re.sub(r"(?s)<!(--.*?(-->|$)|[^<>]{0,200}>)|</?[a-zA-Z][a-zA-Z0-9]*(\s[^<>]{0,500}|/)?>", _BREAK, text)
+    # No character has a number of eight digits, and Python refuses to read one of thousands.
+    text = html.unescape(re.sub(r"&#[0-9]{8,};?", "\ufffd", re.sub(r"&#0+(?=[0-9])", "&#", text)))
     text = re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[ -/]*.)", "", text)
     text = "".join(
         character if character.isprintable() or character == _BREAK else _BREAK if character in "\r\n" else " "

@@ -219,6 +219,8 @@ class Sender:
             self.hang_up()  # in the middle of a mail, perhaps
         else:
             self._settled = verdicts.of_success(taken.id, everybody, result, repeatable=True, tries=taken.tries)
+            if (error := verdicts.limit_in(result, self._settings.account.host)) is not None:
+                self._settled = replace(self._settled, not_before=None)  # the rest goes with the next run
             self._on_connection += 1
             if self._on_connection >= MAILS_PER_CONNECTION:
                 self._write_down(attempt)
@@ -262,6 +264,7 @@ class Sender:
             self._transport = None
             self._failures += 1
             if exc.phase == "auth" or not about_connection(exc) or self._failures > len(RECONNECT_SECONDS):
+                self._with_time(exc)
                 raise
             self._sleep(RECONNECT_SECONDS[self._failures - 1])
         except BaseException:
@@ -347,4 +350,5 @@ def _is_about_all(error: SendError) -> bool:
 
 def _wants_another_connection(error: SendError) -> bool:
     """Say whether the server ends the conversation (RFC 5321 3.8), as some do after a number of mails."""
-    return isinstance(error, Deferred) and error.reply is not None and error.reply.code == _CLOSING
+    closing = isinstance(error, Deferred) and error.reply is not None and error.reply.code == _CLOSING
+    return closing and error.kind is not Kind.LIMIT  # which holds for every connection

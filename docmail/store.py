@@ -223,6 +223,10 @@ class Store:
                 " ORDER BY position",
                 (number,),
             ).fetchall()
+            archive = frozenset(recipient["address"] for recipient in waiting if recipient["role"] == "archive")
+            somebody_has_it = "SELECT 1 FROM recipient WHERE mail = ? AND state = 'sent' AND role != 'archive'"
+            if archive and self._database.execute(somebody_has_it, (number,)).fetchone():
+                archive = frozenset()  # its copy may go alone now
             attachments = self._database.execute(
                 "SELECT * FROM attachment WHERE mail = ? ORDER BY position", (number,)
             ).fetchall()
@@ -235,7 +239,7 @@ class Store:
             message_id=row["message_id"],
             sender=row["sender"],
             recipients=tuple(recipient["address"] for recipient in waiting),
-            archive=frozenset(recipient["address"] for recipient in waiting if recipient["role"] == "archive"),
+            archive=archive,
             head=row["head"],
             boundary=row["boundary"],
             smtputf8=bool(row["smtputf8"]),
@@ -326,9 +330,10 @@ class Store:
         )
         if settled.state in {"refused", "failed"}:
             # What is said of the whole is true of the best part: somebody has got it in an earlier attempt.
+            taken_before = "FROM recipient WHERE mail = id AND recipient.state = 'sent'"
             self._database.execute(
-                "UPDATE mail SET state = 'sent' WHERE id = ?"
-                " AND EXISTS (SELECT 1 FROM recipient WHERE mail = id AND recipient.state = 'sent')",
+                f"UPDATE mail SET state = 'sent', reply = (SELECT recipient.reply {taken_before})"  # noqa: S608 - ours
+                f" WHERE id = ? AND EXISTS (SELECT 1 {taken_before})",
                 (settled.number,),
             )
 
@@ -361,11 +366,6 @@ class Store:
             )
             return changed.rowcount
 
-    def retry(self, batch: str | None) -> int:
-        """Put the mails of the queue that failed back into it; those of `send()` are not among them."""
-        waiting = "current AND NOT single AND head IS NOT NULL AND (? IS NULL OR batch = ?)"
-        return self.change("failed", "queued", waiting, (batch, batch))
-
     def resolve(self, id: int, outcome: str) -> None:  # noqa: A002 - the row's name for it
         """Write down what a person has decided about a mail whose outcome is unknown: "sent" or "resend"."""
         states = {"sent": "sent", "resend": "queued"}
@@ -391,7 +391,9 @@ class Store:
             for number in numbers:
                 database.execute(
                     "UPDATE mail SET state = ?, owner = NULL, single = 0, tries = 0, not_before = NULL,"
-                    " sent_at = CASE ? WHEN 'sent' THEN ? END WHERE id = ?",
+                    " sent_at = CASE WHEN ? = 'sent' THEN ? WHEN EXISTS"
+                    " (SELECT 1 FROM recipient WHERE mail = id AND recipient.state = 'sent') THEN sent_at END"
+                    " WHERE id = ?",
                     (new, new, time.time(), number),
                 )
                 database.execute("UPDATE recipient SET state = ? WHERE mail = ? AND state = ?", (new, number, old))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from docmail.causes import cause
+from docmail.causes import cause, refusal
 from docmail.errors import TREATMENT, Action, Kind, SendError
 from docmail.pace import retry_seconds
 from docmail.store import Settled
@@ -68,9 +68,10 @@ def of_failure(  # noqa: PLR0913 - what a verdict depends on
     else:
         state = "queued" if repeatable else "failed"
     outcomes: dict[str, tuple[str, Reply | None]] = dict.fromkeys(everybody, (state, error.reply))
-    if action is Action.DROP:
+    if action in {Action.DROP, Action.REPEAT}:
+        # Each by the words that were about them: whoever is refused for good does not wait with those who are put off.
         for address, reply in error.refused.items():
-            outcomes[address] = (_turned_away(reply, repeatable=False), reply)
+            outcomes[address] = (_turned_away(reply, repeatable=state == "queued"), reply)
     return Settled(number, state, outcomes, error.reply, reason, not_before)
 
 
@@ -90,6 +91,16 @@ def of_interrupt(
 def stops_a_run(error: SendError) -> bool:
     """Say whether every other mail would meet the same."""
     return TREATMENT[error.kind].action is Action.STOP or error.phase in BEFORE_A_MAIL
+
+
+def limit_in(result: SendResult, host: str) -> SendError | None:
+    """Return the account's limit, if the server said of some of the recipients that it is reached."""
+    for reply in result.refused.values():
+        if reply.code >= 400:  # noqa: PLR2004 - RFC 5321 4.2.1
+            error = refusal(reply, "rcpt", host, signed_in=True)
+            if error.kind is Kind.LIMIT:
+                return error
+    return None
 
 
 def _turned_away(reply: Reply, *, repeatable: bool) -> str:

@@ -301,6 +301,8 @@ RECORDED = [
     ("brevo", 401, BREVO.format("unauthorized", "unrecognised IP address 192.0.2.1"), Kind.AUTH, "password"),
     ("brevo", 402, BREVO.format("not_enough_credits", "No credits"), Kind.LIMIT, None),
     ("brevo", 429, BREVO.format("too_many_requests", "Slow down"), Kind.TEMPORARY, None),
+    ("brevo", 429, BREVO.format("too_many_requests", "Daily limit of 300 emails reached"), Kind.LIMIT, None),
+    ("sendgrid", 429, SENDGRID.format("You have exceeded your limit of 100 mails per day", "null"), Kind.LIMIT, None),
     ("brevo", 413, BREVO.format("bad_request", "Too large"), Kind.MESSAGE, None),
     ("brevo", 400, BREVO.format("invalid_parameter", "sender is not valid"), Kind.CONFIG, "email_address"),
     ("brevo", 400, BREVO.format("invalid_parameter", "email is not valid in to"), Kind.RECIPIENT, None),

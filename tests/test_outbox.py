@@ -533,6 +533,8 @@ def test_a_limit_said_of_one_recipient_is_no_refusal_though_its_code_says_so(box
     box.answer("rcpt", "550 5.4.5 Daily user sending limit exceeded", recipient="late@example.com", times=1)
     outbox = Outbox()
     outbox.add(docmail.Message("cfo@example.com; late@example.com", "Q3"), settings=box.settings)
+    with pytest.raises(Deferred, match="Daily user sending limit"):
+        outbox.run(settings=box.settings)
     assert outbox.run(settings=box.settings) == {"sent": 1}
     assert [mail.recipients for mail in box.inbox] == [("cfo@example.com",), ("late@example.com",)]
 

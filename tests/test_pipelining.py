@@ -135,6 +135,31 @@ def test_no_reply_after_the_last_byte_is_unknown_whatever_step_it_is_missing_at(
         assert not transport.is_open
 
 
+@pytest.mark.parametrize(
+    ("step", "answer"), [("MAIL", "354 what"), ("RCPT", "354 what"), ("DATA", "250 taken"), ("DATA", "334 what")]
+)
+@pytest.mark.parametrize("way", ["pipelined", "chunk after the replies"])
+def test_an_answer_that_is_none_is_a_broken_connection_as_long_as_the_content_has_not_gone(
+    way: str, step: str, answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 5321 4.3.2: after it nobody knows which reply is whose."""
+    monkeypatch.setattr(sending, "_FRESH_SECONDS", 0.0)
+    good = "354 go on" if step == "DATA" else "250 ok"
+    extensions = EXTENSIONS if way == "pipelined" or step == "DATA" else CHUNKING
+    with (
+        ScriptedServer({step: [good, answer, good]}, extensions=extensions) as server,
+        transport_to(server) as transport,
+    ):
+        transport.send(mail_to())
+        with pytest.raises(ConnectError, match=f"answered {step} .* It said: {answer}"):
+            transport.send(mail_to())
+        assert not transport.in_doubt
+        assert not transport.is_open
+        transport.open()
+        transport.send(mail_to())
+        assert len(server.mails) == 2
+
+
 def test_one_of_two_recipients_refused_in_one_write_is_a_result() -> None:
     script = {"RCPT": ["250 ok", "250 ok", "550 5.1.1 unknown"]}
     with ScriptedServer(script, extensions=CHUNKING) as server, transport_to(server) as transport:
@@ -195,9 +220,11 @@ def test_an_archive_never_gets_what_nobody_else_gets(extensions: tuple[str, ...]
         assert len(server.mails) == 2
 
 
-def test_a_server_that_wants_the_body_though_it_refused_everybody_gets_none() -> None:
+@pytest.mark.parametrize("answer", ["354 go on", "250 taken"])
+def test_a_server_that_wants_the_body_though_it_refused_everybody_gets_none(answer: str) -> None:
     """RFC 2920 3.1: a client must be ready for that."""
-    with ScriptedServer({"RCPT": ["250 ok", "550 5.1.1 unknown"]}) as server, transport_to(server) as transport:
+    script = {"RCPT": ["250 ok", "550 5.1.1 unknown"], "DATA": ["354 go on", answer]}
+    with ScriptedServer(script) as server, transport_to(server) as transport:
         transport.send(mail_to())
         with pytest.raises(Refused):
             transport.send(mail_to())

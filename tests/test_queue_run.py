@@ -15,11 +15,12 @@ import pytest
 
 import docmail
 from docmail import pace, sender
-from docmail.errors import AuthenticationError, ConnectError, Deferred, DocmailError, MessageError, TLSError
+from docmail.errors import AuthenticationError, ConnectError, Deferred, DocmailError, Kind, MessageError, TLSError
 from docmail.home import user_home
 from docmail.message import base64_pieces
 from docmail.outbox import Outbox
 from docmail.pace import Pace, Rate, daily_warning, retry_seconds
+from docmail.queue_run import Run
 from docmail.queue_store import QueueStore
 from docmail.settings import Security
 from docmail.store import Store
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from docmail.queue_run import Run
     from docmail.sandbox import Sandbox
     from tests.support.scripted import Session
 
@@ -101,6 +101,26 @@ def test_a_connection_that_breaks_before_the_last_byte_is_opened_again(step: str
         large = docmail.Document.of(bytes(8_000_000), name="large.bin") if step == "body" else ()
         assert queue(settings, documents=large).run(settings=settings) == {"sent": 3}
         assert sorted(mail.recipients[0] for mail in server.mails) == [f"c{number}@example.com" for number in range(3)]
+
+
+@pytest.mark.parametrize("extensions", [(), ("PIPELINING",)], ids=["steps", "pipelined"])
+@pytest.mark.parametrize(("step", "answer"), [("RCPT", "354 what"), ("DATA", "250 taken")])
+def test_an_answer_that_is_none_is_tried_over_another_connection_and_not_without_end(
+    step: str, answer: str, extensions: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = "354 go on" if step == "DATA" else "250 ok"
+    with ScriptedServer({step: [good, answer, good]}, extensions=extensions) as server:
+        settings = settings_for(server, username="")
+        assert queue(settings).run(settings=settings) == {"sent": 3}
+        assert (len(server.sessions), len(server.mails)) == (2, 3)
+    monkeypatch.setattr(pace, "TRIES", 3)
+    with ScriptedServer({step: answer}, extensions=extensions) as server:
+        settings = settings_for(server, username="")
+        outbox = queue(settings, name="c")
+        with pytest.raises(ConnectError, match=answer):
+            outbox.run(settings=settings, batch="c")
+        assert len(server.sessions) == 3
+        assert [row.state for row in outbox if row.batch == "c"] == ["queued"] * 3
 
 
 def test_a_server_that_ends_the_conversation_after_some_mails_is_no_reason_to_wait(
@@ -203,6 +223,45 @@ def test_a_limit_whose_end_the_server_does_not_say_is_told_by_what_was_sent(box:
     first = next(iter(outbox)).sent_at
     assert first is not None
     assert f"{(first + timedelta(days=1)).astimezone():%Y-%m-%d %H:%M}" in str(caught.value)
+
+
+@pytest.mark.parametrize("step", ["auth", "mail", "rcpt", "end"])
+@pytest.mark.parametrize("code", [421, 454])
+def test_a_limit_is_one_whatever_code_and_step_it_is_said_with(box: Sandbox, step: Any, code: int) -> None:
+    outbox = queue(box.settings, 4)
+    outbox.run(settings=box.settings, limit=1)
+    first = next(iter(outbox)).sent_at
+    assert first is not None
+    box.answer(step, f"{code} 4.7.0 Your daily sending limit is exceeded")
+    with pytest.raises(Deferred) as caught:
+        outbox.run(settings=box.settings)
+    assert caught.value.kind is Kind.LIMIT
+    assert f"{(first + timedelta(days=1)).astimezone():%Y-%m-%d %H:%M}" in caught.value.hint
+    assert [(row.state, row.reply) for row in outbox][2:] == [("queued", None)] * 2, "nothing more was tried"
+    box.reset()
+    assert outbox.run(settings=box.settings) == {"sent": 4}
+
+
+def test_a_limit_that_is_said_of_one_recipient_stops_the_run_after_the_mail(box: Sandbox) -> None:
+    box.answer("rcpt", "452 4.7.0 Daily limit exceeded", recipient="late@example.com", times=1)
+    outbox = Outbox()
+    people = [["c@example.com", "late@example.com"], ["d@example.com"]]
+    outbox.add_all([docmail.Message(to, "x", key=to[0]) for to in people], batch="b", settings=box.settings)
+    with pytest.raises(Deferred) as caught:
+        outbox.run(settings=box.settings)
+    assert caught.value.kind is Kind.LIMIT
+    assert [mail.recipients for mail in box.inbox] == [("c@example.com",)]
+    assert outbox.run(settings=box.settings) == {"sent": 2}
+    assert [mail.recipients for mail in box.inbox][1:] == [("late@example.com",), ("d@example.com",)]
+
+
+def test_time_left_is_judged_by_what_is_settled_not_by_what_was_put_off(tmp_path: Path) -> None:
+    settings = docmail.Settings("A <a@example.com>", docmail.SmtpServer("smtp.example.com"))
+    counted = Run(tmp_path, settings)
+    for state in ("queued", "queued", "sent", "queued", "refused", "queued"):
+        counted.tell(replace(sender_settled(1), state=state), None)
+    assert (counted.tried, counted.done, len(counted._moments)) == (6, 2, 2)
+    assert [each.state for each in counted.last] == ["queued", "sent", "queued", "refused", "queued"]
 
 
 def test_a_service_that_says_how_long_to_wait_hears_of_no_mail_before() -> None:

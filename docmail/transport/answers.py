@@ -79,6 +79,13 @@ def _large() -> tuple[str, str]:
 
 
 ANSWERS: tuple[Answer, ...] = (
+    # --- any of them: what ends with the day or the month is no matter of minutes, whatever the code before it says ---
+    Answer(
+        "",
+        r"^429 .*(\b(daily|monthly) .*(limit|quota)|(limit|quota|allow).*\b(per (day|month)|24[ -]?h(ou)?rs?\b))",
+        Kind.LIMIT,
+        _quota,
+    ),
     # --- Microsoft Graph ---
     Answer("graph", r"429 .*ErrorExceededMessageLimit|ErrorMessageQuotaExceeded", Kind.LIMIT, _quota),
     Answer("graph", r"ErrorSendAsDenied|ErrorSubmissionQuotaExceeded.*send as", Kind.CONFIG, _sender, "email_address"),

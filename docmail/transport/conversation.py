@@ -260,6 +260,19 @@ class Conversation:
             guide="Ports",
         )
 
+    def out_of_place(self, reply: Reply, command: str, phase: str) -> ConnectError:
+        """Return the error for a reply that is none to this command (RFC 5321 4.3.2): nobody knows what comes next."""
+        return ConnectError(
+            _("{host} answered {command} with what is no answer to it; nothing was sent. It said: {reply}").format(
+                host=self._host, command=command, reply=sentence(str(reply))
+            ),
+            kind=Kind.NETWORK,
+            phase=phase,
+            reply=reply,
+            hint=_("Try again; if it happens again, an antivirus or firewall may be altering the conversation."),
+            guide="Ports",
+        )
+
     def receive(self, deadline: Deadline) -> Reply:
         """Return the next reply, its lines joined; raises `OSError` or `NoReply`."""
         try:

@@ -101,8 +101,14 @@ class Sending:
 
     def _judge_mail(self, reply: Reply, mail: Mail) -> None:
         if not reply.positive:
-            raise self._talk.refusal(reply, "mail")
+            raise self._negative(reply, "MAIL", "mail")
         self._observe("mail", _("sender {address} accepted").format(address=mail.sender))
+
+    def _negative(self, reply: Reply, command: str, phase: str) -> SendError:
+        """Return the error for a reply that does not let the mail go on, before any of its content has gone."""
+        if reply.code < 400:  # noqa: PLR2004 - RFC 5321 4.2.1: no refusal
+            return self._talk.out_of_place(reply, command, phase)
+        return self._talk.refusal(reply, phase)
 
     def _check_size(self, mail: Mail) -> None:
         limit = self._talk.extensions["SIZE"]
@@ -128,8 +134,9 @@ class Sending:
         for address, reply in zip(mail.recipients, replies, strict=True):
             if reply.positive:
                 accepted.append(address)
-            elif reply.code == CLOSING:
-                raise self._talk.refusal(reply, "rcpt")  # not about this recipient, and nobody hears the others
+            elif reply.code == CLOSING or reply.code < 400:  # noqa: PLR2004 - RFC 5321 4.2.1: no refusal
+                # Not about this recipient, and nobody hears the others, or which reply is whose.
+                raise self._negative(reply, "RCPT", "rcpt")
             else:
                 refused[address] = reply
         if not set(accepted) - mail.archive:
@@ -145,7 +152,7 @@ class Sending:
     def _data(self, deadline: Deadline) -> None:
         reply = self._talk.say("DATA", "data", deadline)
         if reply.code != _START_MAIL:
-            raise self._talk.refusal(reply, "data")
+            raise self._negative(reply, "DATA", "data")
 
     def _body(self, mail: Mail, progress: Callable[[int, int], None] | None) -> None:
         # What is stuffed is not counted: a dot more or less does not matter to a progress bar.
@@ -191,7 +198,8 @@ class Sending:
             return self._at_once(mail, lines, progress)
         with_data = not chunking and not mail.archive
         replies = self._say_all([*lines, "DATA"] if with_data else lines, deadline)
-        self._in_step = replies[-1].code != _START_MAIL
+        # A server that wants the content, or has taken it for read, is not where the next mail begins.
+        self._in_step = not with_data or replies[-1].code >= 400  # noqa: PLR2004 - RFC 5321 4.2.1: a refusal
         self._judge_mail(replies[0], mail)
         accepted, refused = self._judge_recipients(mail, replies[1 : len(lines)])
         if chunking:
@@ -199,7 +207,7 @@ class Sending:
         if not with_data:
             self._data(deadline)
         elif replies[-1].code != _START_MAIL:
-            raise self._talk.refusal(replies[-1], "data")
+            raise self._negative(replies[-1], "DATA", "data")
         self._body(mail, progress)
         return accepted, refused, self._end()
 
@@ -337,11 +345,10 @@ class Sending:
             isinstance(error, SendError) and not isinstance(error, ConnectError) and error.phase in {"mail", "rcpt"}
         )
         reply = error.reply if isinstance(error, SendError) else None
-        # After words that are no answer to what was said ("go on" to RCPT), the next may be about something else, too.
-        answered = reply is None or (reply.code >= 400 and reply.code != CLOSING)  # noqa: PLR2004 - RFC 5321 4.2.1
+        closing = reply is not None and reply.code == CLOSING
         ready = False
         try:
-            if intact and self._in_step and answered:
+            if intact and self._in_step and not closing:
                 with suppress(SendError):
                     ready = self._talk.say("RSET", "mail", Deadline(_QUIT_SECONDS)).positive
         finally:

@@ -15,7 +15,7 @@ from docmail.errors import DocmailError
 from docmail.pace import daily_warning
 from docmail.queue_run import nothing_of
 from docmail.translation import _, chosen, language, ngettext
-from docmail.widgets import mail_result, markup
+from docmail.widgets import batch_markup, markup
 from docmail.widgets.controls import Actions
 from docmail.widgets.rows import light
 
@@ -43,13 +43,18 @@ def show(run: Run) -> bool:
     """Show a run that is about to begin; return whether the view asks first, and then starts it."""
     from IPython.display import display
 
-    asks = run.redirect_to is None and run.limit is None and run.total > UNASKED and not run.agreed
+    asks = asks_first(run)
     view = BatchView(run, asks=asks)
     display(view)
     run.shown = True
     if not asks:
         view.watch()
     return asks
+
+
+def asks_first(run: Run) -> bool:
+    """Say whether these are many mails, and nobody has said yet that they are to be sent."""
+    return run.redirect_to is None and run.limit is None and run.total > UNASKED and not run.agreed
 
 
 def show_again(run: Run) -> None:
@@ -146,10 +151,19 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
             self._begin(run)
         elif action == REHEARSE:
             self._rehearse()
-        elif action in {GO_ON, RETRY}:
-            if action == RETRY:
-                run.retry()
+        elif action == GO_ON:
             self._begin(run.again())
+        elif action == RETRY:
+            run.retry()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Send what waits, now that a person has put something back into the queue; many mails are asked about."""
+        run = self.run.again()
+        if asks_first(run):
+            self.run, self._asks = run, True
+        else:
+            self._begin(run)
 
     def _begin(self, run: Run) -> None:
         self.run = run.start()
@@ -207,9 +221,8 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
         )
         further = [daily_warning(run.pace.provider, run.total)]
         if interval := run.pace.interval:
-            further.insert(
-                0, _("It takes {time} ({rate}).").format(time=_time(run.total * interval), rate=run.pace.describe())
-            )
+            time = batch_markup.duration(run.total * interval)
+            further.insert(0, _("It takes {time} ({rate}).").format(time=time, rate=run.pace.describe()))
         said = " ".join([sentence, *filter(None, further)])
         return f'<div class="dm-heading"><b>{escape(self._title())}</b></div>{markup.paragraph(said)}'
 
@@ -245,7 +258,8 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
     def _left(self) -> str:
         waiting, speed = self.run.waiting, self.run.speed
         # Where every mail is put off, nobody knows.
-        return _("{time} left").format(time=_time(waiting / speed)) if waiting and speed and self.run.done else ""
+        known = waiting and speed and self.run.done
+        return _("{time} left").format(time=batch_markup.duration(waiting / speed)) if known else ""
 
     def _report(self) -> str:
         run = self.run
@@ -280,18 +294,40 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
                 others,
             )
             parts.append(markup.box("mind", markup.paragraph(sentence.format(number=f"{others:,}"))))
-        if run.is_going_on and (trouble := [each.text for each in list(run.last) if each.state != "sent"]):
-            parts.append(markup.paragraph(_("What the server said last:")))
-            parts.append(f'<div class="dm-said">{escape(markup.without_addresses(trouble[-1]))}</div>')
-        for state, title in (("refused", _("refused")), ("failed", _("not sent"))):
-            if counts.get(state) and not run.is_going_on:
-                rows = run.rows(state, _LISTED)
-                parts.append(markup.folded(f"{counts[state]:,} {title}", _table(rows)))
+        if not self._asks:
+            parts.append(batch_markup.last_replies(run.last))
+        if not run.is_going_on:
+            parts += self._missed(counts)
+        if counts.get("unknown") and not self._asks:
+            parts.append(markup.paragraph(self._about_doubts()))
         return "".join(parts)
+
+    def _missed(self, counts: dict[str, int]) -> list[str]:
+        """Return the mails that somebody has not got, folded."""
+        folded = [
+            markup.folded(f"{counts[state]:,} {title}", batch_markup.table(self.run.rows(state, _LISTED)))
+            for state, title in (("refused", _("refused")), ("failed", _("not sent")))
+            if counts.get(state)
+        ]
+        if partly := self.run.partly_sent:
+            title = _("sent, but not to everybody")
+            folded.append(markup.folded(f"{partly:,} {title}", batch_markup.table(self.run.partly_sent_rows(_LISTED))))
+        return folded
+
+    def _about_doubts(self) -> str:
+        """Return what the buttons below do, as things stand."""
+        if self.run.is_going_on:
+            return _("“Send again” puts the mail back into the queue that is being sent.")
+        if not (waiting := self.run.waiting):
+            return _("“Send again” sends the mail at once.")
+        return ngettext(
+            "“Send again” sends the mail at once, and the {number} that waits as well.",
+            "“Send again” sends the mail at once, and the {number} that wait as well.",
+            waiting,
+        ).format(number=f"{waiting:,}")
 
     def _offer(self) -> None:
         run = self.run
-        counts = run.counts()
         offered: list[list[str]] = []
         primary = ""
         if self._asks:
@@ -305,8 +341,8 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
         elif run.redirect_to is None:
             if run.waiting:
                 offered.append([GO_ON, _("Go on")])
-            if counts.get("failed"):
-                offered.append([RETRY, _("Retry failed")])
+            if number := run.given_up:
+                offered.append([RETRY, _("Retry {number} refused or not sent").format(number=f"{number:,}")])
         if self.actions.actions != offered:
             self.actions.actions = offered
         if self.actions.primary != primary:
@@ -316,7 +352,7 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
 
     def _ask_about(self) -> None:
         """Ask about each mail of which nobody knows whether it arrived."""
-        rows = [] if self.run.is_going_on or self._asks else self.run.rows("unknown", _ASKED_ABOUT)
+        rows = [] if self._asks else self.run.rows("unknown", _ASKED_ABOUT)
         numbers = [row.id for row in rows]
         if numbers != self._about:
             self._about = numbers
@@ -324,13 +360,17 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
 
     def _doubt(self, row: Row) -> ipywidgets.Widget:
         text = light(ipywidgets.HTML)
-        named = f"{_named(row)} · {markup.when(row.sent_at or row.created)}"
-        text.value = markup.box("mind", f"<p><b>{escape(named)}</b></p>", markup.paragraph(_said(row)))
+        named = f"{batch_markup.named(row)} · {markup.when(row.sent_at or row.created)}"
+        text.value = markup.box("mind", f"<p><b>{escape(named)}</b></p>", markup.paragraph(batch_markup.said(row)))
 
         def decided(action: str, _values: dict[str, Any], _secret: Secret | None) -> None:
+            if row.id not in self._about:
+                return  # the second half of a double click
             try:
-                self.run.resolve(row.id, "sent" if action == ARRIVED else "resend")
                 self._note = ""
+                self.run.resolve(row.id, "sent" if action == ARRIVED else "resend")
+                if action == AGAIN and not self.run.is_going_on:
+                    self._go_on()
             except Exception as exc:  # noqa: BLE001 - as in press()
                 self._note = markup.failure(exc)
             self.refresh()
@@ -343,28 +383,3 @@ def _failure(error: BaseException) -> str:
     if isinstance(error, Exception):
         return markup.failure(error)
     return markup.box("mind", markup.paragraph(_("Interrupted. What waits stays in the queue.")))
-
-
-def _named(row: Row) -> str:
-    subject = markup.without_addresses(row.subject) or _("(no subject)")
-    key = markup.without_addresses(row.key or "")
-    return subject if not key or key in subject else f"{subject} ({key})"
-
-
-def _said(row: Row) -> str:
-    return markup.without_addresses(mail_result.words(row.reply) if row.reply else row.reason)
-
-
-def _table(rows: list[Row]) -> str:
-    lines = "".join(f"<tr><td>{escape(_named(row))}</td><td>{escape(_said(row))}</td></tr>" for row in rows)
-    return f"<table>{lines}</table>"
-
-
-def _time(seconds: float) -> str:
-    """Return a long time as people say it."""
-    if seconds < 60:  # noqa: PLR2004
-        return _("less than a minute")
-    minutes = round(seconds / 60)
-    if minutes < 100:  # noqa: PLR2004 - "100 min" is read more slowly than "1.7 h"
-        return _("about {number} min").format(number=minutes)
-    return _("about {number} h").format(number=f"{seconds / 3600:.1f}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from ipywidgets.widgets import widget as widget_module
 import docmail
 from docmail.outbox import Outbox
 from docmail.queue_run import Run
-from docmail.widgets import batch_view
+from docmail.widgets import batch_view, markup
 from docmail.widgets.batch_view import BatchView
 
 if TYPE_CHECKING:
@@ -261,3 +263,100 @@ def test_whoever_has_agreed_to_a_batch_is_not_asked_again_when_the_same_cell_goe
     outbox.add(docmail.Message("new@example.com", "New"), settings=box.settings)
     assert outbox.run(settings=box.settings).state == "asked", "of the whole outbox nobody has spoken"
     assert outbox.run(settings=box.settings, batch="b")["sent"] == 23
+
+
+def test_the_last_replies_stand_below_each_other_the_newest_first_without_addresses(box: Sandbox) -> None:
+    batch(box, 7, m5="nobody@example.com")
+    box.drop("end", recipient="c6@example.com", times=1)
+    view = view_of(box)
+    assert "dm-last" not in view.report.value
+    view.run.start()
+    ended(view)
+    (listed,) = re.findall(r'<ol class="dm-last".*?</ol>', view.report.value)
+    lines = re.findall(r'<li><span[^>]*>(.)</span><span[^>]*>(.*?)</span><span class="dm-words" title="(.*?)">', listed)
+    assert [(sign, number) for sign, number, _said in lines] == [
+        *(("?", "mail 7"), ("✗", "mail 6"), ("✓", "mail 5"), ("✓", "mail 4"), ("✓", "mail 3")),
+    ]
+    assert lines[0][2].startswith("The mail may have arrived")
+    assert lines[1][2].startswith("550 5.1.1 &lt;…@…&gt;")
+    assert lines[2][2].startswith("250 2.0.0 Ok")
+
+
+def test_sending_again_begins_at_once_when_nothing_is_going_on(box: Sandbox) -> None:
+    outbox = batch(box, 3)
+    box.drop("end", recipient="c0@example.com", keep=False, times=1)
+    outbox.run(settings=box.settings, limit=2)
+    view = view_of(box)
+    assert "“Send again” sends the mail at once, and the 1 that waits as well." in view.report.value
+    again(view)
+    ended(view)
+    assert view.run == {"sent": 3}
+    assert Counter(mail.recipients for mail in box.inbox) == {(f"c{each}@example.com",): 1 for each in range(3)}
+    assert "Send again" not in view.report.value
+
+
+def again(view: BatchView) -> None:
+    """Press “Send again” twice, as a double click does."""
+    buttons = view.doubts.children[0].children[1]
+    for _click in range(2):
+        buttons._handle("again", {}, None)
+    assert "is not one whose outcome is unknown" not in view.report.value
+
+
+def test_what_is_put_back_during_a_run_goes_with_it(box: Sandbox) -> None:
+    batch(box, 4)
+    box.drop("end", recipient="c0@example.com", keep=False, times=1)
+    box.delay("end", 0.2)
+    view = view_of(box)
+    running = view.run.start()
+    box.inbox.wait(1)
+    view.press("pause")
+    assert "puts the mail back into the queue that is being sent" in view.report.value
+    again(view)
+    assert view.run is running
+    view.press("resume")
+    ended(view)
+    assert view.run == {"sent": 4}
+    assert len(box.inbox) == 4
+    assert "already" not in view.report.value
+
+
+def test_sending_again_asks_where_many_wait_that_nobody_has_agreed_to(box: Sandbox) -> None:
+    outbox = batch(box, 23)
+    box.drop("end", recipient="c0@example.com", keep=False, times=1)
+    outbox.run(settings=box.settings, limit=1)
+    view = view_of(box)
+    again(view)
+    assert offered(view) == ["send", "rehearse"]
+    assert "23 emails to 23 addresses" in view.heading.value
+    assert len(box.inbox) == 0
+    view.press("send")
+    ended(view)
+    assert view.run == {"sent": 23}
+
+
+def test_those_who_were_missed_are_named_by_the_server_s_words_and_tried_again_by_one_button(box: Sandbox) -> None:
+    outbox = Outbox()
+    people = ["c@example.com", "gone@example.com"]
+    outbox.add_all([docmail.Message(people, "No. 1", key="1")], batch="b", settings=box.settings)
+    box.answer("rcpt", "550 5.1.1 No such user", recipient="gone@example.com")
+    view = view_of(box)
+    view.run.start()
+    ended(view)
+    assert "<summary>1 sent, but not to everybody</summary>" in view.report.value
+    assert "No such user (550 5.1.1)" in view.report.value
+    assert view.actions.actions == [["retry", "Retry 1 refused or not sent"]]
+    box.reset()
+    view.press("retry")
+    ended(view)
+    assert offered(view) == []
+    assert "not to everybody" not in view.report.value
+    assert [mail.recipients for mail in box.inbox] == [("c@example.com",), ("gone@example.com",)]
+
+
+def test_a_long_word_is_searched_for_addresses_from_its_beginning_only() -> None:
+    """From each of its letters on, the time limit of the tests would end it."""
+    word = "a" * 400_000
+    assert markup.without_addresses(word) == word
+    shown = "to <…@…>, …@…; &lt;…@…&gt; @ f"
+    assert markup.without_addresses("to <a.b@example.com>, x@y@z; &lt;c@d.e&gt; @ f") == shown
