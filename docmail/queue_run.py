@@ -64,7 +64,8 @@ class Run(Mapping[str, int]):
     """One pass through the queue; as a mapping, how many mails are in each state.
 
     `wait()` returns when it is over and raises what stopped it; `pause()`, `resume()` and `stop()` may be called from
-    any thread. `total` mails waited when it began, `done` of them are settled.
+    any thread. `total` mails waited when it began, `done` of them are settled; of those, `missed` did not reach
+    everybody, or nobody knows whether they did.
     """
 
     def __init__(  # noqa: PLR0913 - what a run is about
@@ -87,6 +88,7 @@ class Run(Mapping[str, int]):
         self.tried = 0
         self.done = 0
         self.rehearsed = 0
+        self.missed = 0
         self.shown = False
         self.last: deque[Happened] = deque(maxlen=_LAST)
         self._store = QueueStore(folder)
@@ -350,6 +352,8 @@ class Run(Mapping[str, int]):
         reply = settled.reply or (error.reply if error else None)
         with self._told:
             self.tried += 1
+            reached = all(state == "sent" for state, _reply in settled.recipients.values())
+            self.missed += settled.state != "queued" and not reached
             if settled.state != "queued":  # what was put off comes again: it says nothing about how long the rest takes
                 self.done += 1
                 self._moments.append(time.monotonic())

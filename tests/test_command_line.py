@@ -245,6 +245,8 @@ def test_the_outbox_is_run_and_retried_without_a_notebook(
     assert capsys.readouterr().out == "1 mail waits again.\n"
     assert main(["outbox", "run"]) == 1
     assert capsys.readouterr().out == "1 refused, 2 sent\n"
+    assert main(["outbox", "run"]) == 0, "what was said once is not said every night"
+    assert capsys.readouterr().out == "1 refused, 2 sent\n"
     assert main(["outbox", "list", "--batch", "november"]) == 0
     listed = capsys.readouterr().out
     assert listed.count("sent") == 2

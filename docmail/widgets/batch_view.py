@@ -151,14 +151,13 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
             self._begin(run)
         elif action == REHEARSE:
             self._rehearse()
-        elif action == GO_ON:
-            self._begin(run.again())
-        elif action == RETRY:
-            run.retry()
+        elif action in {GO_ON, RETRY}:
+            if action == RETRY:
+                run.retry()
             self._go_on()
 
     def _go_on(self) -> None:
-        """Send what waits, now that a person has put something back into the queue; many mails are asked about."""
+        """Send what waits; many mails are asked about, if nobody has agreed to these yet."""
         run = self.run.again()
         if asks_first(run):
             self.run, self._asks = run, True

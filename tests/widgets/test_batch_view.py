@@ -117,6 +117,19 @@ def test_mails_that_wait_for_another_sender_are_told_apart_from_what_waits_here(
     assert offered(view) == []
 
 
+def test_going_on_after_a_first_few_asks_before_it_sends_the_many_others(box: Sandbox) -> None:
+    batch(box, 30)
+    view = BatchView(Run(Outbox().folder, box.settings, batch="b", limit=2).start())
+    ended(view)
+    view.press("go-on")
+    assert len(box.inbox) == 2
+    assert "28 emails to 28 addresses" in view.heading.value
+    assert offered(view)[0] == "send"
+    view.press("send")
+    ended(view)
+    assert len(box.inbox) == 30
+
+
 def test_the_second_half_of_a_double_click_is_nothing(box: Sandbox) -> None:
     batch(box)
     view = view_of(box, asks=True)
