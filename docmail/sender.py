@@ -219,7 +219,7 @@ class Sender:
             self.hang_up()  # in the middle of a mail, perhaps
         else:
             self._settled = verdicts.of_success(taken.id, everybody, result, repeatable=True, tries=taken.tries)
-            if (error := verdicts.limit_in(result, self._settings.account.host)) is not None:
+            if result.refused and (error := verdicts.limit_in(result, self._settings.account.host)):
                 self._settled = replace(self._settled, not_before=None)  # the rest goes with the next run
             self._on_connection += 1
             if self._on_connection >= MAILS_PER_CONNECTION:
