@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCHEMA = 2
+JOURNAL = "outbox.sqlite3"
 
 _TABLES = """
 CREATE TABLE mail (
@@ -104,7 +105,7 @@ def open_journal(folder: Path, *, was_used: bool = False) -> sqlite3.Connection:
     A damaged file is kept under another name and reported once; the next call begins a new one. A folder that
     `was_used` has a journal with something in it.
     """
-    path = folder / "outbox.sqlite3"
+    path = folder / JOURNAL
     kind = file_system(folder)
     if kind in _LOCKS_OF_ONE_COMPUTER:
         # Seen with sshfs: two computers sent the same mails, and left a damaged file.

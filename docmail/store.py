@@ -5,6 +5,7 @@ Durable means WAL with synchronous=FULL: what is committed outlives a killed pro
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from docmail import owners
 from docmail.errors import DocmailError, MessageError
-from docmail.journal import is_spoilt, mark_spoilt, open_journal
+from docmail.journal import JOURNAL, is_spoilt, mark_spoilt, open_journal
 from docmail.message import Attachment, Mail
 from docmail.rows import Row, reply_to_json, row_of
 from docmail.spool import Spool
@@ -35,6 +36,14 @@ T = TypeVar("T")
 
 _RESERVE = 512 * 1024  # octets kept for the one moment in which the disk must not be full
 _DAY = 86400.0
+
+
+def _identity(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - for each mail: with a path as an object it takes three times as long
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 class KeyTakenError(MessageError):
@@ -58,6 +67,8 @@ class Store:
         with self._translated():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._database = open_journal(folder, was_used=self._reserve.exists())
+            self._path = str(folder / JOURNAL)
+            self._identity = _identity(self._path)
             # Also for an outbox that is only looked at in a cell, and never closed.
             self.close = weakref.finalize(self, self._database.close)
             self._spool.make()
@@ -87,12 +98,24 @@ class Store:
             try:
                 # IMMEDIATE: two processes must not both read “queued” and both write “sending”.
                 self._database.execute("BEGIN IMMEDIATE")
+                self._look_for_the_file()
                 yield self._database
                 self._database.execute("COMMIT")
             except BaseException:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
                 raise
+
+    def _look_for_the_file(self) -> None:
+        """Raise if what is written now would be written into a file that nobody opens any more."""
+        if _identity(self._path) != self._identity:
+            raise DocmailError(
+                _("The outbox in {folder} was removed or replaced while it was open; nothing was written down.").format(
+                    folder=self.folder
+                ),
+                hint=_("Restart the kernel, and look at docmail.Outbox() before you send anything again."),
+                guide="Sending",
+            )
 
     # --- adding ---
 

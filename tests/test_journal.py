@@ -111,6 +111,22 @@ def test_a_journal_that_was_emptied_is_a_damaged_one_and_no_new_one(tmp_path: Pa
     assert len(list(kept.iterdir())) == 1
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_an_outbox_whose_folder_vanished_under_it_takes_nothing_that_would_be_lost(
+    tmp_path: Path, *, replaced: bool
+) -> None:
+    folder = tmp_path / "outbox"
+    outbox = Outbox(folder)
+    folder.rename(tmp_path / "moved")
+    if replaced:
+        Outbox(folder)
+    else:
+        (folder / "spool").mkdir(parents=True)
+    with pytest.raises(DocmailError, match="removed or replaced while it was open; nothing was written down"):
+        outbox.add_all(messages(3), batch="b", settings=SETTINGS)
+    assert not replaced or list(Outbox(folder)) == []
+
+
 # --- foreign disks ----------------------------------------------------------------------------------------------------
 
 
