@@ -110,8 +110,8 @@ class Run(Mapping[str, int]):
         return Sender(self._store, self.settings, self._waiting, pace=self.pace, control=self, limit=self.limit)
 
     def _is_long(self) -> bool:
-        """Say whether further connections are worth it: not where a rate sets the pace."""
-        return self.limit is None and not self.pace.interval and self.waiting >= WORTH_IT
+        """Say whether further connections are worth it, and fair."""
+        return self.limit is None and self.pace.allows_many_connections and self.waiting >= WORTH_IT
 
     # --- the mapping ---
 

@@ -76,6 +76,18 @@ def test_one_connection_is_enough_for_few_mails_and_for_those_that_wait_for_a_ra
         assert server.arrived.total() == options.get("limit", number)
 
 
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [("smtp.example.com", True), ("email-smtp.eu-west-1.amazonaws.com", True), ("smtp.gmail.com", False)],
+)
+def test_a_provider_of_mailboxes_is_reached_over_one_connection(host: str, allowed: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    settings = docmail.Settings("a@example.com", docmail.SmtpServer(host, 587, username="a@example.com"))
+    own = pace.Pace(QueueStore(tmp_path), settings, "a@example.com")
+    assert own.allows_many_connections is allowed
+    own.set("30/min")
+    assert not own.allows_many_connections
+
+
 @pytest.mark.parametrize("places", [1, 2, 3])
 def test_a_server_with_few_places_gets_everything_is_asked_once_more_and_keeps_one_free(
     places: int, tmp_path: Path
