@@ -79,9 +79,15 @@ def _parser() -> argparse.ArgumentParser:
     outbox = commands.add_parser(
         "outbox", help=_("the record of sent mail: list it, run the queue, retry what failed or was refused")
     )
-    outbox.add_argument("what", choices=["list", "run", "retry"])
+    outbox.add_argument(
+        "what",
+        choices=["list", "run", "retry"],
+        help=_(
+            "list: what became of each mail; run: send what waits; retry: let what was not sent wait again, for run"
+        ),
+    )
     outbox.add_argument("--profile", help=_("the saved settings whose mail it is"))
-    outbox.add_argument("--batch", help=_("only the mails of this batch"))
+    outbox.add_argument("--batch", type=str.strip, help=_("only the mails of this batch"))
     outbox.add_argument("--limit", type=int, help=_("run: send no more mails than this"))
     outbox.add_argument("--rate", help=_("run: how fast, such as 30/min"))
     outbox.set_defaults(run=_outbox)

@@ -31,9 +31,7 @@ class Entry:
 
 def entry_of(message: Message, mail: Mail, *, account: str, batch: str | None, contents: Sequence[str]) -> Entry:
     """Return the entry for a message, the mail it became, and the SHA-256 of its documents."""
-    roles = {address.addr_spec: "bcc" for address in message.bcc}
-    roles |= {address.addr_spec: "cc" for address in message.cc}
-    roles |= {address.addr_spec: "to" for address in message.to}
+    roles = roles_of(message)
     return Entry(
         account=account,
         batch=batch or "",
@@ -53,13 +51,20 @@ def entry_of(message: Message, mail: Mail, *, account: str, batch: str | None, c
             "user": _user(),
         },
         recipients=tuple(
-            (position, address, roles.get(address, "archive")) for position, address in enumerate(mail.recipients)
+            (position, address, roles.get(address.lower(), "archive"))
+            for position, address in enumerate(mail.recipients)
         ),
         attachments=tuple(
             (position, document.name, document.media_type, document.size, content)
             for position, (document, content) in enumerate(zip(message.documents, contents, strict=True))
         ),
     )
+
+
+def roles_of(message: Message) -> dict[str, str]:
+    """Return in what role each mailbox gets a message; nobody has two."""
+    named = {"to": message.to, "cc": message.cc, "bcc": message.bcc}
+    return {address.mailbox: role for role, addresses in named.items() for address in addresses}
 
 
 def body_digest(message: Message) -> str:

@@ -24,6 +24,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from docmail import watching
+from docmail.problem_table import line_of, table_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -49,9 +52,6 @@ __all__ = [
     "SettingsError",
     "TLSError",
 ]
-
-
-_SHOWN = 30  # rows of a table; all are in `problems`
 
 
 class DocmailError(Exception):
@@ -115,7 +115,10 @@ class AddressError(MessageError):
 
 @dataclass(frozen=True)
 class RowProblem:
-    """One row of a batch that cannot be sent, and why: its number (from 1), its key, the field, a sentence."""
+    """One row of a batch that cannot be sent, and why: its number (from 1), its key, the field, a sentence.
+
+    `str()` of it names no address, because a notebook would keep it; `key` and `message` are as they are.
+    """
 
     row: int
     key: str | None
@@ -123,24 +126,27 @@ class RowProblem:
     message: str
 
     def __str__(self) -> str:
-        return "  ".join(part for part in (f"{self.row:>5}", self.key or "-", self.field or "-", self.message) if part)
+        return line_of(self)
 
 
 class BatchError(MessageError):
-    """Some rows of a batch cannot be sent, and nothing was added; `problems` is the table of them."""
+    """Some rows of a batch cannot be sent, and nothing was added; `problems` is the table of them.
+
+    `str()` of it is that table without addresses: Jupyter keeps it in the notebook.
+    """
 
     def __init__(self, message: str, *, problems: Sequence[RowProblem] = (), hint: str = "", **details: Any) -> None:
         super().__init__(message, hint=hint, **{"field": problems[0].field if problems else None, **details})
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        shown = [str(problem) for problem in self.problems[:_SHOWN]]
-        more = len(self.problems) - len(shown)
-        return "\n".join([super().__str__(), *shown, *([f"  ... {more}"] if more else [])])
+        return "\n\n".join(filter(None, [super().__str__(), table_of(self.problems)]))
 
     def _render_traceback_(self) -> list[str]:
         """Let a notebook show the table alone: no line of code is to blame."""
-        return [f"{type(self).__name__}: {self}"]
+        # Each is asked, and may be asked twice: IPython renders an error for its history as well.
+        shown = [show(self) for show in watching.bad_batches]
+        return [f"{type(self).__name__}: {super().__str__() if any(shown) else self}"]
 
 
 class DocumentError(MessageError):

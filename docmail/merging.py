@@ -1,7 +1,7 @@
 """Makes one message per row of a data set: templates are filled with its fields, documents made when they are needed.
 
-Nothing is made, and nothing is checked, before somebody asks for the messages: `Outbox.add_all` does, for all rows, and
-then knows of every problem at once.
+No message is made, and no row is checked, before somebody asks for the messages: `Outbox.add_all` does, for all rows,
+and then knows of every problem at once. A template that no row could fill is refused at once.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from docmail import templates
 from docmail.documents import Document, documents_of
 from docmail.errors import DocmailError, MessageError
 from docmail.message import Message
@@ -37,7 +38,7 @@ _SNIFFED = 65536  # characters of a CSV file from which its separator is guessed
 def merge(  # noqa: PLR0913 - the header fields of a mail
     rows: Any,
     *,
-    key: str,
+    key: str | int | tuple[Any, ...],
     to: Value,
     subject: Value,
     body: Value = "",
@@ -80,14 +81,17 @@ def merge(  # noqa: PLR0913 - the header fields of a mail
                 field=field,
                 hint=_('Write {field}="{{{{ column }}}}", or a function that takes the row.').format(field=field),
             )
-    if not isinstance(key, str):
-        raise MessageError(
-            _("The key of a merge is the name of a column."), field="key", hint=_('Write key="invoice_no".')
-        )
+        if isinstance(value, str):
+            templates.check(value, field=field)
+    name_of_key = _column(key)
     given = list(documents) if isinstance(documents, (list, tuple)) else [documents]
     # What all rows share is looked at once, here, and is one object: so it is encoded once, too.
     parts = [part if callable(part) and not isinstance(part, Document) else Document.of(part) for part in given]
-    return Merge(_records(rows), key, fields, tuple(parts))
+    _check_name(name, parts)
+    records = _records(rows)
+    if records and name_of_key not in map(str, records[0]):
+        raise _no_column(name_of_key, rows, records[0])
+    return Merge(records, name_of_key, fields, tuple(parts))
 
 
 @dataclass(frozen=True)
@@ -126,12 +130,6 @@ class Merge:
         self._key = key
         self._fields = fields
         self._documents = documents
-        if rows and key not in rows[0]:
-            raise MessageError(
-                _("There is no column “{name}”.").format(name=key),
-                field="key",
-                hint=_("The columns are: {names}.").format(names=", ".join(map(str, rows[0]))),
-            )
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -154,7 +152,7 @@ class Merge:
                 value = fields.get(self._key)
                 yield self._draft(number, fields, value)
             except DocmailError as exc:
-                yield BadRow(number, None if value is None else str(value), exc)
+                yield BadRow(number, _shown_key(value), exc)
 
     def _draft(self, number: int, fields: dict[str, Any], key: Any) -> Draft:
         if key is None or key == "":
@@ -170,7 +168,7 @@ class Merge:
             cc=self._addresses("cc", fields),
             bcc=self._addresses("bcc", fields),
             reply_to=self._addresses("reply_to", fields) or None,
-            key=key if isinstance(key, int) else str(key),  # type: ignore[arg-type]  # Message takes numbers as well
+            key=_key_text(key),
         )
         return Draft(number, message, self._documents, fields, self._name(fields))
 
@@ -187,21 +185,17 @@ class Merge:
         return name.strip()
 
     def _text(self, field: str, fields: dict[str, Any]) -> str:
-        from docmail.templates import fill
-
         value = self._fields[field]
         if isinstance(value, str):
-            return fill(value, fields, field=field, markdown=field == "body")
+            return templates.fill(value, fields, field=field, markdown=field == "body")
         return cast("str", _called(value, fields, field)) if value is not None else ""
 
     def _addresses(self, field: str, fields: dict[str, Any]) -> list[str | Address]:
-        from docmail.templates import fill
-
         value = self._fields[field]
         if value is None:
             return []
         if isinstance(value, str):
-            text = fill(value, fields, field=field).strip()
+            text = templates.fill(value, fields, field=field).strip()
             return [text] if text or field == "to" else []
         found = _called(value, fields, field)
         if isinstance(found, (list, tuple)):
@@ -219,10 +213,13 @@ def made(parts: tuple[Any, ...], fields: Mapping[str, Any], name: str | None) ->
         own = part(fields)
         if own is None:
             continue  # this row has none
-        if name is not None and not isinstance(own, (list, tuple)):
-            found.append(Document.of(own, name))
+        several = list(own) if isinstance(own, (list, tuple)) else [own]
+        if name is None:
+            found += documents_of(several)
+        elif len(several) > 1:
+            raise _one_name(_("The function makes several documents of this row, and “name” is the name of one."))
         else:
-            found += documents_of(own)
+            found += [Document.of(each, name) for each in several]
     return tuple(found)
 
 
@@ -234,6 +231,58 @@ def completed(message: Message, documents: tuple[Document, ...]) -> Message:
     whole = copy(message)
     object.__setattr__(whole, "documents", documents)
     return whole
+
+
+def _column(key: object) -> str:
+    """Return the name of a column as text: pandas has numbers and tuples for names as well."""
+    if not isinstance(key, (str, int, tuple)) or isinstance(key, bool):
+        raise MessageError(
+            _("The key of a merge is the name of a column."), field="key", hint=_('Write key="invoice_no".')
+        )
+    return str(key)
+
+
+def _no_column(name: str, rows: Any, first: Mapping[Any, Any]) -> MessageError:
+    hint = _("The columns are: {names}.").format(names=", ".join(map(str, first)))
+    if name in map(str, getattr(getattr(rows, "index", None), "names", ())):
+        hint = _("It is the index of the DataFrame: write merge(frame.reset_index(), ...).")
+    return MessageError(_("There is no column “{name}”.").format(name=name), field="key", hint=hint)
+
+
+def _key_text(key: Any) -> str:
+    """Return a key as a template shows it, so that a row is the same whether it comes from a file or from a frame."""
+    from docmail.template_language import text_of
+
+    try:
+        return text_of(key)
+    except TypeError as exc:
+        raise MessageError(
+            _("A {type} cannot make a row unique.").format(type=type(key).__name__),
+            field="key",
+            hint=_("Choose a column of texts, numbers or dates."),
+        ) from exc
+
+
+def _shown_key(key: Any) -> str | None:
+    try:
+        return None if key is None else _key_text(key)
+    except MessageError:
+        return None
+
+
+def _check_name(name: object, parts: Sequence[Any]) -> None:
+    """Raise `MessageError` where it is not clear what the name is the name of."""
+    functions = [part for part in parts if not isinstance(part, Document)]
+    if name is not None and parts and len(functions) != 1:
+        raise _one_name(_("“name” is the name of what one function makes; here is not exactly one."))
+
+
+def _one_name(sentence: str) -> MessageError:
+    return MessageError(
+        sentence,
+        field="name",
+        hint=_("Leave “name” out, and name each document itself: docmail.Document.of(..., name=...)."),
+    )
 
 
 def _plain_fields(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -305,7 +354,7 @@ def _csv(path: Path) -> list[dict[str, Any]]:
     except (OSError, UnicodeDecodeError) as exc:
         raise _unreadable(path, exc.strerror if isinstance(exc, OSError) else _("it is not UTF-8")) from exc
     first = text.partition("\n")[0][:_SNIFFED]
-    separator = max(",;\t", key=first.count)
+    separator = max(",;\t|", key=first.count)
     reader = csv.DictReader(StringIO(text, newline=""), delimiter=separator)
     try:
         records = list(reader)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from docmail import home as homes
 from docmail import owners, verdicts
 from docmail.addresses import parse_addresses
+from docmail.batch_names import batch_name, batch_or_all
 from docmail.entry import entry_of
 from docmail.errors import DocmailError, Kind, MessageError, OutcomeUnknown, SendError
 from docmail.message import Message
@@ -203,13 +204,17 @@ class Outbox:
     def withdraw(self, batch: str) -> int:
         """Take what waits of a batch out of the queue, so that it can be added anew; return how many mails."""
         reason = _("Withdrawn before it was sent.")
-        return self._store.withdraw(batch, reason)
+        return self._store.withdraw(batch_name(batch), reason)
 
     def preview(self, n: int = 3, *, batch: str | None = None) -> Preview:
         """Return the first mails that wait, as they will arrive."""
         from docmail.preview import preview
 
-        return preview(self._store, n, batch)
+        if not isinstance(n, int) or isinstance(n, bool) or n < 0:
+            raise MessageError(
+                _("A preview shows a number of mails."), field="n", hint=_("Write preview(3), or leave it out.")
+            )
+        return preview(self._store, n, batch_or_all(batch))
 
     def run(  # noqa: PLR0913 - what a run can be told
         self,
@@ -233,6 +238,7 @@ class Outbox:
         `wait=False`, it returns at once and goes on until this program ends.
         """
         settings = usable(settings)
+        batch = batch_or_all(batch)
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
             raise MessageError(
                 _("The limit must be a number of mails."), field="limit", hint=_("Leave it out, or write limit=10.")
@@ -254,7 +260,7 @@ class Outbox:
         A mail that others got goes only to those who did not; that the archive has no copy is no reason. Mails of
         `send()` are not among them: it has raised, and whoever called it has decided since.
         """
-        return self._store.retry(batch)
+        return self._store.retry(batch_or_all(batch))
 
     def resolve(self, id: int, outcome: Literal["sent", "resend"]) -> None:  # noqa: A002 - the row's name for it
         """Decide about a mail whose outcome is unknown: it arrived ("sent"), or it is to be sent again ("resend")."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import pickle
 from collections import OrderedDict, deque
+from collections.abc import Iterable, Mapping, Sized
 from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
+from docmail.batch_names import batch_name
 from docmail.documents import Document
 from docmail.entry import entry_of
 from docmail.errors import BatchError, DocmailError, MessageError, RowProblem
@@ -20,13 +22,14 @@ from docmail.merging import BadRow, Draft, Merge, completed, described, made
 from docmail.message import Message
 from docmail.queue_run import account_of
 from docmail.repetition import compare
+from docmail.scratch import Scratch
 from docmail.spool import Flusher
 from docmail.translation import _, ngettext
+from docmail.watching import makings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from docmail.entry import Entry
     from docmail.rows import Row
     from docmail.settings import Settings
     from docmail.store import Store
@@ -64,48 +67,70 @@ def prepare(  # noqa: PLR0913, PLR0917 - what a batch is made of
     bad_rows: BadRows,
 ) -> Added:
     """Write a batch down, or raise `BatchError` with all that is wrong with it."""
-    if not isinstance(batch, str) or not batch.strip():
-        raise MessageError(
-            _("A batch needs a name."), field="batch", hint=_('Give it one, such as batch="2026-11 invoices".')
-        )
+    batch = batch_name(batch)
     if bad_rows not in {"refuse", "skip"}:
         raise MessageError(
             _("“{value}” is no way to treat bad rows.").format(value=bad_rows),
             field="bad_rows",
             hint=_('Say "refuse" (nothing is added) or "skip".'),
         )
-    with TemporaryFile() as file, Flusher() as flusher:
-        preparation = _Preparation(store, batch, settings, file, flusher)
-        preparation.go_through(_drafts(messages), executor)
-        problems = sorted(preparation.problems, key=lambda problem: problem.row)
-        if problems and bad_rows == "refuse":
-            number = len(problems)
-            message = ngettext(
-                "{number} row of {total} cannot be sent; nothing was added.",
-                "{number} rows of {total} cannot be sent; nothing was added.",
-                number,
-            )
-            raise BatchError(
-                message.format(number=number, total=f"{preparation.rows:,}"),
-                problems=problems,
-                hint=_('Correct them, or leave them out with bad_rows="skip".'),
-            )
-        store.wait_for(flusher)
-        added = store.add_all(preparation.entries())
-    return Added(batch, added, preparation.known, tuple(problems))
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise MessageError(
+            _("The executor must be one of concurrent.futures, not {type}.").format(type=type(executor).__name__),
+            field="executor",
+            hint=_("Write executor=ThreadPoolExecutor(4), or leave it out."),
+        )
+    drafts = _drafts(messages)
+    with Scratch(store) as scratch, Flusher() as flusher, ExitStack() as watchers:
+        preparation = Preparation(store, batch, settings, scratch, flusher)
+        preparation.total = len(messages) if isinstance(messages, Sized) else None
+        for watcher in makings:
+            watchers.enter_context(watcher(preparation))
+        try:
+            preparation.go_through(drafts, executor)
+            if bad_rows == "refuse":
+                _refuse(preparation)
+            store.wait_for(flusher)
+            preparation.writes = True
+            added = store.add_all(scratch.entries())
+        except BaseException:
+            # Otherwise each correction of a large batch would leave all its documents on the disk for a day.
+            with suppress(DocmailError):
+                store.discard(scratch.contents())
+            raise
+    return Added(batch, added, preparation.known, tuple(preparation.problems))
 
 
-def _drafts(messages: Iterable[Message] | Merge) -> Iterator[Draft | BadRow]:
-    if isinstance(messages, Merge):
-        yield from messages.drafts()
+def _refuse(preparation: Preparation) -> None:
+    """Raise what is wrong with the rows, if anything is."""
+    number = len(preparation.problems)
+    if not number:
         return
+    message = ngettext(
+        "{number} row of {total} cannot be sent; nothing was added.",
+        "{number} rows of {total} cannot be sent; nothing was added.",
+        number,
+    )
+    raise BatchError(
+        message.format(number=f"{number:,}", total=f"{preparation.rows:,}"),
+        problems=preparation.problems,
+        hint=_('Correct them, or leave them out with bad_rows="skip".'),
+    )
+
+
+def _drafts(messages: object) -> Iterator[Draft | BadRow]:
+    if isinstance(messages, Merge):
+        return messages.drafts()
+    single = isinstance(messages, (str, bytes, Mapping)) or hasattr(messages, "columns")
+    if single or not isinstance(messages, Iterable):
+        raise _no_message(messages)
+    return _given(messages)
+
+
+def _given(messages: Iterable[object]) -> Iterator[Draft | BadRow]:
     for number, message in enumerate(messages, 1):
         if not isinstance(message, Message):
-            error = MessageError(
-                _("A batch consists of messages, not of {type}.").format(type=type(message).__name__),
-                hint=_("Make them with docmail.Message(...) or docmail.merge(...)."),
-            )
-            yield BadRow(number, None, error)
+            yield BadRow(number, None, _no_message(message))
         elif message.key is None:
             error = MessageError(
                 _("The message has no key, by which it is known when the same is run again."),
@@ -117,21 +142,39 @@ def _drafts(messages: Iterable[Message] | Merge) -> Iterator[Draft | BadRow]:
             yield Draft(number, message)
 
 
-class _Preparation:
-    """One pass over the rows."""
+def _no_message(thing: object) -> MessageError:
+    if isinstance(thing, Message):
+        return MessageError(
+            _("A batch consists of several messages; this is a single one."),
+            hint=_("Write add_all([message], batch=...), or add(message)."),
+        )
+    return MessageError(
+        _("A batch consists of messages, not of {type}.").format(type=type(thing).__name__),
+        hint=_("Make them with docmail.merge(...), or give a list of docmail.Message(...)."),
+    )
 
-    def __init__(self, store: Store, batch: str, settings: Settings, file: IO[bytes], flusher: Flusher) -> None:
+
+class Preparation:
+    """One pass over the rows; how far it is may be looked at from any thread."""
+
+    def __init__(self, store: Store, batch: str, settings: Settings, scratch: Scratch, flusher: Flusher) -> None:
         self._store = store
         self._batch = batch
         self._settings = settings
         self._account = account_of(settings)
-        self._file = file
+        self._scratch = scratch
         self._flusher = flusher
         self._seen: dict[str, int] = {}
         self._kept: OrderedDict[object, tuple[Document, str]] = OrderedDict()
         self.problems: list[RowProblem] = []
         self.known = 0
         self.rows = 0
+        self.done = 0
+        """Rows that are made and checked."""
+        self.total: int | None = None
+        """How many there are, if that is known."""
+        self.writes = False
+        """Whether they are being written down: only then is it possible that they are in the outbox."""
 
     def go_through(self, drafts: Iterator[Draft | BadRow], executor: Executor | None) -> None:
         """Make, check and keep every row."""
@@ -139,6 +182,7 @@ class _Preparation:
         try:
             for draft in drafts:
                 self.rows += 1
+                self.done = self.rows - 1 - len(going)
                 if isinstance(draft, BadRow):
                     self._problem(draft.row, draft.key, draft.error)
                     continue
@@ -151,20 +195,14 @@ class _Preparation:
                     self._finish(*going.popleft())
             while going:
                 self._finish(*going.popleft())
+                self.done = self.rows - len(going)
+            self.done = self.rows
+            self.problems.sort(key=lambda problem: problem.row)
         finally:
             for _draft, _replaces, making in going:
                 for part in making or ():
                     if isinstance(part, Future):
                         part.cancel()
-
-    def entries(self) -> Iterator[tuple[Entry, Row | None]]:
-        """Yield what is to be written down."""
-        self._file.seek(0)
-        while True:
-            try:
-                yield cast("tuple[Entry, Row | None]", pickle.load(self._file))  # noqa: S301 - a file without a name, which nobody else can write
-            except EOFError:
-                return
 
     def _wanted(self, draft: Draft) -> tuple[bool, Row | None]:
         """Say whether the row is to be added, and which one it replaces."""
@@ -219,7 +257,7 @@ class _Preparation:
             self._problem(draft.row, draft.message.key, exc)
             return
         entry = entry_of(message, mail, account=self._account, batch=self._batch, contents=contents)
-        pickle.dump((entry, replaces), self._file, protocol=pickle.HIGHEST_PROTOCOL)
+        self._scratch.add(entry, replaces)
 
     def _keep(self, document: Document) -> str:
         source = document.source
@@ -228,13 +266,15 @@ class _Preparation:
             self._kept.move_to_end(known)
             return self._kept[known][1]
         sha256 = self._store.keep(document, self._flusher)
+        self._scratch.add_content(sha256)
         self._kept[known] = document, sha256  # with the document, whose id would be used again
         if len(self._kept) > _REMEMBERED:
             self._kept.popitem(last=False)
         return sha256
 
     def _problem(self, row: int, key: str | None, error: DocmailError) -> None:
-        self.problems.append(RowProblem(row, key, error.field, str(error)))
+        # The field has a column of its own in the table.
+        self.problems.append(RowProblem(row, key, error.field, str(error).removeprefix(f"{error.field}: ")))
 
 
 class _ExecutorError(Exception):
@@ -252,8 +292,14 @@ def _submitted(executor: Executor, draft: Draft) -> _Making:
             part if isinstance(part, Document) else executor.submit(made, (part,), draft.fields or {}, draft.name)
             for part in draft.make
         ]
-    except (BrokenExecutor, RuntimeError) as exc:  # the second: it was shut down
-        raise _cannot_carry(exc) from exc
+    except BrokenExecutor as exc:
+        raise _broken(exc) from exc
+    except RuntimeError as exc:
+        raise MessageError(
+            _("The executor takes no more work: {error}.").format(error=described(exc)),
+            field="executor",
+            hint=_("It was shut down: make a new one, and call add_all(...) inside its “with”."),
+        ) from exc
 
 
 def _result(making: _Making) -> tuple[Document, ...]:
@@ -262,12 +308,24 @@ def _result(making: _Making) -> tuple[Document, ...]:
         for part in making:
             found += part.result() if isinstance(part, Future) else (part,)
     except BrokenExecutor as exc:
-        raise _ExecutorError(_cannot_carry(exc)) from exc
+        raise _ExecutorError(_broken(exc)) from exc
     except (pickle.PicklingError, AttributeError, TypeError) as exc:
         if _is_about_pickling(exc):
             raise _ExecutorError(_cannot_carry(exc)) from exc
         raise
     return tuple(found)
+
+
+def _broken(failure: BrokenExecutor) -> MessageError:
+    return MessageError(
+        _("A process of the executor ended while it made documents: {error}.").format(error=described(failure)),
+        field="executor",
+        hint=_(
+            "A function that is defined in the notebook does not exist in other processes: write it into a file "
+            "(%%writefile invoices.py) and import it from there. If it is in one, the process ran out of memory or "
+            "a library crashed: use fewer processes, or none, which shows the row."
+        ),
+    )
 
 
 def _is_about_pickling(failure: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from docmail.entry import body_digest
+from docmail.entry import body_digest, roles_of
 from docmail.errors import MessageError
 from docmail.spool import sha256_of
 from docmail.translation import _
@@ -17,18 +17,22 @@ if TYPE_CHECKING:
 
 def compare(message: Message, row: Row) -> None:
     """Raise `MessageError` if a key is used for something else than it was used for before."""
-    addressed = {address.mailbox for address in (*message.to, *message.cc, *message.bcc)}
-    recorded = {address.lower() for address, recipient in row.recipients.items() if recipient.role != "archive"}
-    for field, differs in (
-        ("to", addressed != recorded),
-        ("subject", message.subject != row.subject),
-        ("body", body_digest(message) != row.body_sha256),
+    recorded = {
+        address.lower(): recipient.role for address, recipient in row.recipients.items() if recipient.role != "archive"
+    }
+    replies = {address.mailbox for address in message.reply_to}
+    for differs, what in (
+        (roles_of(message).keys() != recorded.keys(), _("other recipients")),
+        (roles_of(message) != recorded, _("the same recipients in other places (To, Cc, Bcc)")),
+        (message.subject != row.subject, _("another subject")),
+        (body_digest(message) != row.body_sha256, _("another body")),
+        # Without one of its own, it has that of the settings, which may change.
+        (bool(replies) and row.reply_to is not None and replies != row.reply_to, _("another reply-to address")),
     ):
         if differs:
-            names = {"to": _("other recipients"), "subject": _("another subject"), "body": _("another body")}
             raise MessageError(
                 _("The key {key} belongs to a mail with {difference}; nothing was sent.").format(
-                    key=message.key, difference=names[field]
+                    key=message.key, difference=what
                 ),
                 field="key",
                 hint=_("Use another key for another mail."),

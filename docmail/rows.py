@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import getaddresses
 from typing import TYPE_CHECKING
 
 from docmail.replies import Reply
 
 if TYPE_CHECKING:
     import sqlite3
+
+# A header goes on in lines that begin with a blank (RFC 5322 2.2.3).
+_REPLY_TO = re.compile(rb"^Reply-To:((?:[^\r]*\r\n)(?:[ \t][^\r]*\r\n)*)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class Row:
     body_sha256: str = field(repr=False)
     contents: tuple[str, ...] = field(repr=False)
     """The SHA-256 of each document."""
+    reply_to: frozenset[str] | None = field(default=None, repr=False)
+    """Where answers go, in small letters; None once the content has expired."""
 
 
 def row_of(row: sqlite3.Row, recipients: list[sqlite3.Row], attachments: list[sqlite3.Row]) -> Row:
@@ -69,7 +76,17 @@ def row_of(row: sqlite3.Row, recipients: list[sqlite3.Row], attachments: list[sq
         documents=tuple(each["name"] for each in attachments),
         body_sha256=row["body_sha256"],
         contents=tuple(each["sha256"] for each in attachments),
+        reply_to=None if row["head"] is None else _reply_to(row["head"]),
     )
+
+
+def _reply_to(head: bytes) -> frozenset[str]:
+    """Return the addresses of a mail's Reply-To: not from a column, because the mail itself says it."""
+    found = _REPLY_TO.search(head.partition(b"\r\n\r\n")[0] + b"\r\n")
+    if found is None:
+        return frozenset()
+    line = " ".join(found[1].decode("utf-8", "replace").split())
+    return frozenset(address.lower() for _name, address in getaddresses([line]))
 
 
 def reply_to_json(reply: Reply | None) -> str | None:

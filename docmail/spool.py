@@ -151,7 +151,8 @@ class Flusher:
     def _flush(self, paths: list[str]) -> None:
         try:
             for path in paths:
-                with open(path, "rb+") as file:  # noqa: PTH123 - as above
+                # One that another program has discarded meanwhile is missed when its row is written down.
+                with suppress(FileNotFoundError), open(path, "rb+") as file:  # noqa: PTH123 - as above
                     os.fsync(file.fileno())
         except OSError as exc:
             self._failures.append(exc)

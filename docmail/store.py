@@ -24,6 +24,7 @@ from docmail.translation import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from docmail.documents import Document
@@ -84,12 +85,20 @@ class Store:
         except (sqlite3.Error, OSError) as exc:
             if is_spoilt(exc):
                 mark_spoilt(self.folder)
+            if isinstance(exc, sqlite3.ProgrammingError) and not self.close.alive:
+                raise DocmailError(
+                    _("This outbox was closed."), hint=_("Open it again: outbox = docmail.Outbox().")
+                ) from exc
             raise DocmailError(
                 _("The outbox in {folder} cannot be used: {reason}.").format(
                     folder=self.folder, reason=(getattr(exc, "strerror", None) or str(exc)).rstrip(".")
                 ),
                 hint=_("Free the disk or the folder, or set DOCMAIL_HOME to a folder you can write to."),
             ) from exc
+
+    def explained(self) -> AbstractContextManager[None]:
+        """Say in the outbox's own sentence what goes wrong with a file in its folder."""
+        return self._translated()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -149,6 +158,17 @@ class Store:
             for number, (entry, replaces) in enumerate(entries, 1):  # noqa: B007 - the last one counts
                 self._insert(entry, None, replaces)
         return number
+
+    def discard(self, contents: Iterable[str]) -> None:
+        """Remove contents that were kept for rows that do not come, except those that any row refers to.
+
+        Another program that has kept the same content since, and has not written its row down, finds it gone when it
+        does, and says so: in a transaction, as this.
+        """
+        with self._transaction() as database:
+            for sha256 in contents:
+                if not database.execute("SELECT 1 FROM attachment WHERE sha256 = ? LIMIT 1", (sha256,)).fetchone():
+                    self._spool.file(sha256).path.unlink(missing_ok=True)
 
     def _insert(self, entry: Entry, attempt: str | None, replaces: Row | None) -> int:
         if replaces is not None and not self._supersede(replaces):

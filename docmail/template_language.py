@@ -115,14 +115,14 @@ class Language(ImmutableSandboxedEnvironment):
 
     def __init__(self, escape: Callable[[str], str]) -> None:
         def shown(value: Any) -> Any:
-            text = _text_of(value)
+            text = text_of(value)
             return text if isinstance(value, Markup) else escape(text)
 
         # Line breaks are the writer's, also the last one; `cut_blocks` takes away those of lines that hold a tag only.
         super().__init__(undefined=_Field, finalize=shown, keep_trailing_newline=True, cache_size=0)
         self.globals = {"range": _range}
         self.filters = {name: _on_budget(FILTERS[name]) for name in _FILTERS}
-        self.filters |= {"string": _on_budget(_text_of), "join": _on_budget(_joined), "format": _on_budget(_formatted)}
+        self.filters |= {"string": _on_budget(text_of), "join": _on_budget(_joined), "format": _on_budget(_formatted)}
         self.filters |= {"\x00each": _each, "\x00joined": _on_budget(_joined)}
 
     def compiled(self, text: str) -> Any:
@@ -267,7 +267,7 @@ def _range(*arguments: int) -> range:
 _range.__name__ = "range"
 
 
-def _text_of(value: Any) -> str:
+def text_of(value: Any) -> str:
     """Return a value as it stands in a text; a list or a row cannot."""
     if isinstance(value, Undefined):
         str(value)  # raises
@@ -288,7 +288,7 @@ def _text_of(value: Any) -> str:
 def _scalars(values: Iterable[Any]) -> tuple[Any, ...]:
     """Return values that a format may take; a list in it could be shown many times larger than it is."""
     for value in values:
-        _text_of(value)
+        text_of(value)
     return tuple(values)
 
 
@@ -296,7 +296,7 @@ def _joined(values: Any, separator: str = "", attribute: Any = None) -> str:
     parts = list(values)
     if attribute is not None:
         parts = [part[attribute] for part in parts]
-    texts = [_text_of(part) for part in parts]
+    texts = [text_of(part) for part in parts]
     if sum(map(len, texts)) + len(separator) * len(texts) > MAX_TEXT:
         raise TooMuchError
     return separator.join(texts)

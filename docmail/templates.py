@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Template", "fields_of", "fill", "forget", "load", "names", "save"]
+__all__ = ["Template", "check", "fields_of", "fill", "forget", "load", "names", "save"]
 
 _FORMAT = 1  # of the file
 _MANY = 12  # names in a hint
+_MAY_BE_EMPTY = {"cc", "bcc", "reply_to"}
 
 
 def fill(text: str, fields: Mapping[str, Any], *, field: str = "body", markdown: bool = False) -> str:
@@ -58,6 +59,12 @@ def fill(text: str, fields: Mapping[str, Any], *, field: str = "body", markdown:
         except TooManyError as exc:
             raise TooMuchError from exc
     return "".join(pieces)
+
+
+def check(text: str, *, field: str = "body") -> None:
+    """Raise `MessageError` for a template that cannot be understood, whatever the fields."""
+    with _explained(field):
+        _compiled(text, markdown=field == "body")
 
 
 def fields_of(text: str) -> frozenset[str]:
@@ -158,7 +165,8 @@ def _missing(name: Any, fields: dict[Any, Any], row: Any, field: str) -> Message
             _("The {field} needs the field “{name}”, which has no value here.").format(field=field, name=name),
             field=field,
             hint=_("Fill it in, or write {place} in the template.").format(
-                place=f"{{{{ {_place(name)} | default('-') }}}}"
+                # An address may be left out, but a hyphen is none.
+                place=f"{{{{ {_place(name)} | default({'' if field in _MAY_BE_EMPTY else '-'!r}) }}}}"
             ),
         )
     known = [str(each) for each in fields]

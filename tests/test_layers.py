@@ -16,9 +16,12 @@ PACKAGE = Path(docmail.__file__).parent
 # Leftmost first; a module may import those before it. The entry points (`__init__`, `__main__`) see everything.
 ORDER = [
     "translation",
-    "errors",
-    "files",
+    "masking",
+    "problem_table",
     "watching",
+    "errors",
+    "batch_names",
+    "files",
     "home",
     "presets",
     "services",
@@ -82,6 +85,7 @@ ORDER = [
     "helpers",
     "queue_run",
     "merging",
+    "scratch",
     "preparing",
     "preview",
     "outbox",

@@ -5,15 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import docmail
-from docmail.errors import BatchError, DocumentError, MessageError
+from docmail.errors import BatchError, DocmailError, DocumentError, MessageError, RowProblem
 from docmail.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -161,7 +163,10 @@ def test_documents_may_be_made_per_row_or_shared_and_none_is_made_before_it_is_n
         ({"rows": {"invoice_no": 1}}, "list of dicts"),
         ({"rows": [1, 2]}, "must be a dict"),
         ({"key": "number"}, "There is no column"),
-        ({"key": 3}, "name of a column"),
+        ({"key": None}, "name of a column"),
+        ({"subject": "Invoice {{ invoice_no "}, "The template of the subject cannot be understood"),
+        ({"documents": [make_pdf, make_pdf]}, "“name” is the name of what one function makes"),
+        ({"documents": docmail.Document.of(PDF, name="terms.pdf")}, "“name” is the name of what one function makes"),
         ({"to": ["a@example.com"]}, "template or a function"),
     ],
 )
@@ -217,10 +222,77 @@ def test_all_problems_are_told_at_once_with_their_rows_and_nothing_is_added(box:
         (5, "122", "documents"),
     ]
     assert "4 rows of 5" in str(caught.value)
+    assert caught.value.problems[0].message.startswith("“nonsense” is not"), "the field has a column of its own"
     assert "Row 1 has the same key" in str(caught.value)
     assert len(outbox) == 0
     (shown,) = caught.value._render_traceback_()
-    assert "nonsense" in shown
+    assert "nonsense" in shown, "without a notebook that shows a table"
+
+
+def test_what_jupyter_keeps_of_a_bad_batch_names_no_address_and_stands_in_columns() -> None:
+    long = "It is in this batch already (sent), as another mail. Undo the change, use another key, or take back."
+    problems = [
+        RowProblem(2, "118", "to", "“a@example.org; b@example.org” is not one email address."),
+        RowProblem(1203, "ann@example.org", None, long),
+        *(RowProblem(number, "k", "to", "\x1b[31mNo.") for number in range(1300, 1329)),
+    ]
+    error = BatchError("31 rows cannot be sent.", problems=problems)
+    lines = str(error).splitlines()
+    assert lines[2:7] == [
+        "  Row  Key  Field  What is wrong",
+        "    2  118  to     “…@…; …@…” is not one email address.",
+        "1,203  …@…  -      It is in this batch already (sent), as another mail. Undo the change, use",
+        "                   another key, or take back.",
+        "1,300  k    to     ·[31mNo.",
+    ]
+    assert lines[-1] == "and 1 more row"
+    assert str(problems[0]) == "2  118  to  “…@…; …@…” is not one email address."
+    assert problems[1].key == "ann@example.org"
+
+
+def test_a_key_is_the_text_that_a_template_would_show(box: Sandbox, tmp_path: Path) -> None:
+    """So that a row is known again, whether it comes from a file or from a data set."""
+    pandas = pytest.importorskip("pandas")
+    values = [pandas.Timestamp("2026-11-01"), 1.5, Decimal("2.50"), 10**18, 118.0]
+    texts = ["2026-11-01", "1.5", "2.50", "1000000000000000000", "118"]
+    file = tmp_path / "rows.csv"
+    file.write_text("n|to\n" + "".join(f"{text}|a@example.com\n" for text in texts))
+    outbox = Outbox()
+    for rows, known in (([{"n": value, "to": "a@example.com"} for value in values], 0), (file, 5)):
+        merged = docmail.merge(rows, key="n", to="{{ to }}", subject="No. {{ n }}")
+        assert outbox.add_all(merged, batch="b", settings=box.settings).known == known
+    assert [row.key for row in outbox] == texts
+    merged = docmail.merge([{"n": [1]}], key="n", to="a@example.com", subject="x")
+    with pytest.raises(MessageError, match="A list cannot make a row unique"):
+        list(merged)
+
+
+def test_columns_whose_names_are_no_texts_can_be_the_key_and_an_index_is_explained() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame([[1, "a@example.com"]])
+    (message,) = docmail.merge(frame, key=0, to="{{ row['1'] }}", subject="x")
+    assert message.key == "1"
+    frame.columns = pandas.MultiIndex.from_tuples([("x", "n"), ("x", "to")])
+    (message,) = docmail.merge(frame, key=("x", "n"), to="a@example.com", subject="x")
+    assert message.key == "1"
+    frame = pandas.DataFrame({"n": [1], "to": ["a@example.com"]}).set_index("n")
+    with pytest.raises(MessageError, match="reset_index"):
+        docmail.merge(frame, key="n", to="{{ to }}", subject="x")
+
+
+def test_a_name_for_several_documents_of_a_row_is_a_problem() -> None:
+    with pytest.raises(MessageError, match="“name” is the name of one") as caught:
+        list(invoices(documents=lambda _row: [PDF, PDF]))
+    assert caught.value.field == "name"
+    assert next(iter(invoices(documents=lambda _row: [PDF]))).documents[0].name == "Invoice 118.pdf"
+
+
+def test_a_copy_that_is_missing_may_be_left_out_with_nothing_in_its_place() -> None:
+    rows = [{**ROWS[0], "boss": None}]
+    with pytest.raises(MessageError, match=r"default\(''\)"):
+        list(invoices(rows, cc="{{ boss }}"))
+    (message,) = invoices(rows, cc="{{ boss | default('') }}")
+    assert message.cc == ()
 
 
 def test_a_cell_that_holds_too_much_is_the_problem_of_its_row(box: Sandbox) -> None:
@@ -258,7 +330,7 @@ def test_a_changed_mail_under_a_key_that_was_sent_is_a_problem(box: Sandbox) -> 
     outbox = Outbox()
     outbox.add_all(invoices(), batch="november", settings=box.settings)
     outbox.run(settings=box.settings)
-    with pytest.raises(BatchError, match=r"already \(sent\).*another subject"):
+    with pytest.raises(BatchError, match=r"(?s)already \(sent\).*another subject"):
         outbox.add_all(invoices(subject="Reminder {{ invoice_no }}"), batch="november", settings=box.settings)
     assert outbox.run(settings=box.settings) == {"sent": 3}
 
@@ -308,6 +380,137 @@ def test_an_interrupt_while_documents_are_made_leaves_nothing_behind(box: Sandbo
     with pytest.raises(KeyboardInterrupt):
         Outbox().add_all(invoices(documents=make), batch="november", settings=box.settings)
     assert len(Outbox()) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"cc": "boss@example.com", "bcc": "audit@example.com"}, None),
+        ({"cc": "audit@example.com", "bcc": "boss@example.com"}, "in other places"),
+        ({"cc": "boss@example.com"}, "other recipients"),
+        (
+            {"cc": "boss@example.com", "bcc": "audit@example.com", "reply_to": "a@example.com"},
+            "another reply-to address",
+        ),
+    ],
+)
+def test_another_role_or_reply_to_is_another_mail(box: Sandbox, changes: dict[str, str], word: str | None) -> None:
+    outbox = Outbox()
+    copies = {"cc": "boss@example.com", "bcc": "audit@example.com", "reply_to": '"Office, Ä" <OFFICE@example.com>'}
+    outbox.add_all(invoices(**copies), batch="b", settings=box.settings)
+    again = invoices(**{"reply_to": "office@example.com", **changes})
+    if word is None:
+        assert outbox.add_all(again, batch="b", settings=box.settings).known == 3
+        return
+    with pytest.raises(BatchError) as caught:
+        outbox.add_all(again, batch="b", settings=box.settings)
+    assert word in caught.value.problems[0].message
+
+
+def contents(outbox: Outbox) -> list[Path]:
+    return list((outbox.folder / "spool").iterdir())
+
+
+def test_a_batch_that_is_refused_leaves_no_documents_behind_but_those_of_other_mails(box: Sandbox) -> None:
+    outbox = Outbox()
+    outbox.add_all(invoices(ROWS[:1]), batch="before", settings=box.settings)
+    kept = contents(outbox)
+    with pytest.raises(BatchError):
+        outbox.add_all(invoices([*ROWS, {**ROWS[2], "E-mail": "x"}]), batch="b", settings=box.settings)
+    assert contents(outbox) == kept
+    assert outbox.run(settings=box.settings) == {"sent": 1}
+
+
+def test_a_document_that_another_program_has_just_kept_is_missed_in_a_sentence_and_never_sent_without(
+    box: Sandbox,
+) -> None:
+    """One program keeps its documents; another keeps the same ones, is refused, and removes them; the first goes on."""
+    outbox, other = Outbox(), Outbox()
+
+    def messages() -> Iterator[docmail.Message]:
+        yield from invoices()
+        with pytest.raises(BatchError):
+            other.add_all(invoices([*ROWS, ROWS[0]]), batch="other", settings=box.settings)
+
+    with pytest.raises(DocmailError, match="A document vanished from the outbox's folder"):
+        outbox.add_all(messages(), batch="b", settings=box.settings)
+    assert (len(outbox), contents(outbox)) == (0, [])
+    assert outbox.add_all(invoices(), batch="b", settings=box.settings).added == 3
+    assert outbox.run(settings=box.settings) == {"sent": 3}
+
+
+def test_what_another_program_has_written_down_meanwhile_stays(box: Sandbox) -> None:
+    outbox = Outbox()
+
+    def messages() -> Iterator[docmail.Message]:
+        yield from invoices()
+        Outbox().add_all(invoices(), batch="other", settings=box.settings)
+        yield docmail.Message("a@example.com", "has no key")
+
+    with pytest.raises(BatchError):
+        outbox.add_all(messages(), batch="b", settings=box.settings)
+    assert len(contents(outbox)) == 3
+    assert outbox.run(settings=box.settings) == {"sent": 3}
+
+
+def test_the_temporary_folder_of_the_computer_is_not_needed(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")
+    assert Outbox().add_all(invoices(), batch="b", settings=box.settings).added == 3
+
+
+@pytest.mark.parametrize("buffering", [0, -1])
+def test_a_disk_that_is_full_while_a_batch_is_made_is_the_outbox_s_own_sentence(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch, buffering: int
+) -> None:
+    def full(**_options: Any) -> Any:
+        return Path("/dev/full").open("wb", buffering=buffering)
+
+    monkeypatch.setattr("docmail.scratch.TemporaryFile", full)
+    with pytest.raises(DocmailError, match=r"The outbox in .* cannot be used: No space left"):
+        Outbox().add_all(invoices(ROWS[:1]), batch="b", settings=box.settings)
+
+
+@pytest.mark.parametrize(
+    ("messages", "options", "words"),
+    [
+        (None, {}, "messages, not of NoneType. Make them with"),
+        ("rows.csv", {}, "messages, not of str"),
+        (docmail.Message("a@example.com", "x", key="1"), {}, "Write add_all"),
+        ([], {"executor": 4}, "Write executor=ThreadPoolExecutor"),
+        ([], {"batch": ["b"]}, "must be text, not list"),
+    ],
+)
+def test_what_is_no_batch_is_refused_in_a_sentence(
+    box: Sandbox, messages: Any, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(MessageError, match=words) as caught:
+        Outbox().add_all(messages, **{"batch": "b", "settings": box.settings, **options})
+    assert not isinstance(caught.value, BatchError)
+
+
+def test_blanks_around_the_name_of_a_batch_do_not_count_and_a_list_of_names_is_none(box: Sandbox) -> None:
+    outbox = Outbox()
+    outbox.add_all(invoices(), batch=" november ", settings=box.settings)
+    assert len(outbox.preview(batch="november ")) == 3
+    assert outbox.withdraw("\tnovember") == 3
+    wrong: Any = ["november"]
+    for ask in (outbox.run, outbox.preview, outbox.retry):
+        with pytest.raises(MessageError, match="must be text, not list"):
+            ask(batch=wrong)
+
+
+@pytest.mark.usefixtures("box")
+@pytest.mark.parametrize("number", [-1, None, "3", True])
+def test_a_preview_of_no_number_is_refused(number: Any) -> None:
+    with pytest.raises(MessageError, match=r"Write preview\(3\)"):
+        Outbox().preview(number)
+
+
+def test_a_closed_outbox_says_that_it_is_closed(box: Sandbox) -> None:
+    outbox = Outbox()
+    outbox.close()
+    with pytest.raises(DocmailError, match=r"This outbox was closed\. Open it again"):
+        outbox.add_all(invoices(), batch="b", settings=box.settings)
 
 
 # --- looking first ----------------------------------------------------------------------------------------------------
@@ -393,7 +596,7 @@ with docmail.Sandbox() as box, ProcessPoolExecutor(1, multiprocessing.get_contex
 
 def test_a_function_that_is_defined_in_a_notebook_is_explained_where_processes_begin_anew() -> None:
     result = subprocess.run([sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, check=True)
-    assert result.stdout.startswith("executor The executor cannot run the function")
+    assert result.stdout.startswith("executor A process of the executor ended")
     assert "%%writefile" in result.stdout
 
 
@@ -408,7 +611,7 @@ def test_a_function_that_an_executor_cannot_carry_is_explained(box: Sandbox) -> 
         with pytest.raises(MessageError, match="write it into a file") as caught:
             outbox.add_all(invoices(documents=local), batch="x", settings=box.settings, executor=processes)
         assert caught.value.field == "executor"
-    with pytest.raises(MessageError, match="cannot run the function"):
+    with pytest.raises(MessageError, match=r"takes no more work.*make a new one"):
         outbox.add_all(invoices(), batch="x", settings=box.settings, executor=processes)
     assert len(outbox) == 0
 

@@ -10,15 +10,17 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from docmail.translation import _, ngettext
-from docmail.watching import watchers
+from docmail.watching import makings, watchers
+from docmail.widgets import bad_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from contextlib import AbstractContextManager
 
     from docmail.diagnosis import Diagnosis
     from docmail.documents import Document
     from docmail.outbox import Outbox
-    from docmail.preparing import Added
+    from docmail.preparing import Added, Preparation
     from docmail.preview import Preview
     from docmail.queue_run import Run
     from docmail.reports import Report
@@ -53,6 +55,8 @@ def register(shell: Any) -> None:
     shell.display_formatter.ipython_display_formatter.for_type_by_name("docmail.queue_run", "Run", _run)
     if getattr(shell, "kernel", None) is not None and _show_run not in watchers:
         watchers.append(_show_run)
+        makings.append(_show_making)
+        bad_rows.register(shell)
     # These put two outputs under the cell; see markup.static.
     for (module, name), shows in zip(_OURS, (_document, _report, _outbox), strict=True):
         shell.display_formatter.ipython_display_formatter.for_type_by_name(module, name, shows)
@@ -163,6 +167,12 @@ def _show_run(run: Run) -> bool:
     return show(run)
 
 
+def _show_making(preparation: Preparation) -> AbstractContextManager[None]:
+    from docmail.widgets.making_view import show
+
+    return show(preparation)
+
+
 def _run(run: Run) -> None:
     """Show a run, unless its own cell has shown it already when it began."""
     from docmail.widgets.batch_view import show_again
@@ -174,13 +184,8 @@ def _run(run: Run) -> None:
 
 
 def _added(added: Added) -> Bundle:
-    from docmail.widgets import markup
-
-    lines = [
-        [str(problem.row), *map(markup.without_addresses, (problem.key or "", problem.field or "", problem.message))]
-        for problem in added.problems
-    ]
-    return _bundle(repr(added), f"{escape(repr(added))}{_table(lines) if lines else ''}")
+    table = bad_rows.table(added.problems) if added.problems else ""
+    return _bundle(repr(added), f"{escape(repr(added))}{table}")
 
 
 def _preview(preview: Preview) -> Bundle:

@@ -8,7 +8,7 @@ from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from docmail import presets
+from docmail import masking, presets
 from docmail.errors import DocmailError
 from docmail.translation import _
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from docmail.presets import Preset
     from docmail.replies import Reply
     from docmail.services import Service
+
+without_addresses = masking.without_addresses
 
 
 def problem(text: str) -> str:
@@ -220,13 +222,6 @@ def listed(names: Sequence[str], most: int) -> str:
     said = ", ".join(names[:most])
     more = len(names) - most
     return f"{said} {_('and {number} more').format(number=more)}" if more > 0 else said
-
-
-def without_addresses(text: str) -> str:
-    """Return a text for what is stored in a notebook: people hand notebooks on, with what stands in them."""
-    # No "&" behind the "@", because the text may be HTML already: "&lt;a@example.com&gt;". A word is looked at once,
-    # from its beginning: from each of its letters on, a long one of a server's would take minutes.
-    return re.sub(r"(?<![^\s<>(),;:\"'“”@])[^\s<>(),;:\"'“”@]+@[^\s<>(),;:\"'“”&]+", "…@…", text)
 
 
 @cache

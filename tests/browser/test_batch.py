@@ -99,6 +99,51 @@ def test_pause_and_stop_are_heard_while_the_cell_waits_for_the_batch(lab: LabPag
     assert "Run stopped" in lab.output_text(2)[-1]
 
 
+MAKING = """\
+import time
+import docmail
+box = docmail.Sandbox().start()
+box.settings.save()
+outbox = docmail.Outbox()
+def add(number):
+    def make(row):
+        time.sleep(0.02)  # as a report may take
+        return b"%PDF-1.4 " + str(row["n"]).encode() + b" %%EOF"
+    rows = [{"n": n} for n in range(number)]
+    messages = docmail.merge(rows, key="n", to="a@example.com", subject="{{ n }}", documents=make)
+    return outbox.add_all(messages, batch="large")"""
+BAD = """\
+rows = [{"n": n, "to": f"reader{n}@example.com; boss@example.com"} for n in range(200)]
+outbox.add_all(docmail.merge(rows, key="n", to="{{ to }}", subject="{{ n }}"), batch="bad")"""
+
+
+def test_a_batch_that_takes_long_to_make_says_how_far_it_is_and_keeps_no_address(
+    lab: LabPage, pictures: Pictures
+) -> None:
+    path = lab.write("making.ipynb", MAKING, "add(2_000)", "len(outbox)", BAD)
+    lab.open("making.ipynb").viewport(1280, 1000).run(0).run(1, wait=False)
+    line = lab.cell(1).get_by_text(re.compile("^Making and checking: [1-9][0-9]* of 2,000"))
+    expect(line).to_be_visible(timeout=20_000)
+    pictures.take("making-1-going", 1)
+    if AXE.exists():
+        lab.page.evaluate(AXE.read_text("utf-8"))
+        found = lab.page.evaluate("async () => (await axe.run('.jp-OutputArea')).violations.map(v => v.id)")
+        assert found == []
+    lab.command("notebook:interrupt-kernel")
+    expect(lab.cell(1).get_by_text("Interrupted: nothing was added.")).to_be_visible(timeout=20_000)
+    expect(line).to_be_hidden()
+    pictures.take("making-2-interrupted", 1)
+    lab.wait_idle()
+    assert lab.run(2).output_text(2) == ["0"]
+    lab.run(3)
+    expect(lab.cell(3).get_by_role("columnheader", name="What is wrong")).to_be_visible()
+    expect(lab.cell(3).get_by_text("and 170 more rows")).to_have_count(1)
+    pictures.take("making-3-bad", 3)
+    lab.save()
+    outputs = json.dumps([cell.get("outputs") for cell in json.loads(path.read_text("utf-8"))["cells"]])
+    assert not re.search("reader[0-9]|boss", outputs)
+
+
 # The sandbox that outlives a kernel; the same cells are run again.
 AGAIN = """\
 import docmail
