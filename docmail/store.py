@@ -1,50 +1,28 @@
-"""The journal behind the outbox: one row per mail in SQLite, every change one durable transaction.
-
-Durable means WAL with synchronous=FULL: what is committed outlives a killed process and a power cut.
-"""
+"""Writes mails down, and what becomes of them: one row per mail in SQLite, every change one durable transaction."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import threading
 import time
-import weakref
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from docmail import owners
 from docmail.errors import DocmailError, MessageError
-from docmail.journal import JOURNAL, is_spoilt, mark_spoilt, open_journal
-from docmail.message import Attachment, Mail
-from docmail.rows import Row, reply_to_json, row_of
-from docmail.spool import Spool
+from docmail.records import Records
+from docmail.rows import Row, reply_to_json
 from docmail.translation import _
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from docmail.documents import Document
     from docmail.entry import Entry
-    from docmail.message import Openable
     from docmail.replies import Reply
     from docmail.spool import Flusher
 
 T = TypeVar("T")
 
-_RESERVE = 512 * 1024  # octets kept for the one moment in which the disk must not be full
 _DAY = 86400.0
-
-
-def _identity(path: str) -> tuple[int, int]:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - for each mail: with a path as an object it takes three times as long
-    except OSError:
-        return 0, 0
-    return found.st_dev, found.st_ino
 
 
 class KeyTakenError(MessageError):
@@ -57,74 +35,8 @@ def _key_taken() -> KeyTakenError:
     )
 
 
-class Store:
+class Store(Records):
     """The journal in one folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._spool = Spool(folder / "spool")
-        self._reserve = folder / "reserve"
-        self._lock = threading.RLock()
-        with self._translated():
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._database = open_journal(folder, was_used=self._reserve.exists())
-            self._path = str(folder / JOURNAL)
-            self._identity = _identity(self._path)
-            # Also for an outbox that is only looked at in a cell, and never closed.
-            self.close = weakref.finalize(self, self._database.close)
-            self._spool.make()
-            with suppress(OSError):  # a full disk is reported by whoever needs it
-                if not self._reserve.exists():
-                    self._reserve.write_bytes(bytes(_RESERVE))
-                    self._reserve.chmod(0o600)
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as exc:
-            if is_spoilt(exc):
-                mark_spoilt(self.folder)
-            if isinstance(exc, sqlite3.ProgrammingError) and not self.close.alive:
-                raise DocmailError(
-                    _("This outbox was closed."), hint=_("Open it again: outbox = docmail.Outbox().")
-                ) from exc
-            raise DocmailError(
-                _("The outbox in {folder} cannot be used: {reason}.").format(
-                    folder=self.folder, reason=(getattr(exc, "strerror", None) or str(exc)).rstrip(".")
-                ),
-                hint=_("Free the disk or the folder, or set DOCMAIL_HOME to a folder you can write to."),
-            ) from exc
-
-    def explained(self) -> AbstractContextManager[None]:
-        """Say in the outbox's own sentence what goes wrong with a file in its folder."""
-        return self._translated()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._translated():
-            # All in one `try`: an interrupt is raised as soon as BEGIN or COMMIT returns, or instead of either.
-            try:
-                # IMMEDIATE: two processes must not both read “queued” and both write “sending”.
-                self._database.execute("BEGIN IMMEDIATE")
-                self._look_for_the_file()
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
-
-    def _look_for_the_file(self) -> None:
-        """Raise if what is written now would be written into a file that nobody opens any more."""
-        if _identity(self._path) != self._identity:
-            raise DocmailError(
-                _("The outbox in {folder} was removed or replaced while it was open; nothing was written down.").format(
-                    folder=self.folder
-                ),
-                hint=_("Restart the kernel, and look at docmail.Outbox() before you send anything again."),
-                guide="Sending",
-            )
 
     # --- adding ---
 
@@ -204,98 +116,6 @@ class Store:
             "UPDATE mail SET current = 0 WHERE id = ? AND current AND state = ? AND owner IS NULL", (row.id, row.state)
         )
         return bool(changed.rowcount)
-
-    # --- reading ---
-
-    def rows(self, where: str = "1", parameters: Sequence[Any] = ()) -> list[Row]:
-        """Return the rows that fit a condition, newest last."""
-        with self._lock, self._translated():
-            database = self._database
-            found = database.execute(f"SELECT * FROM mail WHERE {where} ORDER BY id", parameters).fetchall()  # noqa: S608 - conditions are ours
-            recipients = _grouped(
-                database.execute(
-                    f"SELECT * FROM recipient WHERE mail IN (SELECT id FROM mail WHERE {where}) ORDER BY position",  # noqa: S608
-                    parameters,
-                )
-            )
-            attachments = _grouped(
-                database.execute(
-                    f"SELECT * FROM attachment WHERE mail IN (SELECT id FROM mail WHERE {where}) ORDER BY position",  # noqa: S608
-                    parameters,
-                )
-            )
-        return [row_of(row, recipients.get(row["id"], []), attachments.get(row["id"], [])) for row in found]
-
-    def with_key(self, account: str, batch: str | None, key: str) -> Row | None:
-        """Return the row that has this key now."""
-        question = "SELECT id FROM mail WHERE account = ? AND batch = ? AND key = ? AND current"
-        number = self.value(question, (account, batch or "", key))
-        return None if number is None else self.rows("id = ?", (number,))[0]
-
-    def count(self, where: str = "1", parameters: Sequence[Any] = ()) -> dict[str, int]:
-        """Return the number of mails in each state, of those that fit a condition."""
-        with self._lock, self._translated():
-            counted = f"SELECT state, count(*) FROM mail WHERE {where} GROUP BY state"  # noqa: S608 - conditions are ours
-            return dict(self._database.execute(counted, parameters).fetchall())
-
-    def value(self, question: str, parameters: Sequence[Any] = ()) -> Any:
-        """Return the one value that a question of ours has for an answer; None if there is no row."""
-        with self._lock, self._translated():
-            found = self._database.execute(question, parameters).fetchone()
-        return found[0] if found else None
-
-    def note(self, name: str) -> str | None:
-        """Return something that the journal keeps about itself."""
-        return cast("str | None", self.value("SELECT value FROM note WHERE name = ?", (name,)))
-
-    def set_note(self, name: str, value: str) -> None:
-        """Keep something about the journal itself."""
-        with self._transaction() as database:
-            database.execute("INSERT OR REPLACE INTO note (name, value) VALUES (?, ?)", (name, value))
-
-    def mail(self, number: int, shared: Mapping[str, Openable] | None = None) -> Mail:
-        """Return a mail as it was written down, for the recipients that have not got it yet.
-
-        `shared` are contents that the caller holds ready, by their SHA-256.
-        """
-        shared = shared or {}
-        with self._lock, self._translated():
-            row = self._database.execute("SELECT * FROM mail WHERE id = ?", (number,)).fetchone()
-            waiting = self._database.execute(
-                "SELECT address, role FROM recipient WHERE mail = ? AND state IN ('queued', 'sending')"
-                " ORDER BY position",
-                (number,),
-            ).fetchall()
-            archive = frozenset(recipient["address"] for recipient in waiting if recipient["role"] == "archive")
-            somebody_has_it = "SELECT 1 FROM recipient WHERE mail = ? AND state = 'sent' AND role != 'archive'"
-            if archive and self._database.execute(somebody_has_it, (number,)).fetchone():
-                archive = frozenset()  # its copy may go alone now
-            attachments = self._database.execute(
-                "SELECT * FROM attachment WHERE mail = ? ORDER BY position", (number,)
-            ).fetchall()
-        if row["head"] is None:
-            raise MessageError(
-                _("The content of this mail is no longer kept."),
-                hint=_("Make the document again and send it anew."),
-            )
-        return Mail(
-            message_id=row["message_id"],
-            sender=row["sender"],
-            recipients=tuple(recipient["address"] for recipient in waiting),
-            archive=archive,
-            head=row["head"],
-            boundary=row["boundary"],
-            smtputf8=bool(row["smtputf8"]),
-            attachments=tuple(
-                Attachment(
-                    each["name"],
-                    each["media_type"],
-                    each["size"],
-                    shared.get(each["sha256"]) or self._spool.file(each["sha256"]),
-                )
-                for each in attachments
-            ),
-        )
 
     # --- states ---
 
@@ -509,10 +329,3 @@ class Settled:
     reply: Reply | None = None
     reason: str = ""
     not_before: float | None = None
-
-
-def _grouped(rows: sqlite3.Cursor) -> dict[int, list[sqlite3.Row]]:
-    grouped: dict[int, list[sqlite3.Row]] = {}
-    for row in rows:
-        grouped.setdefault(row["mail"], []).append(row)
-    return grouped

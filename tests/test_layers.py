@@ -74,6 +74,7 @@ ORDER = [
     "owners",
     "journal",
     "entry",
+    "records",
     "store",
     "queue_store",
     "pace",
