@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,9 +110,12 @@ def no_keyring(memory_keyring: MemoryKeyring) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run browser tests last: Playwright leaves an event loop running in this thread.
 
-    asyncio.run() would refuse in every test behind it.
+    asyncio.run() would refuse in every test behind it. The longest file begins first: whoever has none left then waits
+    for half a minute, and not for three.
     """
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    browser = {item: item.get_closest_marker("browser") is not None for item in items}
+    many = Counter(item.path for item in items if browser[item])
+    items.sort(key=lambda item: (browser[item], -many[item.path]))
     for item in items:
         if item.get_closest_marker("browser"):
             # A server, kernels and a browser on a small machine sometimes miss a time limit that is none of the test's

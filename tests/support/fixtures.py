@@ -142,6 +142,8 @@ def lab(
     """
     from tests.support.lab import LabPage
 
+    for saved in (lab_server.home / "docmail").rglob("settings.json"):
+        saved.unlink()  # an empty form is empty whichever test came before
     window = LabPage(_lab_windows.pop() if _lab_windows else kept_context.new_page(), lab_server)
     yield window
     kept_context.clear_permissions()
