@@ -79,7 +79,7 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
         self._drawing = RLock()  # presses, the watching thread and a rehearsal all draw
         self._rehearses = False
         self.heading = light(ipywidgets.HTML)
-        self.actions = Actions([], self._pressed)
+        self.actions = Actions([], self._pressed).listen_while_the_cell_waits()
         self.report = light(ipywidgets.HTML, _dom_classes=["dm-report"])
         self.doubts = light(ipywidgets.VBox)
         super().__init__(
@@ -374,7 +374,7 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
                 self._note = markup.failure(exc)
             self.refresh()
 
-        buttons = Actions([(ARRIVED, _("It arrived")), (AGAIN, _("Send again"))], decided)
+        buttons = Actions([(ARRIVED, _("It arrived")), (AGAIN, _("Send again"))], decided).listen_while_the_cell_waits()
         return light(ipywidgets.VBox, [text, buttons])
 
 

@@ -22,6 +22,7 @@ from docmail.widgets.rows import shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Self
 
     from ipywidgets import Widget
 
@@ -151,9 +152,6 @@ class Actions(Controls):
                 "restarted": _("The kernel was restarted. Run this cell again to bring the form back to life."),
             },
         )
-        # ipykernel 7.4 hands a press to the shell that last said something to these buttons, such as the one whose cell
-        # waits for a batch: “Stop” would be heard when the batch is over. It shall come where the front end sends it.
-        self.comm._reply_subshell_for = lambda _data, subshell: subshell  # noqa: SLF001 - others never look at it
         if rows is not None:
             rows.publish = lambda: setattr(self, "notes", rows.notes)
         self._handle = handle
@@ -164,6 +162,13 @@ class Actions(Controls):
         self.on_ready: Callable[[], None] = lambda: None
         self.on_left: Callable[[str, dict[str, Any]], None] = lambda _name, _values: None
         self.on_msg(self._received)
+
+    def listen_while_the_cell_waits(self) -> Self:
+        """Hear presses also while the cell that shows these buttons waits for something."""
+        # ipykernel 7.4 hands a press to the shell that last said something to these buttons, such as the one whose cell
+        # waits for a batch: “Stop” would be heard when the batch is over. It shall come where the front end sends it.
+        self.comm._reply_subshell_for = lambda _data, subshell: subshell  # noqa: SLF001 - others never look at it
+        return self
 
     def _received(self, _widget: Widget, content: dict[str, Any], buffers: Sequence[Any]) -> None:
         # The password comes as a binary buffer, of which a traceback or log shows an address only; it is in no local
