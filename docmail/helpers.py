@@ -53,6 +53,8 @@ class Helpers:
         for helper in ended:
             helper.ending.set()
         for helper in ended:
+            helper.thread.join()  # all, before a fault of one is raised: the run must not end while another sends
+        for helper in ended:
             self._end(helper)
         return bool(ended)
 

@@ -306,18 +306,12 @@ class Run(Mapping[str, int]):
         folder = self.folder / "runs"
         name = sha256(self.account.encode()).hexdigest()[:16]
         lock = FileLock(folder / f"{name}.lock", thread_local=False, mode=0o600)
-        try:
-            folder.mkdir(exist_ok=True, mode=0o700)
-            lock.acquire(timeout=0)
-        except Timeout as exc:
-            raise _busy(self._store.note(f"run {name}") or _("another program")) from exc
-        except OSError as exc:  # a disk that is full, or can only be read
-            raise DocmailError(
-                _("The outbox in {folder} cannot be used: {reason}.").format(
-                    folder=self.folder, reason=exc.strerror or str(exc)
-                ),
-                hint=_("Free the disk or the folder, or set DOCMAIL_HOME to a folder you can write to."),
-            ) from exc
+        with self._store.explained():
+            try:
+                folder.mkdir(exist_ok=True, mode=0o700)
+                lock.acquire(timeout=0)
+            except Timeout as exc:
+                raise _busy(self._store.note(f"run {name}") or _("another program")) from exc
         moment = datetime.now().astimezone()
         who = _("process {number} on {computer}, since {time:%H:%M}").format(
             number=os.getpid(), computer=platform.node() or "?", time=moment

@@ -14,6 +14,7 @@ from docmail.errors import DocmailError, Kind, SendError
 from docmail.outbox import Outbox
 from docmail.queue_store import QueueStore
 from docmail.settings import Security
+from docmail.transport.smtp import SmtpTransport
 from tests.support.slow_server import SlowServer
 
 if TYPE_CHECKING:
@@ -238,3 +239,33 @@ def test_a_journal_that_fails_beside_the_first_connection_stops_the_run_and_says
         counts = dict(outbox.run(settings=settings))
         assert counts == {"sent": MAILS}
         assert_each_arrived_once(server, outbox)
+
+
+class ScriptedSender:
+    """Sends nothing: it fails at once, or takes its time after it was told to end."""
+
+    gets_through = True
+
+    def __init__(self, *, fails: bool) -> None:
+        self.fails, self.finished = fails, False
+
+    def send_beside(self, _transport: Any, _attempt: str, _shared: Any, is_over: Callable[[], bool]) -> None:
+        """Do what it was made for."""
+        wait_for(is_over)
+        if self.fails:
+            raise ZeroDivisionError
+        time.sleep(0.3)
+        self.finished = True
+
+
+def test_a_fault_of_one_connection_is_raised_when_all_others_have_ended() -> None:
+    senders = [ScriptedSender(fails=True), ScriptedSender(fails=False)]
+    waiting = iter(senders)
+    several = helpers.Helpers(lambda: next(waiting), lambda: True)  # type: ignore[arg-type,return-value]
+    server = docmail.SmtpServer("127.0.0.1", 25, Security.NONE)
+    first = SmtpTransport(docmail.Settings("a@example.com", server), None)
+    for _ in senders:
+        several.go_on("", None, first)  # type: ignore[arg-type]
+    with pytest.raises(ZeroDivisionError):
+        several.end()
+    assert senders[1].finished
