@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from email import policy
 from email.message import EmailMessage
+from functools import lru_cache
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ __all__ = ["Picture", "body_of", "content_of"]
 
 _MAX_BODY = 250_000  # more is a document; and Markdown made to be slow takes two seconds, not ten
 _MAX_PICTURES = 4_000_000  # octets; what people look at in a mail has a tenth of it
+_REMEMBERED = 8  # texts: most mails of a batch say the same
 _LINE = 76  # characters; RFC 2045 6.7 and 6.8
 _MAX_ROWS, _MAX_COLUMNS = 100, 15  # what can be read in a mail
 
@@ -137,15 +139,24 @@ def content_of(body: str, pictures: Sequence[Picture], domain: str) -> bytes:
 
     By hand, because the library takes a hundred times as long for the same, and most of the time for a mail.
     """
-    plain = _text_part(to_text(body), "plain")
+    plain = _plain_part(body)
     if not body.strip():
         return plain
-    html = to_html(body)
-    rich = _with_pictures(html, pictures, domain) if pictures else _text_part(html, "html")
+    rich = _with_pictures(to_html(body), pictures, domain) if pictures else _html_part(body)
     boundary = f"=_{token_hex(16)}"
     between = f"\r\n--{boundary}\r\n".encode()
     head = f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n'.encode()
     return b"".join([head, between, plain, between, rich, f"\r\n--{boundary}--\r\n".encode()])
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _plain_part(body: str) -> bytes:
+    return _text_part(to_text(body), "plain")
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _html_part(body: str) -> bytes:
+    return _text_part(to_html(body), "html")
 
 
 def _text_part(text: str, kind: str) -> bytes:

@@ -7,20 +7,20 @@ document as one `EmailMessage` costs ten times its time and memory.
 
 from __future__ import annotations
 
-import binascii
 import re
+import time
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.header import Header
 from email.message import EmailMessage
-from email.utils import format_datetime, localtime, make_msgid
-from functools import cached_property
-from itertools import chain
+from email.utils import formatdate, make_msgid
+from functools import cached_property, lru_cache
 from numbers import Integral
 from secrets import token_hex
-from struct import Struct
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import quote
+
+from pybase64 import encodebytes
 
 from docmail.addresses import Address, first_control, parse_address, parse_addresses
 from docmail.body import Picture, body_of, content_of
@@ -113,7 +113,7 @@ class Message:
             if addresses
         )
         head += _subject(self.subject)
-        head += f"Date: {format_datetime(localtime())}\r\nMessage-ID: {message_id}\r\n".encode()
+        head += f"Date: {_date(int(time.time()))}\r\nMessage-ID: {message_id}\r\n".encode()
         head += b"MIME-Version: 1.0\r\n"
         if boundary:
             # By hand: the library would write an empty multipart, end and all.
@@ -243,25 +243,19 @@ def _part_header(attachment: Attachment) -> bytes:
 # --- base64 -----------------------------------------------------------------------------------------------------------
 
 _LINE = 57  # octets that make a line of 76 characters, the most that RFC 2045 6.8 allows
-_PIECE_LINES = 1024
-_SPLIT_LINES = 64
-_SPLIT = Struct("76s" * _SPLIT_LINES)
+_PIECE_LINES = 256  # no more: memory for larger pieces comes anew from the system, which takes longer than encoding
 
 
 def base64_pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """Yield a file in base64, in lines of 76 characters, about 80 kB at a time.
+    """Yield a file in base64, in lines of 76 characters, about 20 kB at a time.
 
-    Five times as fast as the standard library's encoder, which makes one call per line. Raises `MessageError` if the
-    file has not exactly the announced size: a mail must never be shorter than what was checked.
+    Raises `MessageError` if the file has not exactly the announced size: a mail must never be shorter than what was
+    checked.
     """
     seen = 0
     while piece := file.read(_LINE * _PIECE_LINES):
         seen += len(piece)
-        encoded = binascii.b2a_base64(piece, newline=False)
-        rest = len(encoded) - len(encoded) % _SPLIT.size
-        lines = chain.from_iterable(_SPLIT.iter_unpack(memoryview(encoded)[:rest]))
-        last = [encoded[start : start + 76] for start in range(rest, len(encoded), 76)]
-        yield b"\r\n".join(chain(lines, last, [b""]))
+        yield encodebytes(piece).replace(b"\n", b"\r\n")
     if seen != size:
         raise MessageError(
             _("A document changed its size while it was being sent; the mail was not finished."),
@@ -303,6 +297,12 @@ def _mailbox(address: Address) -> str:
     if address.name.isascii() and "=?" not in address.name and len(shown) <= _MAX_LINE:
         return shown
     return f"{_encoded(address.name, 'Reply-To')}\r\n <{address.addr_spec}>"
+
+
+@lru_cache(maxsize=1)
+def _date(moment: int) -> str:
+    """Return a moment (seconds since 1970) as a header says it; hundreds of mails are made in one second."""
+    return formatdate(moment, localtime=True)
 
 
 def _subject(text: str) -> bytes:

@@ -162,6 +162,7 @@ class Preparation:
         self._batch = batch
         self._settings = settings
         self._account = account_of(settings)
+        self._is_new = not store.knows(self._account, batch)
         self._scratch = scratch
         self._flusher = flusher
         self._seen: dict[str, int] = {}
@@ -218,7 +219,8 @@ class Preparation:
                 ),
             )
             return False, None
-        row = self._store.with_key(self._account, self._batch, key)
+        # Whoever else begins this batch meanwhile is met when it is written down.
+        row = None if self._is_new else self._store.with_key(self._account, self._batch, key)
         if row is None:
             return True, None
         try:

@@ -133,6 +133,11 @@ class Records:
         number = self.value(question, (account, batch or "", key))
         return None if number is None else self.rows("id = ?", (number,))[0]
 
+    def knows(self, account: str, batch: str) -> bool:
+        """Say whether any row of a batch has a key."""
+        question = "SELECT 1 FROM mail WHERE account = ? AND batch = ? AND key IS NOT NULL AND current LIMIT 1"
+        return self.value(question, (account, batch)) is not None
+
     def count(self, where: str = "1", parameters: Sequence[Any] = ()) -> dict[str, int]:
         """Return the number of mails in each state, of those that fit a condition."""
         with self._lock, self._translated():

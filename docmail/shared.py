@@ -30,7 +30,7 @@ class EncodedContent:
         """Return the content in base64, in lines of 76 characters."""
         if self._pieces is None:
             with self.open() as file:
-                self._pieces = [b"".join(base64_pieces(file, self._size))]
+                self._pieces = list(base64_pieces(file, self._size))
         return self._pieces
 
 

@@ -60,6 +60,10 @@ class Spool:
         """Return the content with this SHA-256."""
         return SpoolFile(self._folder / sha256)
 
+    def has(self, sha256: str) -> bool:
+        """Say whether the content with this SHA-256 is here."""
+        return os.path.exists(f"{self._folder}/{sha256}")  # noqa: PTH110 - see `take`
+
     def take(self, document: Document, flusher: Flusher | None = None) -> str:
         """Keep a document's content, unless it is here already; return its SHA-256.
 

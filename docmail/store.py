@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -85,20 +86,23 @@ class Store(Records):
     def _insert(self, entry: Entry, attempt: str | None, replaces: Row | None) -> int:
         if replaces is not None and not self._supersede(replaces):
             raise _key_taken()
-        if entry.key is not None and self.with_key(entry.account, entry.batch, entry.key):
-            raise _key_taken()
         for _position, _name, _type, _size, sha256 in entry.attachments:
-            if not self._spool.file(sha256).path.exists():
+            if not self._spool.has(sha256):
                 raise DocmailError(
                     _("A document vanished from the outbox's folder while it was being added; nothing was added."),
                     hint=_("Add it again; let no other program tidy up in {folder}.").format(folder=self.folder),
                 )
         values = {**entry.mail, "single": attempt is not None, "owner": attempt, "created": time.time()}
         names = ", ".join(values)
-        cursor = self._database.execute(
-            f"INSERT INTO mail ({names}, state) VALUES ({', '.join('?' * len(values))}, 'queued')",  # noqa: S608 - ours
-            tuple(values.values()),
-        )
+        try:
+            cursor = self._database.execute(
+                f"INSERT INTO mail ({names}, state) VALUES ({', '.join('?' * len(values))}, 'queued')",  # noqa: S608
+                tuple(values.values()),
+            )
+        except sqlite3.IntegrityError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+                raise
+            raise _key_taken() from exc
         number = int(cursor.lastrowid or 0)
         self._database.executemany(
             "INSERT INTO recipient (mail, position, address, role, state) VALUES (?, ?, ?, ?, 'queued')",

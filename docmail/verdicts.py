@@ -30,8 +30,10 @@ def of_success(
     number: int, everybody: Sequence[str], result: SendResult, *, repeatable: bool, tries: int = 0
 ) -> Settled:
     """Return the verdict on a mail that the server took for at least one recipient."""
-    wait = retry_seconds(tries, None) if repeatable else None
     outcomes: dict[str, tuple[str, Reply | None]] = dict.fromkeys(everybody, ("sent", result.reply))
+    if not result.refused:
+        return Settled(number, "sent", outcomes, result.reply)
+    wait = retry_seconds(tries, None) if repeatable else None
     for address, reply in result.refused.items():
         outcomes[address] = (_turned_away(reply, repeatable=wait is not None), reply)
     # Whoever was only put off gets it in another attempt, and nobody else does.

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from docmail.errors import TREATMENT, Action, ConnectError, Kind, MessageError, OutcomeUnknown, Refused, SendError
@@ -50,6 +52,11 @@ class Sending:
     _last_reply = 0.0
     _in_step = True  # every command has its reply, and the server waits for the next one
     _chunking = True  # the server takes BDAT, if it offers it
+
+    @cached_property
+    def _room(self) -> memoryview:
+        """Where a write is put together; for each mail anew, getting the memory would take longer than filling it."""
+        return memoryview(bytearray(_ONE_WRITE))
 
     def send(self, mail: Mail, progress: Callable[[int, int], None] | None = None) -> SendResult:
         """Hand one mail over, step by step."""
@@ -270,18 +277,21 @@ class Sending:
         self._in_step = True
         return reply
 
-    def _with_doubt(self, before: bytes, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the pieces, put together as far as they are small; from the last one on, the mail is in doubt."""
-        held = [before]
-        size = len(before)
-        for piece in pieces:
-            if size + len(piece) > _ONE_WRITE:
-                yield b"".join(held)
-                held, size = [], 0
-            held.append(piece)
-            size += len(piece)
+    def _with_doubt(self, before: bytes, pieces: Iterable[bytes]) -> Iterator[memoryview]:
+        """Yield all of it in large pieces, each to be sent before the next; from the last one on, it is in doubt."""
+        room, size = self._room, 0
+        for piece in chain([before], pieces):
+            left = memoryview(piece)
+            while left:
+                if size == len(room):
+                    yield room
+                    size = 0
+                part = left[: len(room) - size]
+                room[size : size + len(part)] = part
+                size += len(part)
+                left = left[len(part) :]
         self.in_doubt = True
-        yield b"".join(held)
+        yield room[:size]
 
     def _reply_to_all(self) -> Reply:
         """Return the next reply after the last byte, when every command waits for a plain yes or no."""
