@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import getaddresses
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from docmail.replies import Reply
@@ -89,6 +90,7 @@ def _reply_to(head: bytes) -> frozenset[str]:
     return frozenset(address.lower() for _name, address in getaddresses([line]))
 
 
+@lru_cache(maxsize=8)  # it is written down for the mail and for each of its recipients
 def reply_to_json(reply: Reply | None) -> str | None:
     """Return a reply as the journal keeps it."""
     return None if reply is None else json.dumps([reply.code, reply.enhanced, reply.text])

@@ -47,7 +47,7 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     def streamed(self: Connection, pieces: Iterable[bytes], on_sent: Callable[[int], None]) -> None:
         def noted() -> Iterable[bytes]:
             for piece in pieces:
-                written.append(piece)
+                written.append(bytes(piece))
                 yield piece
 
         stream(self, noted(), on_sent)

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _RECEIVE = 65536
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
-_AtOnce = getattr(selectors, "PollSelector", selectors.SelectSelector)  # an eighth of the time of the default one
 _LOOK_UP_SECONDS = 0.2  # how often a wait that nothing can interrupt looks whether it was aborted
 _CRAWL_BYTES, _CRAWL_SECONDS = 480_000, 30.0  # 16 kB/s, looked at every 30 s
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK}  # what connect says on POSIX and on Windows
@@ -220,9 +219,14 @@ class Connection:
         """Say whether the server has said something without being asked, or has hung up."""
         if self._buffer or self._socket is None:
             return True
-        with _AtOnce() as selector:
-            selector.register(self._socket, selectors.EVENT_READ)
-            return bool(selector.select(0))
+        self._socket.settimeout(0)
+        try:
+            socket.socket.recv(self._socket, 1, socket.MSG_PEEK)  # not SSLSocket's own, which knows no flags
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # broken, which is news
+        return True
 
     def certificate(self) -> bytes:
         """Return the server's certificate (DER)."""
@@ -248,7 +252,7 @@ class Connection:
         self._open_socket.settimeout(deadline.remaining())
         self._open_socket.sendall(data)
 
-    def stream(self, pieces: Iterable[bytes], on_sent: Callable[[int], None]) -> None:
+    def stream(self, pieces: Iterable[bytes | memoryview], on_sent: Callable[[int], None]) -> None:
         """Send pieces of any number and size; raises `TimeoutError` when they crawl (under 16 kB/s over 30 s)."""
         window_end, in_window, total = time.monotonic() + _CRAWL_SECONDS, 0, 0
         sock = self._open_socket

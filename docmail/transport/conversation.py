@@ -31,7 +31,7 @@ _MAX_REPLY = 32_768  # octets of one reply: of all that a server says before the
 
 _REPLY_LINE = re.compile(rb"([2-5]\d\d)([ -]|$)(.*)", re.DOTALL)
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)(.*)", re.DOTALL)
-_MAX_HARMLESS = 50  # texts; most are among the first
+_MAX_HARMLESS = 50  # replies; most are among the first
 
 CLOSING = 421
 """RFC 5321 3.8: the server ends the conversation, whatever it was asked."""
@@ -66,7 +66,7 @@ class Conversation:
         self._host = host
         self._secret = secret
         self._lines: list[str] = []
-        self._harmless: set[str] = set()  # words in which there is nothing to clean; servers repeat them for each mail
+        self._harmless: dict[bytes, Reply] = {}  # by the line it came in: servers say the same for each mail
 
     def use(self, secret: Secret) -> None:
         """Hide this secret from now on in what the server says."""
@@ -296,6 +296,9 @@ class Conversation:
                 if lines or self.connection.has_unread:
                     raise SlowReply from None
                 raise
+            if not lines and line in self._harmless:
+                self._lines = []
+                return self._harmless[line]
             left -= len(line) + 2
             found = _REPLY_LINE.fullmatch(line)
             if not found:
@@ -308,9 +311,13 @@ class Conversation:
         if len(codes) != 1:
             raise NoReply  # RFC 5321 4.2.1: every line of a reply has the same code
         self._lines = lines
-        return self._reply(int(codes.pop()), lines)
+        reply, is_harmless = self._reply(int(codes.pop()), lines)
+        if is_harmless and len(lines) == 1 and len(self._harmless) < _MAX_HARMLESS:
+            self._harmless[line] = reply
+        return reply
 
-    def _reply(self, code: int, lines: list[str]) -> Reply:
+    def _reply(self, code: int, lines: list[str]) -> tuple[Reply, bool]:
+        """Return the reply that these lines are, and whether there was nothing to clean in them."""
         enhanced, words = "", []
         for line in lines:
             # RFC 2034: every line of the reply repeats the enhanced code
@@ -321,12 +328,8 @@ class Conversation:
             else:
                 words.append(line)
         text = "\n".join(words)
-        if text not in self._harmless:
-            cleaned = clean(text, self._secret)
-            if cleaned == text and len(self._harmless) < _MAX_HARMLESS:
-                self._harmless.add(text)
-            text = cleaned
-        return Reply(code, enhanced, text)
+        cleaned = clean(text, self._secret)
+        return Reply(code, enhanced, cleaned), cleaned == text
 
     def refusal(self, reply: Reply, phase: str, refused: dict[str, Reply] | None = None) -> SendError:
         """Return the error for a negative reply."""

@@ -67,13 +67,15 @@ class RealMailServer:
     """An office mail server for example.com: sign-in, mailboxes, and refusals in a real server's own words.
 
     `settings` are put behind its own in Postfix's main.cf, so they win. For example
-    `{"smtpd_discard_ehlo_keywords": "chunking"}`.
+    `{"smtpd_discard_ehlo_keywords": "chunking"}`. `place` is where its folder is made: in memory (/dev/shm), it is as
+    fast as such a server gets.
     """
 
     ports: Ports
 
-    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, settings: Mapping[str, str] | None = None, place: str = "/tmp") -> None:
         self._settings = dict(settings or {})
+        self._place = place
         self._processes: list[subprocess.Popen[bytes]] = []
         self._undertaker: Undertaker | None = None
         self._folder = Path()
@@ -89,7 +91,7 @@ class RealMailServer:
         require_program("dovecot", "postfix")
         # Not pytest's folder: only root may enter that, and the path of a socket is limited to 108
         # characters.
-        self._folder = Path(tempfile.mkdtemp(prefix="docmail-mx-", dir="/tmp"))
+        self._folder = Path(tempfile.mkdtemp(prefix="docmail-mx-", dir=self._place))
         self._folder.chmod(0o755)
         try:
             self._configure()
