@@ -487,6 +487,18 @@ def test_a_password_that_the_server_repeats_is_shown_nowhere(step: str, form: st
         assert _leaks(shown(caught.value)) == []
 
 
+@pytest.mark.parametrize("form", ["plain", "base64", "line", "tagged"])
+def test_a_password_that_the_server_repeats_is_not_kept_with_the_replies_that_it_repeats(form: str) -> None:
+    with ScriptedServer({"RCPT": f"250 2.1.5 ok {_echo(form)}", "dot": "250 2.0.0 taken"}) as server:
+        transport = transport_to(server)
+        with transport:
+            replies = [transport.send(mail_to()).reply for _ in range(3)]
+        assert [str(reply) for reply in replies] == ["250 2.0.0 taken"] * 3
+        kept = repr(transport._talk._harmless)
+    assert "2.0.0 taken" in kept
+    assert _leaks(kept) == []
+
+
 @pytest.mark.parametrize(
     "end", [cut, reset, silence, b"\xff\xff\r\n", b"250 other\r\n", endless(b"535-x\r\n")], ids=name_of
 )
