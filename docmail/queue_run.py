@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
     State = Literal["asked", "sending", "paused", "over", "stopped", "failed"]
 
-_OF_IT = "account = ? AND (? IS NULL OR batch = ?)"  # two accounts may have a batch of the same name
 _LAST = 5
 _MEASURED = 40  # mails from which the speed is judged
 _GOODBYE_SECONDS = 4.0  # Jupyter gives a kernel five to end
@@ -137,11 +136,11 @@ class Run(Mapping[str, int]):
         return f"<Run {self.state}: {listed or 'nothing to send'}{rehearsed}>"
 
     def counts(self) -> dict[str, int]:
-        """Return how many mails of the account's batch, or of all that it has in the outbox, are in each state.
+        """Return how many mails of the batch, or of the whole outbox, are in each state.
 
         A mail that was withdrawn, or corrected and added anew, is in none: the later one counts.
         """
-        return self._store.count(f"current AND {_OF_IT}", self._waiting.parameters)
+        return self._store.count("current AND (? IS NULL OR batch = ?)", (self.batch, self.batch))
 
     # --- what a view shows ---
 
@@ -187,24 +186,24 @@ class Run(Mapping[str, int]):
         return self.state in {"sending", "paused"}
 
     def rows(self, state: str, most: int) -> list[Row]:
-        """Return the first rows that it is about in this state."""
-        which = f"SELECT id FROM mail WHERE state = ? AND current AND {_OF_IT} ORDER BY id LIMIT ?"  # noqa: S608 - ours
-        return self._store.rows(f"id IN ({which})", (state, *self._waiting.parameters, most))
+        """Return the first rows of the batch, or of the whole outbox, in this state."""
+        which = "SELECT id FROM mail WHERE state = ? AND current AND (? IS NULL OR batch = ?) ORDER BY id LIMIT ?"
+        return self._store.rows(f"id IN ({which})", (state, self.batch, self.batch, most))
 
     @property
     def partly_sent(self) -> int:
         """How many of the mails that were sent somebody has not got."""
-        return sum(self._store.count(f"account = ? AND {PARTLY}", self._waiting.parameters).values())
+        return sum(self._store.count(PARTLY, (self.batch, self.batch)).values())
 
     def partly_sent_rows(self, most: int) -> list[Row]:
         """Return the first of them."""
-        which = f"SELECT id FROM mail WHERE account = ? AND {PARTLY} ORDER BY id LIMIT ?"  # noqa: S608 - ours
-        return self._store.rows(f"id IN ({which})", (*self._waiting.parameters, most))
+        which = f"SELECT id FROM mail WHERE {PARTLY} ORDER BY id LIMIT ?"  # noqa: S608 - ours
+        return self._store.rows(f"id IN ({which})", (self.batch, self.batch, most))
 
     @property
     def given_up(self) -> int:
         """How many mails `retry()` puts back into the queue."""
-        return sum(self._store.count(f"account = ? AND {GIVEN_UP}", self._waiting.parameters).values())
+        return sum(self._store.count(GIVEN_UP, (self.batch, self.batch)).values())
 
     # --- what a person does ---
 
@@ -227,7 +226,7 @@ class Run(Mapping[str, int]):
 
     def retry(self) -> int:
         """Put what failed or was refused back into the queue, for those who have not got it; return how many mails."""
-        return self._store.retry(self.batch, self.account)
+        return self._store.retry(self.batch)
 
     def resolve(self, id: int, outcome: Literal["sent", "resend"]) -> None:  # noqa: A002 - the row's name for it
         """Decide about a mail whose outcome is unknown."""

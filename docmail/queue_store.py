@@ -165,17 +165,13 @@ class QueueStore(Store):
 
     # --- those that were given up on ---
 
-    def retry(self, batch: str | None, account: str | None = None) -> int:
-        """Put the mails back into the queue that failed or were refused, of one account or of all; return how many.
+    def retry(self, batch: str | None) -> int:
+        """Put the mails back into the queue that failed or were refused; return how many.
 
         They go to those who have not got them. The mails of `send()` are not among them.
         """
         with self._transaction() as database:
-            which = f"(? IS NULL OR account = ?) AND {GIVEN_UP}"
-            found = database.execute(
-                f"SELECT id FROM mail WHERE {which}",  # noqa: S608 - ours
-                (account, account, batch, batch),
-            ).fetchall()
+            found = database.execute(f"SELECT id FROM mail WHERE {GIVEN_UP}", (batch, batch)).fetchall()  # noqa: S608 - ours
             numbers = [(row["id"],) for row in found]
             database.executemany(
                 "UPDATE recipient SET state = 'queued' WHERE mail = ? AND state IN ('refused', 'failed')", numbers

@@ -78,8 +78,8 @@ class Store(Records):
         Another program that has kept the same content since, and has not written its row down, finds it gone when it
         does, and says so: in a transaction, as this.
         """
-        with self._transaction() as database:
-            for sha256 in contents:
+        for sha256 in contents:
+            with self._transaction() as database:  # for each anew, because other programs wait
                 if not database.execute("SELECT 1 FROM attachment WHERE sha256 = ? LIMIT 1", (sha256,)).fetchone():
                     self._spool.file(sha256).path.unlink(missing_ok=True)
 

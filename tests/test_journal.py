@@ -32,12 +32,6 @@ PDF = b"%PDF-1.4\n1 0 obj\n%%EOF\n"
 SETTINGS = docmail.Settings("A <a@example.com>", docmail.SmtpServer("smtp.example.com"))
 
 
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with docmail.Sandbox() as sandbox:
-        yield sandbox
-
-
 def messages(number: int, size: int = 0) -> list[docmail.Message]:
     return [
         docmail.Message(

@@ -34,19 +34,12 @@ from docmail.store import Store
 from docmail.transport.smtp import SmtpTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from docmail.sandbox import Sandbox
     from docmail.transport import SendResult
 
 PDF = b"%PDF-1.4\n1 0 obj\n%%EOF\n"
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with docmail.Sandbox() as sandbox:
-        yield sandbox
 
 
 def rows(box: Sandbox) -> list[Row]:

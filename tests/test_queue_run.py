@@ -28,19 +28,13 @@ from tests.support.scripted import PASSWORD, ScriptedServer, cut, reset, setting
 from tests.test_http_transport import Server, answering, reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from docmail.sandbox import Sandbox
     from tests.support.scripted import Session
 
 PDF = b"%PDF-1.4\n1 0 obj\n%%EOF\n"
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with docmail.Sandbox() as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(autouse=True)
@@ -71,27 +65,6 @@ def wait_for(condition: Callable[[], object], seconds: float = 15) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.005)
-
-
-# --- whose mails ------------------------------------------------------------------------------------------------------
-
-
-def test_a_run_counts_and_retries_the_mails_of_its_own_account() -> None:
-    """Two accounts of an outbox may have a batch of the same name."""
-    with ScriptedServer({"RCPT": ["250 ok", "550 5.1.1 unknown", "550 5.1.1 unknown"]}) as server:
-        ours = settings_for(server, username="")
-        theirs = replace(ours, sender="Sales <sales@example.com>")
-        outbox = queue(ours, 2)
-        queue(theirs, 1)
-        assert outbox.run(settings=ours, batch="b") == {"sent": 1, "refused": 1}
-        run = outbox.run(settings=theirs, batch="b")
-        assert (dict(run), run.given_up, [row.state for row in run.rows("refused", 9)]) == (
-            {"refused": 1},
-            1,
-            ["refused"],
-        )
-        assert (run.again().retry(), dict(run)) == (1, {"queued": 1})
-        assert dict(outbox.run(settings=ours)) == {"sent": 1, "refused": 1}, "the whole of what is the account's"
 
 
 # --- the connection ---------------------------------------------------------------------------------------------------

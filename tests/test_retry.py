@@ -15,16 +15,8 @@ from docmail.errors import Deferred
 from docmail.outbox import Outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from docmail.rows import Row
     from docmail.sandbox import Sandbox
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with docmail.Sandbox() as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(autouse=True)

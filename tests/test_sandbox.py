@@ -42,12 +42,6 @@ PDF = (
 )
 
 
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
 def trusting(box: Sandbox) -> ssl.SSLContext:
     """Return a context that checks everything, as strictly as Python 3.13 does by default."""
     context = ssl.create_default_context(cafile=box.ca_file)

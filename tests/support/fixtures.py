@@ -1,4 +1,4 @@
-"""Fixtures that start something real, once per session, for the tests that name them."""
+"""Fixtures that start something real for the tests that name them, most of them once per session."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, Page
 
+    from docmail.sandbox import Sandbox
     from tests.support.certificates import Certificates
     from tests.support.jupyter import JupyterServer
     from tests.support.lab import LabPage, LabServer
@@ -47,6 +48,15 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     from tests.support.certificates import Certificates
 
     return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    """Return an open sandbox, a new one for each test."""
+    from docmail.sandbox import Sandbox
+
+    with Sandbox() as sandbox:
+        yield sandbox
 
 
 @pytest.fixture(scope="session")

@@ -18,15 +18,7 @@ from docmail.widgets import batch_view, markup
 from docmail.widgets.batch_view import BatchView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from docmail.sandbox import Sandbox
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with docmail.Sandbox() as sandbox:
-        yield sandbox
 
 
 def batch(box: Sandbox, number: int = 4, **addresses: str) -> Outbox:
