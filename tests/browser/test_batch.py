@@ -99,6 +99,21 @@ def test_pause_and_stop_are_heard_while_the_cell_waits_for_the_batch(lab: LabPag
     assert "Run stopped" in lab.output_text(2)[-1]
 
 
+def test_a_page_that_is_opened_anew_goes_on_with_the_run_that_went_on_without_it(lab: LabPage) -> None:
+    name = "anew.ipynb"
+    lab.write(name, PREPARE, """box.delay("end", 0.5)""", WAITING.replace("limit=40", "limit=40, wait=False"))
+    lab.open(name).run(0).run(1).run(2)
+    lab.cell(2).get_by_role("button", name="Pause").wait_for(timeout=20_000)
+    lab.save()
+    lab.page.goto("about:blank")
+    lab.open(name)
+    view = lab.cell(2).locator(".docmail").first
+    view.get_by_role("button", name="Pause").click(timeout=20_000)
+    expect(view.get_by_text("paused")).to_be_visible(timeout=8_000)
+    view.get_by_role("button", name="Stop").click()
+    expect(view.get_by_text("Stopped.")).to_be_visible(timeout=8_000)
+
+
 MAKING = """\
 import time
 import docmail
