@@ -187,7 +187,7 @@ def test_what_speaks_at_the_port_is_found_out(  # noqa: PLR0913, PLR0917 - one l
     began = time.monotonic()
     context = certificates.good().context()
     # Some looks have an eighth of the time; on a busy machine that must not be too short.
-    timeout = 6 if greeting is _web or (greeting is silence and chosen != really) else 2
+    timeout = 6 if greeting is silence and chosen != really else 4 if greeting is _web else 2
     with ScriptedServer({"greeting": greeting}, security=really, context=context) as server:
         security = Security(chosen)
         check = failed(examine(server.port, security, timeout=timeout, ca_file=str(certificates.ca_file)))
