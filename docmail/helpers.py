@@ -69,8 +69,7 @@ class Helpers:
             helper.sender.abort()
 
     def _end(self, helper: _Helper) -> None:
-        """Wait for one of them, and keep what it has met; raises a fault of ours."""
-        helper.thread.join()
+        """Keep what one that is over has met; raises a fault of ours."""
         self._going.remove(helper)
         if helper.fault is not None:
             raise helper.fault

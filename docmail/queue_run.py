@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from docmail.addresses import Address
     from docmail.errors import SendError
-    from docmail.replies import Reply
     from docmail.rows import Row
     from docmail.settings import Settings
     from docmail.store import Settled
@@ -58,12 +57,7 @@ class Happened:
 
     id: int
     state: str
-    said: Reply | str
-
-    @property
-    def text(self) -> str:
-        """What the server said, or why it was not sent."""
-        return str(self.said)
+    text: str
 
 
 class Run(Mapping[str, int]):
@@ -357,7 +351,7 @@ class Run(Mapping[str, int]):
             if settled.state != "queued":  # what was put off comes again: it says nothing about how long the rest takes
                 self.done += 1
                 self._moments.append(time.monotonic())
-            self.last.append(Happened(settled.number, settled.state, reply or settled.reason))
+            self.last.append(Happened(settled.number, settled.state, str(reply or settled.reason)))
 
     def _work(self, lock: FileLock) -> None:
         attempt = ""

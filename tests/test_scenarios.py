@@ -90,8 +90,8 @@ HTTP: dict[str, tuple[str, Kind, str | None, str]] = {
 }
 WITH_A_DOCUMENT = {"cut-in-the-message"}
 # Where a time-out must strike, it is short; where something else must, long, also on a busy machine.
-SLOW = {"blackhole", "silent", "one-byte-a-second", "handshake-hangs"}
-LOOKED_AT = {"starttls-at-tls-port", "web-server"}  # a look at what speaks there has an eighth of the time
+SHORT = dict.fromkeys(("blackhole", "silent", "one-byte-a-second", "handshake-hangs"), 1.5)
+SHORT |= dict.fromkeys(("starttls-at-tls-port", "web-server"), 4.0)  # a look at what speaks there has an eighth of it
 
 
 @pytest.fixture(autouse=True)
@@ -119,9 +119,8 @@ def test_a_scenario_is_told_apart_and_points_at_its_field(
 ) -> None:
     with Sandbox(failing=name) as box:
         began = time.monotonic()
-        timeout = 1.5 if name in SLOW else 4 if name in LOOKED_AT else 10
-        check = failed(getattr(box, way), timeout)
-        assert time.monotonic() - began < min(timeout, 4) + 3
+        check = failed(getattr(box, way), SHORT.get(name, 10))
+        assert time.monotonic() - began < SHORT.get(name, 1.5) + 3
         if expected[1] is not Kind.UNKNOWN:
             assert len(box.inbox) == 0
     assert (check.phase, check.kind, check.field) == expected[:3]

@@ -225,7 +225,7 @@ class Connection:
         except BlockingIOError:
             return False
         except OSError:
-            pass  # broken, which is news
+            return True  # broken
         return True
 
     def certificate(self) -> bytes:

@@ -297,7 +297,7 @@ class Conversation:
                     raise SlowReply from None
                 raise
             if not lines and line in self._harmless:
-                self._lines = []
+                self._lines = []  # what a server offers stands behind the first
                 return self._harmless[line]
             left -= len(line) + 2
             found = _REPLY_LINE.fullmatch(line)

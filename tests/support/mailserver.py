@@ -6,8 +6,8 @@ with RealMailServer() as server:
     server.wait_for_mail("accounts@example.com")
 ```
 
-Everything stands in one folder below /tmp that goes away with the server: configuration, queue,
-mailboxes, logs. The instance in /etc/postfix is neither read nor changed. Needs root, because Postfix runs
+Everything stands in one folder that goes away with the server, below /tmp if nothing else is said: configuration,
+queue, mailboxes, logs. The instance in /etc/postfix is neither read nor changed. Needs root, because Postfix runs
 its parts under several users.
 """
 
