@@ -1,4 +1,4 @@
-"""Runs docmail from a terminal, for machines without a notebook: `python -m docmail demo`."""
+"""Runs docmail from a terminal, for machines without a notebook: `docmail demo`, or `python -m docmail demo`."""
 # ruff: noqa: T201 - this module talks to a terminal
 
 from __future__ import annotations
@@ -34,7 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without “quotation marks” is no reason to stop
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if "run" not in options:
+        parser.print_help()
+        return 0
     try:
         return int(options.run(options))
     except DocmailError as exc:
@@ -49,10 +53,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from docmail import __version__
+
+    # As it was called: the console script has a name, the module would be "__main__.py".
+    called = Path(sys.argv[0]).stem
+    program = "docmail" if called == "docmail" else "python -m docmail"
     parser = argparse.ArgumentParser(
-        prog="python -m docmail", description=_("Email the PDFs you generate; see also the notebooks.")
+        prog=program,
+        description=_("Email the PDFs you generate; see also the notebooks."),
+        epilog=_("“{program} COMMAND --help” explains a command.").format(program=program),
     )
-    commands = parser.add_subparsers(required=True, metavar="command")
+    parser.add_argument("--version", action="version", version=f"docmail {__version__}")
+    commands = parser.add_subparsers(metavar="command")
 
     demo = commands.add_parser(
         "demo", help=_("send an invoice to a mail server on this computer and show what arrives")

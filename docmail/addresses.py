@@ -298,9 +298,7 @@ def _local_part(local: str, text: str, field: str) -> str:
 
     try:
         # Only the local part is judged here; see the top of this file.
-        checked = validate_email(
-            f"{local}@example.com", check_deliverability=False, allow_quoted_local=True, strict=True
-        )
+        checked = validate_email(f"{local}@example.com", check_deliverability=False, allow_quoted_local=True)
     except EmailNotValidError:
         raise _invalid(text, field) from None
     if len(local.encode()) > _MAX_LOCAL:  # in octets, which the validator does not count

@@ -127,7 +127,7 @@ def _renderer() -> Callable[[Any, Any], str]:
 
         def block_code(self, code: str, info: str | None = None) -> str:
             del info  # no mail program colours code
-            return f"<pre>{self.escape_raw(code.rstrip())}</pre>\n"
+            return f"<pre>{mistune.escape(code.rstrip())}</pre>\n"
 
         def render_token(self, token: dict[str, Any], state: Any) -> str:
             written = super().render_token(token, state)

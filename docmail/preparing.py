@@ -7,12 +7,13 @@ by an executor a few rows ahead.
 from __future__ import annotations
 
 import pickle
+import re
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sized
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from docmail.batch_names import batch_name
 from docmail.documents import Document
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     from docmail.settings import Settings
     from docmail.store import Store
 
-    _Making = list[Document | Future[tuple[Document, ...]]]
-    """What makes the documents of a row, each in its place."""
+_CANNOT_PICKLE = re.compile(r"pickl|can.t get (local )?(object|attribute)", re.IGNORECASE)
+
+_Making = list[Document | Future[tuple[Document, ...]]]
+"""What makes the documents of a row, each in its place."""
 
 BadRows = Literal["refuse", "skip"]
 
@@ -330,9 +333,13 @@ def _broken(failure: BrokenExecutor) -> MessageError:
     )
 
 
-def _is_about_pickling(failure: Any) -> bool:
-    text = str(failure).casefold()
-    return isinstance(failure, pickle.PicklingError) or "pickle" in text or "can't get attribute" in text
+def _is_about_pickling(failure: BaseException) -> bool:
+    # Python 3.11 and 3.12 say "Can't pickle local object" in an AttributeError, 3.13 "Can't get local object", and 3.14
+    # raises a PicklingError. Where the wording is another again, the place tells: an executor of processes hands on
+    # the traceback of what failed in carrying a call or its result as the cause.
+    if isinstance(failure, pickle.PicklingError) or _CANNOT_PICKLE.search(str(failure)):
+        return True
+    return "multiprocessing" in (carried := str(failure.__cause__)) and "ForkingPickler" in carried
 
 
 def _cannot_carry(failure: BaseException) -> MessageError:

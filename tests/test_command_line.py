@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,6 @@ from docmail.home import user_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from docmail.sandbox import Sandbox
 
@@ -96,7 +96,7 @@ def test_the_invoice_is_one_page_and_adds_up() -> None:
     document = pypdfium2.PdfDocument(bytes(invoice().output()))
     try:
         assert len(document) == 1
-        text = document[0].get_textpage().get_text_range()
+        text = document[0].get_textpage().get_text_bounded()
     finally:
         document.close()
     for words in ("Invoice".upper(), "2026-118", "3,720.00", "744.00", "4,464.00"):
@@ -279,7 +279,7 @@ def test_a_run_that_is_ended_politely_lets_the_mail_on_its_way_arrive(box: Sandb
     assert states.count("sent") == len(box.inbox)
 
 
-@pytest.mark.parametrize("arguments", [[], ["send"], ["outbox"], ["fly"]])
+@pytest.mark.parametrize("arguments", [["send"], ["outbox"], ["fly"]])
 def test_a_wrong_command_line_shows_how_to_use_it(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
@@ -293,3 +293,22 @@ def test_every_command_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert caught.value.code == 0
     shown = capsys.readouterr().out
     assert all(command in shown for command in ("demo", "sandbox", "test", "send", "outbox"))
+
+
+@pytest.mark.parametrize(
+    "called", [[str(Path(sys.executable).with_name("docmail"))], [sys.executable, "-m", "docmail"]]
+)
+def test_alone_it_says_what_it_can_do_under_the_name_it_was_called_by(called: list[str]) -> None:
+    done = subprocess.run(called, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    name = " ".join(["python", *called[1:]]) if called[1:] else "docmail"
+    assert done.stdout.startswith(f"usage: {name} ")
+    assert f"“{name} COMMAND --help” explains a command." in done.stdout
+    assert all(command in done.stdout for command in ("demo", "sandbox", "test", "send", "outbox"))
+
+
+def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"docmail {docmail.__version__}\n"

@@ -41,7 +41,7 @@ PDF = bytes(fpdf().output())
 def text_of(document: Document) -> str:
     opened = pypdfium2.PdfDocument(document.read())
     try:
-        return str(opened[0].get_textpage().get_text_range())
+        return str(opened[0].get_textpage().get_text_bounded())
     finally:
         opened.close()
 

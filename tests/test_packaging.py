@@ -11,18 +11,26 @@ from pathlib import Path
 
 import pytest
 
+import docmail
+
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel without isolation, and so without a network."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the sdist and the wheel built from it; without isolation, and so without a network."""
+    folder = tmp_path_factory.mktemp("built")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = folder.glob("*.whl")
-    return built
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    """Return the wheel."""
+    (wheel,) = built.glob("*.whl")
+    return wheel
 
 
 def test_the_wheel_contains_every_file_of_the_package(wheel: Path) -> None:
@@ -40,12 +48,12 @@ def test_the_wheel_contains_every_file_of_the_package(wheel: Path) -> None:
 def test_the_wheel_contains_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         folders = {name.split("/")[0] for name in archive.namelist()}
-    assert folders == {"docmail", "docmail-0.1.0.dist-info"}
+    assert folders == {"docmail", f"docmail-{docmail.__version__}.dist-info"}
 
 
 def test_the_wheel_names_its_licence_and_extras(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        metadata = archive.read("docmail-0.1.0.dist-info/METADATA").decode()
+        metadata = archive.read(f"docmail-{docmail.__version__}.dist-info/METADATA").decode()
     assert "License-Expression: MIT" in metadata
     for extra in ("lab", "oauth", "proxy", "test"):
         assert f"Provides-Extra: {extra}\n" in metadata
@@ -66,18 +74,26 @@ with docmail.Sandbox() as box:
 """
 
 
-def test_the_wheel_installed_into_an_empty_environment_works(wheel: Path, tmp_path: Path) -> None:
-    """The dependencies are lent by this environment, but not docmail: it must come from the wheel."""
+@pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"])
+def test_what_is_built_works_in_an_empty_environment(built: Path, kind: str, tmp_path: Path) -> None:
+    """The dependencies are lent by this environment, but not docmail: it must come from the file."""
+    (file,) = built.glob(kind)
     environment = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     python = environment / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*pip, str(wheel)], check=True)
     (site_packages,) = environment.glob("lib/python*/site-packages")
     # A path named in a .pth file is searched, the .pth files in it (an editable docmail's among them) are not.
     (site_packages / "lent.pth").write_text(sysconfig.get_path("purelib"), "utf-8")
     # The other tests' PYTHONPATH leads to the checkout.
     surroundings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [str(python), "-c", WORK]
-    done = subprocess.run(command, cwd=tmp_path, env=surroundings, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, cwd=tmp_path, env=surroundings, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
+    run(*pip, "--no-build-isolation", "--force-reinstall", str(file))
+    run(str(python), "-c", WORK)
+    assert run(str(environment / "bin" / "docmail"), "--version") == f"docmail {docmail.__version__}\n"
+    assert run(str(python), "-m", "docmail", "--version") == f"docmail {docmail.__version__}\n"

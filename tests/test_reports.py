@@ -41,7 +41,7 @@ def pages(pdf: bytes) -> list[str]:
     assert len(pypdf.PdfReader(io.BytesIO(pdf), strict=True).pages) > 0
     opened = pypdfium2.PdfDocument(pdf)
     try:
-        return [page.get_textpage().get_text_range().replace("\r\n", "\n") for page in opened]
+        return [page.get_textpage().get_text_bounded().replace("\r\n", "\n") for page in opened]
     finally:
         opened.close()
 

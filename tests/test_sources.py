@@ -92,7 +92,7 @@ def test_a_figure_that_was_closed_is_as_good_as_an_open_one() -> None:
     axes.set_title("Curve")
     plt.close(made)
     opened = pypdfium2.PdfDocument(Document.of(made).read())
-    assert "Curve" in opened[0].get_textpage().get_text_range()
+    assert "Curve" in opened[0].get_textpage().get_text_bounded()
     opened.close()
 
 
@@ -129,7 +129,7 @@ def test_any_pdf_can_be_locked_and_opens_with_its_password_only(source: Any, tmp
         with pytest.raises(pypdfium2.PdfiumError):
             pypdfium2.PdfDocument(content, password=wrong)
     opened = pypdfium2.PdfDocument(content, password=PASSWORD)
-    assert "secret words" in opened[0].get_textpage().get_text_range()
+    assert "secret words" in opened[0].get_textpage().get_text_bounded()
     opened.close()
 
 

@@ -31,9 +31,7 @@ TEXTS_OF = {"_": 1, "ngettext": 2}
 class PlainCatalog(Catalog):
     """A catalogue that says about itself what gettext needs, and no dates or names, which change without reason."""
 
-    @property
-    def mime_headers(self) -> list[tuple[str, str]]:
-        """The first entry of the file."""
+    def _get_mime_headers(self) -> list[tuple[str, str]]:
         return [
             ("Project-Id-Version", "docmail"),
             ("Language", self.locale_identifier or ""),
@@ -42,6 +40,9 @@ class PlainCatalog(Catalog):
             ("Content-Transfer-Encoding", "8bit"),
             ("Plural-Forms", self.plural_forms),
         ]
+
+    # The first entry of the file. A property that can be set in Babel stays one.
+    mime_headers = property(_get_mime_headers, Catalog._set_mime_headers)
 
 
 def po_file(language: str) -> Path:

@@ -233,7 +233,8 @@ class RealMailServer:
 
         accounts = "".join(f"{user}:{{PLAIN}}{password}\n" for user, password in USERS.items())
         self._write("accounts", accounts)
-        self._write("dovecot.conf", _DOVECOT.format(folder=self._folder))
+        accounts_of = _ACCOUNTS_2_4 if _dovecot_version() >= (2, 4) else _ACCOUNTS_2_3
+        self._write("dovecot.conf", (accounts_of + _DOVECOT).format(folder=self._folder))
         self._write("postfix/mailboxes", "".join(f"{user} {user}/\n" for user in USERS))
         self._write("postfix/owners", "".join(f"{user} {user}\n" for user in USERS))
         main = _MAIN_CF.format(
@@ -254,6 +255,13 @@ def _postconf(name: str) -> str:
     """Return a setting that was compiled into Postfix."""
     command = [require_program("postconf"), "-d", "-h", name]
     return subprocess.run(command, check=True, capture_output=True, text=True, env=_ENVIRONMENT).stdout.strip()
+
+
+def _dovecot_version() -> tuple[int, ...]:
+    """Return the version of the Dovecot that is installed, as far as its configuration depends on it: (2, 4)."""
+    command = [require_program("dovecot"), "--version"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, env=_ENVIRONMENT).stdout
+    return tuple(int(number) for number in printed.split(".")[:2])
 
 
 def _free_ports(number: int) -> list[int]:
@@ -284,6 +292,15 @@ service anvil {{
     mode = 0
   }}
 }}
+service auth {{
+  unix_listener auth-postfix {{
+    mode = 0666
+  }}
+}}
+"""
+
+# Where the accounts stand. Dovecot 2.4 reads nothing of this in 2.3's words, and wants its own version said first.
+_ACCOUNTS_2_3: Final = """\
 passdb {{
   driver = passwd-file
   args = username_format=%u {folder}/accounts
@@ -292,9 +309,19 @@ userdb {{
   driver = static
   args = uid=nobody gid=nogroup home={folder}/mail/%u
 }}
-service auth {{
-  unix_listener auth-postfix {{
-    mode = 0666
+"""
+_ACCOUNTS_2_4: Final = """\
+dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+passdb passwd-file {{
+  auth_username_format = %{{user}}
+  passwd_file_path = {folder}/accounts
+}}
+userdb static {{
+  fields {{
+    uid = nobody
+    gid = nogroup
+    home = {folder}/mail/%{{user}}
   }}
 }}
 """
