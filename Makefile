@@ -61,8 +61,9 @@ test: $(VENV)/.installed-test ## lint, type-check, all tests and all notebooks
 # Only docmail's own tests: browsers, mail servers and notebooks are no matter of a dependency's age. What the lower
 # bounds need in turn is the newest of one day, so that the result does not depend on today.
 test-oldest: $(VENV)/.uv ## the unit tests on Python 3.11 with the oldest releases that pyproject.toml allows
-	@"$(VENV)/bin/uv" pip compile --quiet --resolution lowest-direct --exclude-newer $(AS_OF) --python-version 3.11 \
-	  --no-header --no-annotate --all-extras pyproject.toml tests/build-requirements.txt >.venv-oldest.new
+	@grep -E '^(editables|pip|setuptools|uv|wheel)==' constraints.txt | \
+	  "$(VENV)/bin/uv" pip compile --quiet --resolution lowest-direct --exclude-newer $(AS_OF) --python-version 3.11 \
+	  --no-header --no-annotate --all-extras pyproject.toml - >.venv-oldest.new
 	@cmp -s .venv-oldest.new .venv-oldest.txt || cp .venv-oldest.new .venv-oldest.txt
 	@rm .venv-oldest.new
 	@$(MAKE) --no-print-directory PYTHON="$(if $(filter 3.11.%,$(INTERPRETER)),$(PYTHON),python3.11)" \

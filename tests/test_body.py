@@ -8,6 +8,7 @@ import io
 import os
 import re
 import subprocess
+import termios
 from dataclasses import replace
 from email import policy
 from typing import TYPE_CHECKING, Any
@@ -243,6 +244,7 @@ def test_another_program_reads_the_mail_as_it_was_meant(tmp_path: Path) -> None:
     commands = [part for setting in settings for part in ("-e", setting)]
     environment = {"TERM": "xterm", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"}
     ours, its = os.openpty()  # without a terminal, mutt wants to write a mail
+    termios.tcsetwinsize(its, (24, 80))  # and newer ones open none without a size
     command = [mutt, "-n", "-F", "/dev/null", *commands, "-R", "-f", str(mailbox)]
     with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment) as process:
         os.close(its)

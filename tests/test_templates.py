@@ -106,7 +106,9 @@ def test_every_row_of_a_data_frame_can_be_the_fields() -> None:
 # --- what is missing ---
 
 
-@pytest.mark.parametrize("nothing", [None, float("nan"), pd.NA, pd.NaT, Decimal("NaN"), np.datetime64("NaT")], ids=repr)
+@pytest.mark.parametrize(
+    "nothing", [None, float("nan"), pd.NA, pd.NaT, Decimal("NaN"), np.datetime64("NaT", "s")], ids=repr
+)
 def test_a_value_that_is_none_is_missing(nothing: Any) -> None:
     with pytest.raises(MessageError) as caught:
         fill("Dear {{ name }}", {"name": nothing}, field="subject")

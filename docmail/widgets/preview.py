@@ -40,7 +40,7 @@ def trouble(document: Document) -> str:
         try:
             pypdfium2.PdfDocument(file).close()
         except pypdfium2.PdfiumError as exc:
-            if exc.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
+            if "password" in str(exc).casefold():  # pypdfium2 gives the code of an error since release 5 only
                 return _("locked by a password")
             return _("damaged: look at it before you send it")
     return ""
