@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from docmail.given import source_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -45,6 +47,7 @@ def entry_of(message: Message, mail: Mail, *, account: str, batch: str | None, c
             "addressed": json.dumps([address.addr_spec for address in message.to]),
             "subject": message.subject,
             "body_sha256": body_digest(message),
+            "given_sha256": given_digest(message),
             "head": mail.head,
             "boundary": mail.boundary,
             "smtputf8": mail.smtputf8,
@@ -68,8 +71,13 @@ def roles_of(message: Message) -> dict[str, str]:
 
 
 def body_digest(message: Message) -> str:
-    """Return the SHA-256 of a message's text, to compare it after the text itself has expired."""
+    """Return the SHA-256 of a message's Markdown, by which a docmail before schema 3 knows its text."""
     return hashlib.sha256(message.body.encode()).hexdigest()
+
+
+def given_digest(message: Message) -> str:
+    """Return the SHA-256 of what a person gave as the text, to compare it after the text itself has expired."""
+    return hashlib.sha256(source_of(message.body).encode()).hexdigest()
 
 
 @cache

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from docmail import home as homes
 from docmail.addresses import parse_address
 from docmail.documents import Document
-from docmail.entry import body_digest
-from docmail.errors import DocmailError, MessageError
+from docmail.errors import MessageError
 from docmail.message import Message
 from docmail.outbox import Outbox, deliver
+from docmail.records import no_journal
+from docmail.repetition import has_same_body
 from docmail.spool import SpoolFile, sha256_of
 from docmail.store import Store
 from docmail.translation import _
@@ -135,10 +136,7 @@ def reading(folder: Path) -> Iterator[Store]:
     """Open the journal in a folder that must be there."""
     with opened(folder) as store:
         if store is None:
-            raise DocmailError(
-                _("There is no outbox in {folder} any more.").format(folder=folder),
-                hint=_("If it was a sandbox's, it is closed; otherwise look where DOCMAIL_HOME points to."),
-            )
+            raise no_journal(folder)
         yield store
 
 
@@ -211,7 +209,7 @@ def sent_before(message: Message, settings: Settings) -> Earlier | None:
                 for address, each in row.recipients.items()
                 if address.lower() in recipients and each.state in _PERHAPS and each.role != "archive"
             )
-            same = set(row.contents) == contents and (bool(contents) or row.body_sha256 == body_digest(message))
+            same = set(row.contents) == contents and (bool(contents) or has_same_body(message, row) is True)
             made_again = bool(contents) and sorted(row.documents) == names and _is_recent(row)
             if people and (same or made_again):
                 return Earlier(row, people, same)

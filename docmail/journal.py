@@ -20,7 +20,7 @@ from docmail.translation import _
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCHEMA = 2
+SCHEMA = 3
 JOURNAL = "outbox.sqlite3"
 
 _TABLES = """
@@ -87,7 +87,10 @@ CREATE TABLE note (
     name        TEXT PRIMARY KEY,
     value       TEXT NOT NULL
 );
-"""
+""",
+    3: """
+ALTER TABLE mail ADD COLUMN given_sha256 TEXT; -- of the text as a person gave it; NULL: by a docmail before
+""",
 }
 
 _OPENING_SECONDS = 30.0

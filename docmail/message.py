@@ -26,6 +26,7 @@ from docmail.addresses import Address, first_control, parse_address, parse_addre
 from docmail.body import Picture, body_of, content_of
 from docmail.documents import Document, documents_of
 from docmail.errors import AddressError, MessageError
+from docmail.given import body_given
 from docmail.markdown import to_html as markdown_to_html
 from docmail.translation import _
 
@@ -83,7 +84,7 @@ class Message:
             **_recipients(to=to, cc=cc, bcc=bcc),
             "reply_to": () if reply_to is None else _addresses(reply_to, "reply_to"),
             "subject": _line(subject, "subject", _MAX_SUBJECT),
-            "body": text,
+            "body": body_given(text, body),
             "documents": documents_of(documents),
             "key": None if key is None else _key(key),
             "pictures": found or tuple(pictures),  # those of `replace()`, whose body is text already

@@ -41,6 +41,7 @@ from docmail.watching import watchers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor
+    from typing import Self
 
     from docmail.addresses import Address
     from docmail.merging import Merge
@@ -118,7 +119,8 @@ def deliver(  # noqa: PLR0913
 class Outbox:
     """The mails of one home, and what became of each; iterate over it for its rows, newest last.
 
-    `path` is the folder (None: the user's own, or the open sandbox's).
+    `path` is the folder (None: the user's own, or the open sandbox's). In a `with` it is closed at the end; whoever
+    else uses the same files, a run that goes on among them, is left alone.
     """
 
     def __init__(self, path: Path | str | None = None) -> None:
@@ -127,8 +129,15 @@ class Outbox:
         self._store.recover()
         self._store.expire_daily(self.content_days)
 
+    def __enter__(self) -> Self:
+        self._store.must_be_open()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
     def close(self) -> None:
-        """Close its files."""
+        """Close its files; what is asked of it from then on is a `DocmailError`."""
         self._store.close()
 
     @property
@@ -137,7 +146,7 @@ class Outbox:
         return self._store.folder
 
     def __iter__(self) -> Iterator[Row]:
-        return iter(self._store.rows())
+        return self._store.all_rows()
 
     def __len__(self) -> int:
         return sum(self._store.count().values())
@@ -237,6 +246,7 @@ class Outbox:
         sent. `rate` is how fast the account sends from now on ("30/min"); unsaid, as its provider allows. With
         `wait=False`, it returns at once and goes on until this program ends.
         """
+        self._store.must_be_open()
         settings = usable(settings)
         batch = batch_or_all(batch)
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):

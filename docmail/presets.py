@@ -1,8 +1,9 @@
 """Knows the providers: which servers they have, what they accept as a password, and the guide to read.
 
 The facts are data (`presets.toml`, dated) and text (`guides/*.md`, in English; `guides/af/*.md` are the same files in
-Afrikaans), read at the first look-up. An unknown server or domain gives None: docmail works with every server, known
-or not. Words in a `Preset` are English: whoever shows one says it with `_()`, as `_(preset.password_hint)`.
+Afrikaans, in which the ID of the English section stands beside each heading), read at the first look-up. An unknown
+server or domain gives None: docmail works with every server, known or not. Words in a `Preset` are English: whoever
+shows one says it with `_()`, as `_(preset.password_hint)`.
 """
 
 from __future__ import annotations
@@ -85,10 +86,14 @@ class Preset:
 
 @dataclass(frozen=True)
 class Guide:
-    """A section of the guides: its heading, and its Markdown from there to the next heading of that level."""
+    """A section of the guides: its heading, and its Markdown from there to the next heading of that level.
+
+    `id` is the same in every language: that beside the heading (`# Poorte <!-- ports -->`), or the heading's own words.
+    """
 
     title: str
     markdown: str
+    id: str = ""
 
 
 @cache
@@ -192,27 +197,29 @@ def messages() -> Iterator[str]:
 
 @cache
 def _sections(language: str) -> dict[str, Guide]:
-    """Return the sections in this language by their English headings; a file that is not translated is English."""
+    """Return the sections in this language by their English headings; what is not translated is English."""
     folder = resources.files("docmail").joinpath("guides")
     found: dict[str, Guide] = {}
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         if file.name.endswith(".md"):
             english = _cut(file)
             translated = folder.joinpath(language, file.name)
-            said = _cut(translated) if translated.is_file() else english
-            found |= {each.title.casefold(): saying for each, saying in zip(english, said, strict=True)}
+            said = {each.id: each for each in (_cut(translated) if translated.is_file() else ())}
+            found |= {each.title.casefold(): said.get(each.id, each) for each in english}
     return found
 
 
 def _cut(file: Traversable) -> list[Guide]:
     """Return the sections of a file, each from its heading to the next of the same or a higher level."""
     text = file.read_text(encoding="utf-8")
-    headings = list(re.finditer(r"^(#+) +(.+?) *$", text, re.MULTILINE))
+    headings = list(re.finditer(r"^(#+) +(.+?)(?: *<!-- *(\w+) *-->)? *$", text, re.MULTILINE))
     sections = []
     for index, heading in enumerate(headings):
         ends = (other.start() for other in headings[index + 1 :] if len(other[1]) <= len(heading[1]))
         section = text[heading.start() : next(ends, len(text))].strip()
-        sections.append(Guide(heading[2], f"{section}\n"))
+        markdown = re.sub(r"^(#.*?) *<!-- *\w+ *-->", r"\1", section, flags=re.MULTILINE)
+        own_words = re.sub(r"\W+", "_", heading[2].casefold()).strip("_")
+        sections.append(Guide(heading[2], f"{markdown}\n", heading[3] or own_words))
     return sections
 
 

@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -92,11 +93,17 @@ class Run(Mapping[str, int]):
         self.shown = False
         self.last: deque[Happened] = deque(maxlen=_LAST)
         self._store = QueueStore(folder)
+        self._users = 1
+        self._door = threading.Lock()
         self._waiting = Waiting(self.account, batch)
-        self.pace = Pace(self._store, settings, self.account)
-        if rate is not None:
-            self.pace.set(rate)
-        self.total = self.waiting
+        try:
+            self.pace = Pace(self._store, settings, self.account)
+            if rate is not None:
+                self.pace.set(rate)
+            self.total = self.waiting
+            self._last_counts = self.counts()
+        finally:
+            self._let_go()
         self._moments: deque[float] = deque(maxlen=_MEASURED)
         self._stopped = threading.Event()
         self._paused = threading.Event()
@@ -105,6 +112,24 @@ class Run(Mapping[str, int]):
         self._told = threading.Lock()
         self._sender = self._new_sender()
         self._helpers = Helpers(self._new_sender, self._is_long)
+
+    @contextmanager
+    def _opened(self) -> Iterator[QueueStore]:
+        """Have the journal open: a notebook keeps many runs, and each that does not send has no file open."""
+        with self._door:
+            if not self._users:
+                self._store.reopen()
+            self._users += 1
+        try:
+            yield self._store
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        with self._door:
+            self._users -= 1
+            if not self._users:
+                self._store.close()
 
     def _new_sender(self) -> Sender:
         return Sender(self._store, self.settings, self._waiting, pace=self.pace, control=self, limit=self.limit)
@@ -132,9 +157,13 @@ class Run(Mapping[str, int]):
     def counts(self) -> dict[str, int]:
         """Return how many mails of the batch, or of the whole outbox, are in each state.
 
-        A mail that was withdrawn, or corrected and added anew, is in none: the later one counts.
+        A mail that was withdrawn, or corrected and added anew, is in none: the later one counts. Where the outbox is
+        gone, as that of a closed sandbox, it is what was counted last.
         """
-        return self._store.count("current AND (? IS NULL OR batch = ?)", (self.batch, self.batch))
+        if self._users or self._store.is_there:
+            with self._opened() as store:
+                self._last_counts = store.count("current AND (? IS NULL OR batch = ?)", (self.batch, self.batch))
+        return dict(self._last_counts)
 
     # --- what a view shows ---
 
@@ -146,12 +175,14 @@ class Run(Mapping[str, int]):
     @property
     def waiting(self) -> int:
         """How many mails wait to be sent."""
-        return self._store.count_waiting(self._waiting)
+        with self._opened() as store:
+            return store.count_waiting(self._waiting)
 
     @property
     def recipients(self) -> int:
         """To how many different addresses the waiting mails go."""
-        return self._store.count_recipients(self._waiting)
+        with self._opened() as store:
+            return store.count_recipients(self._waiting)
 
     @property
     def speed(self) -> float:
@@ -163,7 +194,8 @@ class Run(Mapping[str, int]):
     @property
     def again_at(self) -> datetime | None:
         """When the next of those that were put off will be tried again."""
-        moment = self._store.next_waiting(self._waiting)
+        with self._opened() as store:
+            moment = store.next_waiting(self._waiting)
         return datetime.fromtimestamp(moment, UTC) if moment else None
 
     def extent(self) -> tuple[int, int]:
@@ -182,33 +214,39 @@ class Run(Mapping[str, int]):
     def rows(self, state: str, most: int) -> list[Row]:
         """Return the first rows of the batch, or of the whole outbox, in this state."""
         which = "SELECT id FROM mail WHERE state = ? AND current AND (? IS NULL OR batch = ?) ORDER BY id LIMIT ?"
-        return self._store.rows(f"id IN ({which})", (state, self.batch, self.batch, most))
+        with self._opened() as store:
+            return store.rows(f"id IN ({which})", (state, self.batch, self.batch, most))
 
     @property
     def partly_sent(self) -> int:
         """How many of the mails that were sent somebody has not got."""
-        return sum(self._store.count(PARTLY, (self.batch, self.batch)).values())
+        with self._opened() as store:
+            return sum(store.count(PARTLY, (self.batch, self.batch)).values())
 
     def partly_sent_rows(self, most: int) -> list[Row]:
         """Return the first of them."""
         which = f"SELECT id FROM mail WHERE {PARTLY} ORDER BY id LIMIT ?"  # noqa: S608 - ours
-        return self._store.rows(f"id IN ({which})", (self.batch, self.batch, most))
+        with self._opened() as store:
+            return store.rows(f"id IN ({which})", (self.batch, self.batch, most))
 
     @property
     def given_up(self) -> int:
         """How many mails `retry()` puts back into the queue."""
-        return sum(self._store.count(GIVEN_UP, (self.batch, self.batch)).values())
+        with self._opened() as store:
+            return sum(store.count(GIVEN_UP, (self.batch, self.batch)).values())
 
     # --- what a person does ---
 
     @property
     def agreed(self) -> bool:
         """Whether a person has agreed to send all that waits, however this program or an earlier one ended since."""
-        return self._store.last_waiting(self._waiting) <= int(self._store.note(self._agreement) or 0)
+        with self._opened() as store:
+            return store.last_waiting(self._waiting) <= int(store.note(self._agreement) or 0)
 
     def agree(self, yes: bool = True) -> None:  # noqa: FBT001, FBT002 - yes or no
         """Remember that a person wants all that waits now to be sent, or no longer wants it."""
-        self._store.set_note(self._agreement, str(self._store.last_waiting(self._waiting) if yes else 0))
+        with self._opened() as store:
+            store.set_note(self._agreement, str(store.last_waiting(self._waiting) if yes else 0))
 
     @property
     def _agreement(self) -> str:
@@ -220,11 +258,13 @@ class Run(Mapping[str, int]):
 
     def retry(self) -> int:
         """Put what failed or was refused back into the queue, for those who have not got it; return how many mails."""
-        return self._store.retry(self.batch)
+        with self._opened() as store:
+            return store.retry(self.batch)
 
     def resolve(self, id: int, outcome: Literal["sent", "resend"]) -> None:  # noqa: A002 - the row's name for it
         """Decide about a mail whose outcome is unknown."""
-        self._store.resolve(id, outcome)
+        with self._opened() as store:
+            store.resolve(id, outcome)
 
     def start(self) -> Run:
         """Begin in a thread of its own, and return the run that goes on: another one may do the same already.
@@ -306,18 +346,19 @@ class Run(Mapping[str, int]):
         folder = self.folder / "runs"
         name = sha256(self.account.encode()).hexdigest()[:16]
         lock = FileLock(folder / f"{name}.lock", thread_local=False, mode=0o600)
-        with self._store.explained():
+        with self._opened() as store, store.explained():
             try:
                 folder.mkdir(exist_ok=True, mode=0o700)
                 lock.acquire(timeout=0)
             except Timeout as exc:
-                raise _busy(self._store.note(f"run {name}") or _("another program")) from exc
+                raise _busy(store.note(f"run {name}") or _("another program")) from exc
         moment = datetime.now().astimezone()
         who = _("process {number} on {computer}, since {time:%H:%M}").format(
             number=os.getpid(), computer=platform.node() or "?", time=moment
         )
         try:
-            self._store.set_note(f"run {name}", who)
+            with self._opened() as store:
+                store.set_note(f"run {name}", who)
         except BaseException:
             lock.release()  # a traceback that is kept would hold it, and this program would wait for itself
             raise
@@ -357,12 +398,14 @@ class Run(Mapping[str, int]):
         attempt = ""
         outcome: State = "over"
         try:
-            attempt = self._store.begin_attempt()
-            self._store.recover()
-            if self.redirect_to is None:
-                self._sender.send_all(attempt, self._helpers)
-            else:
-                self._sender.rehearse(self.redirect_to)
+            with self._opened() as store:
+                attempt = store.begin_attempt()
+                store.recover()
+                if self.redirect_to is None:
+                    self._sender.send_all(attempt, self._helpers)
+                else:
+                    self._sender.rehearse(self.redirect_to)
+                self.counts()  # for those who look when the outbox is gone
             if self._stopped.is_set():
                 outcome = "stopped"
         except BaseException as exc:  # noqa: BLE001 - raised by wait(), and shown by the view

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from docmail.message import Openable
 
+_ROW = "id, key, batch, state, addressed, subject, message_id, created, sent_at, reply, user, sender, reason"
+_ROW += ", body_sha256, given_sha256"  # all that a `Row` shows; a head may have megabytes
+_PORTION = 200  # rows
 _RESERVE = 512 * 1024  # octets kept for the one moment in which the disk must not be full
 
 
@@ -47,16 +50,36 @@ class Records:
         self._lock = threading.RLock()
         with self._translated():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._database = open_journal(folder, was_used=self._reserve.exists())
-            self._path = str(folder / JOURNAL)
-            self._identity = _identity(self._path)
-            # Also for an outbox that is only looked at in a cell, and never closed.
-            self.close = weakref.finalize(self, self._database.close)
+            self._open()
             self._spool.make()
             with suppress(OSError):  # a full disk is reported by whoever needs it
                 if not self._reserve.exists():
                     self._reserve.write_bytes(bytes(_RESERVE))
                     self._reserve.chmod(0o600)
+
+    def _open(self) -> None:
+        self._database = open_journal(self.folder, was_used=self._reserve.exists())
+        self._path = str(self.folder / JOURNAL)
+        self._identity = _identity(self._path)
+        # Also for an outbox that is only looked at in a cell, and never closed.
+        self.close = weakref.finalize(self, self._database.close)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its folder still has a journal; that of a sandbox goes with it."""
+        return (self.folder / JOURNAL).exists()
+
+    def reopen(self) -> None:
+        """Open it again after `close()`; raises `DocmailError` if it is not there any more."""
+        if not self.is_there:
+            raise no_journal(self.folder)
+        with self._lock, self._translated():
+            self._open()
+
+    def must_be_open(self) -> None:
+        """Raise `DocmailError` after `close()`."""
+        if not self.close.alive:
+            raise _closed()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -66,9 +89,7 @@ class Records:
             if is_spoilt(exc):
                 mark_spoilt(self.folder)
             if isinstance(exc, sqlite3.ProgrammingError) and not self.close.alive:
-                raise DocmailError(
-                    _("This outbox was closed."), hint=_("Open it again: outbox = docmail.Outbox().")
-                ) from exc
+                raise _closed() from exc
             raise DocmailError(
                 _("The outbox in {folder} cannot be used: {reason}.").format(
                     folder=self.folder, reason=(getattr(exc, "strerror", None) or str(exc)).rstrip(".")
@@ -108,11 +129,12 @@ class Records:
 
     # --- reading ---
 
-    def rows(self, where: str = "1", parameters: Sequence[Any] = ()) -> list[Row]:
-        """Return the rows that fit a condition, newest last."""
+    def rows(self, where: str = "1", parameters: Sequence[Any] = (), *, with_head: bool = False) -> list[Row]:
+        """Return the rows that fit a condition, newest last; with their heads, `Row.reply_to` is known."""
+        columns = f"{_ROW}, head" if with_head else f"{_ROW}, NULL AS head"
         with self._lock, self._translated():
             database = self._database
-            found = database.execute(f"SELECT * FROM mail WHERE {where} ORDER BY id", parameters).fetchall()  # noqa: S608 - conditions are ours
+            found = database.execute(f"SELECT {columns} FROM mail WHERE {where} ORDER BY id", parameters).fetchall()  # noqa: S608 - conditions are ours
             recipients = _grouped(
                 database.execute(
                     f"SELECT * FROM recipient WHERE mail IN (SELECT id FROM mail WHERE {where}) ORDER BY position",  # noqa: S608
@@ -131,7 +153,20 @@ class Records:
         """Return the row that has this key now."""
         question = "SELECT id FROM mail WHERE account = ? AND batch = ? AND key = ? AND current"
         number = self.value(question, (account, batch or "", key))
-        return None if number is None else self.rows("id = ?", (number,))[0]
+        return None if number is None else self.rows("id = ?", (number,), with_head=True)[0]
+
+    def all_rows(self) -> Iterator[Row]:
+        """Return the rows that there are now, newest last, each as it is when its portion is read."""
+        newest = int(self.value("SELECT max(id) FROM mail") or 0)
+        return self._portions(newest)
+
+    def _portions(self, newest: int) -> Iterator[Row]:
+        # By number, not by place: what changes or is added meanwhile moves no other row.
+        which = "id IN (SELECT id FROM mail WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)"
+        last = 0
+        while portion := self.rows(which, (last, newest, _PORTION)):
+            yield from portion
+            last = portion[-1].id
 
     def knows(self, account: str, batch: str) -> bool:
         """Say whether any row of a batch has a key."""
@@ -202,6 +237,18 @@ class Records:
                 for each in attachments
             ),
         )
+
+
+def no_journal(folder: Path) -> DocmailError:
+    """Return the error for a folder without a journal, in which there was one."""
+    return DocmailError(
+        _("There is no outbox in {folder} any more.").format(folder=folder),
+        hint=_("If it was a sandbox's, it is closed; otherwise look where DOCMAIL_HOME points to."),
+    )
+
+
+def _closed() -> DocmailError:
+    return DocmailError(_("This outbox was closed."), hint=_("Open it again: outbox = docmail.Outbox()."))
 
 
 def _grouped(rows: sqlite3.Cursor) -> dict[int, list[sqlite3.Row]]:

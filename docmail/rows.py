@@ -48,10 +48,13 @@ class Row:
     recipients: dict[str, Recipient]
     documents: tuple[str, ...]
     body_sha256: str = field(repr=False)
+    """Of the Markdown that docmail made of the text."""
     contents: tuple[str, ...] = field(repr=False)
     """The SHA-256 of each document."""
     reply_to: frozenset[str] | None = field(default=None, repr=False)
-    """Where answers go, in small letters; None once the content has expired."""
+    """Where answers go, in small letters; None where it was not looked up, and once the content has expired."""
+    given_sha256: str | None = field(default=None, repr=False)
+    """Of the text as a person gave it; None if a docmail before schema 3 wrote the row."""
 
 
 def row_of(row: sqlite3.Row, recipients: list[sqlite3.Row], attachments: list[sqlite3.Row]) -> Row:
@@ -78,6 +81,7 @@ def row_of(row: sqlite3.Row, recipients: list[sqlite3.Row], attachments: list[sq
         body_sha256=row["body_sha256"],
         contents=tuple(each["sha256"] for each in attachments),
         reply_to=None if row["head"] is None else _reply_to(row["head"]),
+        given_sha256=row["given_sha256"],
     )
 
 

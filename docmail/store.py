@@ -46,6 +46,7 @@ class Store(Records):
 
         With a `flusher`, the content is durable only after `wait_for`.
         """
+        self.must_be_open()
         with self._translated():
             return self._spool.take(document, flusher)
 

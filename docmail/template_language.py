@@ -82,10 +82,11 @@ class TooMuchError(Exception):
 
 
 class Budget:
-    """The steps that one filling may take."""
+    """The steps that one filling may take; `shown` is the value that was put into the text just now."""
 
     def __init__(self) -> None:
         self._left = _STEPS
+        self.shown: Any = None
 
     def spend(self, *values: Any) -> None:
         """Take a step, and one more for each item of a list and for every hundred characters of a text."""
@@ -114,9 +115,13 @@ class Language(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self, escape: Callable[[str], str]) -> None:
-        def shown(value: Any) -> Any:
+        @pass_context
+        def shown(context: Context, value: Any) -> Any:
             text = text_of(value)
-            return text if isinstance(value, Markup) else escape(text)
+            if isinstance(value, Markup):
+                return text
+            context[BUDGET].shown = value
+            return escape(text)
 
         # Line breaks are the writer's, also the last one; `cut_blocks` takes away those of lines that hold a tag only.
         super().__init__(undefined=_Field, finalize=shown, keep_trailing_newline=True, cache_size=0)

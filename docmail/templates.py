@@ -35,22 +35,28 @@ def fill(text: str, fields: Mapping[str, Any], *, field: str = "body", markdown:
 
     The fields are those of a row: numbers, texts, dates, lists of rows; NaN, NaT, NA and None are missing, and 12.0
     is 12. `row` is the whole row, for names such as `{{ row['E-mail'] }}`. With `markdown`, a value is shown as it
-    is, whatever signs it holds (`{{ value | safe }}` lets its Markdown work). Raises `MessageError`, with the name of
-    the message's `field`, for a template that cannot be understood, that misses a field, asks for more than fields, or
-    does not end.
+    is, whatever signs it holds (`{{ value | safe }}` lets its Markdown work), and the text knows which values those
+    are (`given.Given`). Raises `MessageError`, with the name of the message's `field`, for a template that cannot be
+    understood, that misses a field, asks for more than fields, or does not end.
     """
+    from docmail.given import Given, value_given
     from docmail.template_language import BUDGET, MAX_TEXT, Budget, MissingError, TooMuchError
     from docmail.values import TooManyError
 
     with _explained(field):
         used, template = _compiled(text, markdown=markdown)
         pieces: list[str] = []
-        length = 0
+        given: list[str] = []
+        length, exact, budget = 0, True, Budget()
         known = dict(fields)
         try:
             values = _values(known, used)
-            for piece in template.generate({**values, "row": values, BUDGET: Budget()}):
+            for piece in template.generate({**values, "row": values, BUDGET: budget}):
                 pieces.append(piece)
+                given.append(piece)
+                if markdown and budget.shown is not None:
+                    given[-1], surely = value_given(budget.shown)
+                    exact, budget.shown = exact and surely, None
                 length += len(piece)
                 if length > MAX_TEXT:
                     raise TooMuchError
@@ -58,7 +64,8 @@ def fill(text: str, fields: Mapping[str, Any], *, field: str = "body", markdown:
             raise _missing(exc.name, known, exc.row, field) from None
         except TooManyError as exc:
             raise TooMuchError from exc
-    return "".join(pieces)
+    text = "".join(pieces)
+    return Given(text, "".join(given), exact) if markdown else text
 
 
 def check(text: str, *, field: str = "body") -> None:

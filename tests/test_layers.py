@@ -27,6 +27,7 @@ ORDER = [
     "services",
     "addresses",
     "values",
+    "given",
     "markdown",
     "template_language",
     "templates",

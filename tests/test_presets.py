@@ -503,6 +503,47 @@ def test_a_file_that_is_not_translated_is_english(monkeypatch: pytest.MonkeyPatc
     assert titles == ("Ports", "Wagwoorde")
 
 
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (r"^## Watter poort kies ek\? .*\n", "a heading was forgotten, and its text left"),
+        (r"^## Watter poort kies ek\? .*\n[^#]*", "a section was forgotten"),
+        (r"(?<=ek\?) <!-- \w+ -->", "nothing says whose translation it is"),
+        (r"(?<=<!-- )which_port", "it is the translation of what is there no more"),
+    ],
+)
+def test_a_section_that_is_not_translated_is_english_and_the_others_are_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str, what: str
+) -> None:
+    """One that was missing broke every guide in that language."""
+    shutil.copytree(ENGLISH, tmp_path / "guides")
+    file = tmp_path / "guides" / "af" / "ports.md"
+    text, changes = re.subn(line, "", file.read_text("utf-8"), count=1, flags=re.MULTILINE)
+    assert changes == 1, what
+    file.write_text(text, "utf-8")
+    presets._sections.cache_clear()
+    try:
+        with monkeypatch.context() as elsewhere, translation.language("af"):
+            elsewhere.setattr("importlib.resources.files", lambda _package: tmp_path)
+            missing = presets.guide("Which port do I choose?")
+            others = [presets.guide("Ports"), presets.guide("What is the difference between TLS and STARTTLS?")]
+            others += [presets.guide("Passwords"), presets.steps(presets.by_name("Gmail"))]
+            assert len(presets.guides()) == len(sections("en"))
+    finally:
+        presets._sections.cache_clear()
+    assert missing == presets.guide("Which port do I choose?")
+    assert [guide.title for guide in others] == [
+        *("Poorte", "Wat is die verskil tussen TLS en STARTTLS?", "Wagwoorde", "Hoe stel ek Gmail op?"),
+    ]
+
+
+@each_file
+def test_every_section_is_translated_under_the_id_of_the_english_one(file: str) -> None:
+    english, afrikaans = (presets._cut(folder / file) for folder in (ENGLISH, AFRIKAANS))
+    assert [each.id for each in english] == [each.id for each in afrikaans]
+    assert "<!--" not in "".join(each.markdown for each in afrikaans)
+
+
 @each_file
 def test_a_translated_guide_has_the_same_structure(file: str) -> None:
     english, afrikaans = (presets._cut(folder / file) for folder in (ENGLISH, AFRIKAANS))

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,7 +31,6 @@ from tests.test_http_transport import Server, answering, reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from docmail.sandbox import Sandbox
     from tests.support.scripted import Session
@@ -570,3 +571,75 @@ def test_its_words_are_short_and_name_no_address(box: Sandbox) -> None:
     assert (run.total, run.done, run.tried) == (3, 3, 3)
     assert all("@" not in str(each) for each in run.last)
     assert Store(user_folder(box)).count() == {"sent": 3}
+
+
+# --- runs that are kept -----------------------------------------------------------------------------------------------
+
+
+def open_files(folder: Path) -> list[str]:
+    """Return what this process has open of the records of mail in a folder."""
+    found = []
+    for each in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the descriptor of the look itself
+            found.append(str(each.readlink()))
+    return sorted(path for path in found if path.startswith(str(folder)) and ".sqlite3" in path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Only Linux lists what a process has open")
+@pytest.mark.parametrize("starts", [True, False])
+def test_runs_that_are_kept_keep_no_file_open(box: Sandbox, tmp_path: Path, *, starts: bool) -> None:
+    """Each kept the database and its log, two descriptors; a notebook keeps what its cells have shown."""
+    runs = []
+    for number in range(20):
+        with Outbox(tmp_path / f"outbox {number % 2}") as outbox:
+            outbox.add(docmail.Message("c@example.com", f"No. {number}"), settings=box.settings)
+            run = Run(outbox.folder, box.settings)
+        runs.append(run.start().wait() if starts else run)
+    assert open_files(tmp_path) == []
+    for run in runs:
+        assert dict(run) == {"sent" if starts else "queued": 10}
+        assert (run.waiting, run.partly_sent, run.given_up) == (0 if starts else 10, 0, 0)
+        assert len(run.rows("sent", 25)) == (10 if starts else 0)
+        assert repr(run).startswith(f"<Run {'over' if starts else 'asked'}: 10 ")
+    assert open_files(tmp_path) == []
+    assert runs[0].again().start().wait()["sent"] == 10
+
+
+def test_a_run_is_asked_by_several_threads_while_it_ends(box: Sandbox, tmp_path: Path) -> None:
+    with Outbox(tmp_path) as outbox:
+        outbox.add_all(
+            [docmail.Message("c@example.com", f"No. {each}", key=str(each)) for each in range(10)],
+            batch="b",
+            settings=box.settings,
+        )
+    run = Run(tmp_path, box.settings, batch="b")
+    failures: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            while not run.over.is_set() or run.waiting:
+                assert sum(run.counts().values()) == 10
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, it fails the test
+            failures.append(exc)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    run.start()
+    for thread in threads:
+        thread.start()
+    run.wait()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert run["sent"] == 10
+
+
+def test_a_run_whose_outbox_is_gone_still_says_what_it_has_sent() -> None:
+    with docmail.Sandbox() as box, Outbox() as outbox:
+        outbox.add(docmail.Message("c@example.com", "S"), settings=box.settings)
+        run = outbox.run(settings=box.settings)
+        folder = outbox.folder
+    assert not folder.exists()
+    assert (repr(run), dict(run)) == ("<Run over: 1 sent>", {"sent": 1})
+    with pytest.raises(DocmailError, match=r"There is no outbox in .* any more"):
+        run.retry()
+    assert not folder.exists(), "and none is made"
