@@ -26,7 +26,7 @@ from docmail.sources import file_of, locked
 from docmail.translation import _
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Document", "documents_of"]
 
@@ -100,21 +100,34 @@ class Document:
             file = self.source.open("rb")
         except OSError as exc:
             raise _unreadable(self.source, exc) from exc
+        try:
+            self.check(file)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def check(self, file: BinaryIO) -> None:
+        """Raise `DocumentError` if what `open` returned has changed since the document was made."""
+        if isinstance(self.source, bytes):
+            return
         status = os.fstat(file.fileno())
         if (status.st_size, status.st_mtime_ns) != (self.size, self.changed):
-            file.close()
             raise DocumentError(
                 _("The file {name} has changed since it was made into a document.").format(name=self.name),
                 hint=_("Run the cell that makes the document again."),
             )
-        return file
+
+    def pieces(self, octets: int = 1 << 20) -> Iterator[bytes]:
+        """Yield its content in pieces of so many octets; raises as `open` does, also behind the last one."""
+        with self.open() as file:
+            while piece := file.read(octets):
+                yield piece
+            self.check(file)
 
     def read(self) -> bytes:
         """Return its content."""
-        if isinstance(self.source, bytes):
-            return self.source
-        with self.open() as file:
-            return file.read()
+        return self.source if isinstance(self.source, bytes) else b"".join(self.pieces())
 
     @cached_property
     def pages(self) -> int | None:

@@ -251,14 +251,18 @@ def documents(store: Store, number: int) -> tuple[Document, ...]:
     for attachment in store.mail(number).attachments:
         assert isinstance(attachment.source, SpoolFile)  # noqa: S101 - the journal's mails have no others
         path = attachment.source.path
+        gone = MessageError(
+            _("The document {name} is no longer in the outbox.").format(name=attachment.name),
+            hint=_("Make it again and send it anew."),
+        )
         try:
             changed = path.stat().st_mtime_ns
         except OSError as exc:
-            raise MessageError(
-                _("The document {name} is no longer in the outbox.").format(name=attachment.name),
-                hint=_("Make it again and send it anew."),
-            ) from exc
-        found.append(Document(attachment.name, attachment.media_type, path, attachment.size, changed))
+            raise gone from exc
+        document = Document(attachment.name, attachment.media_type, path, attachment.size, changed)
+        if sha256_of(document) != attachment.source.sha256:
+            raise gone  # another content is in its place
+        found.append(document)
     return tuple(found)
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache, lru_cache
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["escape", "table", "to_html", "to_text", "tokens_of"]
+__all__ = ["escape", "marks_of", "table", "to_html", "to_text", "tokens_of"]
 
 _URL = re.compile(r"https?://[^\s<>\"'`|\\^{}\[\]()*]*[^\s<>\"'`|\\^{}\[\]()*.,:;!?]")
 _ALWAYS = re.compile(r"[\\`*_\[\]<>|~]|!$")
@@ -61,11 +62,48 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], rights: Sequence[
 # --- out of Markdown --------------------------------------------------------------------------------------------------
 
 
+def _plugins() -> list[Any]:
+    from mistune.plugins import import_plugin
+
+    return [import_plugin(name) for name in _PLUGINS]
+
+
 @cache
 def _parser() -> Any:
     import mistune
 
-    return mistune.create_markdown(renderer=None, hard_wrap=True, plugins=_PLUGINS)
+    class State(mistune.BlockState):
+        """Notes where the items of a list end, because mistune keeps the number of the first one only."""
+
+        def __init__(self, parent: Any = None) -> None:
+            super().__init__(parent)
+            self.ends: list[int] = []
+
+        def child_state(self, src: str, lazy_line_starts: set[int] | None = None) -> mistune.BlockState:
+            if lazy_line_starts is None:  # which a quotation has
+                self.ends.append(self.cursor)
+            return super().child_state(src, lazy_line_starts)
+
+    class Blocks(mistune.BlockParser):
+        """Keeps the sign before each item of a list (“31.”, “3)”), which means what it says: a date, a clause."""
+
+        state_cls = State
+
+        def parse_list(self, m: re.Match[str], state: Any) -> int:
+            state.ends = []
+            end = super().parse_list(m, state)
+            marks = [m["list_2"]]
+            for position in state.ends[:-1]:
+                # The line with the sign of the next item has been read by then.
+                line = state.src[:position].removesuffix("\n").rpartition("\n")[2]
+                marks.append(line.split(maxsplit=1)[0])
+            if state.ends:
+                found = next(token for token in reversed(state.tokens) if token["type"] == "list")
+                found["marks"] = marks
+            return end
+
+    inline = mistune.InlineParser(hard_wrap=True)
+    return mistune.Markdown(renderer=None, block=Blocks(), inline=inline, plugins=_plugins())
 
 
 @lru_cache(4)  # a mail is rendered twice, as HTML and as plain text
@@ -77,6 +115,11 @@ def _parsed(text: str) -> tuple[list[dict[str, Any]], Any]:
 def tokens_of(text: str) -> list[dict[str, Any]]:
     """Return the blocks of a Markdown text, as mistune reads them; they are to be looked at, not changed."""
     return _parsed(text)[0]
+
+
+def marks_of(block: dict[str, Any]) -> list[str]:
+    """Return the sign before each item of a numbered list, as it was typed; nothing for one with bullets."""
+    return block["marks"] if block["attrs"]["ordered"] else []
 
 
 # --- HTML -------------------------------------------------------------------------------------------------------------
@@ -92,6 +135,7 @@ _STYLES = {
     "pre": "margin: 0 0 12px; padding: 8px 12px; background-color: #f4f4f4; color: #1a1a1a; font-family: Consolas,"
     " Menlo, monospace; font-size: 13px; white-space: pre-wrap",
     "code": "background-color: #f4f4f4; color: #1a1a1a; font-family: Consolas, Menlo, monospace; font-size: 13px",
+    "del": "text-decoration: line-through",
     "hr": "border: 0; border-top: 1px solid #c8c8c8; margin: 16px 0",
     "img": "max-width: 100%; height: auto; border: 0",
     "h1": "font-size: 22px; line-height: 1.3; margin: 20px 0 10px",
@@ -130,6 +174,8 @@ def _renderer() -> Callable[[Any, Any], str]:
             return f"<pre>{mistune.escape(code.rstrip())}</pre>\n"
 
         def render_token(self, token: dict[str, Any], state: Any) -> str:
+            if token["type"] == "list" and not _counts(marks_of(token)):
+                return _signed(token, lambda children: self.render_tokens(children, state))
             written = super().render_token(token, state)
             # The first element of what a token becomes is its own; what stands in it has its style already.
             opened = re.match(r"\s*<([a-z][a-z0-9]*)(?=[\s>/])(?![^>]*\sstyle=)", written)
@@ -138,7 +184,42 @@ def _renderer() -> Callable[[Any, Any], str]:
             return f'{written[: opened.end()]} style="{_STYLES[opened[1]]}"{written[opened.end() :]}'
 
     # “cid:” names a picture that travels with the mail.
-    return Styled(escape=True, allow_harmful_protocols=("cid:",))
+    renderer = Styled(escape=True, allow_harmful_protocols=("cid:",))
+    # The plugins teach it whatever they find in a text.
+    mistune.Markdown(renderer=renderer, plugins=_plugins())
+    return renderer
+
+
+def _counts(marks: list[str]) -> bool:
+    """Say whether these are the signs that every program writes when it counts the items of a list: 1., 2., 3."""
+    return all(mark == f"{number}." for number, mark in enumerate(marks, 1))
+
+
+def _signed(block: dict[str, Any], rendered: Callable[[list[dict[str, Any]]], str]) -> str:
+    """Return a list whose signs no mail program shows that counts its items itself: they stand in the text.
+
+    As paragraphs with a hanging indent, as Outlook writes its own lists, and others understand.
+    """
+    marks = marks_of(block)
+    hang = max(24, 8 * max(map(len, marks)) + 4)
+    below = 4 if block["tight"] else 12
+    items = []
+    for mark, item in zip(marks, block["children"], strict=True):
+        text, others = _first_line(item)
+        items.append(
+            f'<div role="listitem" style="margin: 0 0 0 {hang}px">\n'
+            f'<p style="margin: 0 0 {below}px; text-indent: -{hang}px">{f"{mark} {rendered(text)}".rstrip()}</p>\n'
+            f"{rendered(others)}</div>\n"
+        )
+    return f'<div role="list" style="margin: 0 0 12px">\n{"".join(items)}</div>\n'
+
+
+def _first_line(item: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the text of an item beside which its sign can stand, if it begins with text, and the blocks below it."""
+    blocks = [child for child in item["children"] if child["type"] != "blank_line"]
+    if blocks and blocks[0]["type"] in {"block_text", "paragraph"}:
+        return blocks[0]["children"], blocks[1:]
+    return [], blocks
 
 
 def to_html(text: str) -> str:
@@ -193,8 +274,8 @@ def _lines(block: dict[str, Any]) -> Iterator[str]:
 
 
 def _listed(block: dict[str, Any]) -> Iterator[str]:
-    for number, item in enumerate(block["children"], block["attrs"].get("start", 1)):
-        mark = f"{number}. " if block["attrs"].get("ordered") else "- "
+    for sign, item in zip(marks_of(block) or repeat("-"), block["children"], strict=False):
+        mark = f"{sign} "
         lines = [line for child in item.get("children", []) for line in _lines(child)] or [""]
         yield (mark + lines[0]).rstrip()
         yield from ((" " * len(mark) + line).rstrip() for line in lines[1:])

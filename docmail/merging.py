@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from typing import TYPE_CHECKING, Any, cast
 from docmail import templates
 from docmail.documents import Document, documents_of
 from docmail.errors import DocmailError, MessageError
-from docmail.message import Message
+from docmail.message import Message, inexact_key
 from docmail.translation import _
+from docmail.values import InexactError, TooManyError, former_number_key, narrow_limit, number_key, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +93,7 @@ def merge(  # noqa: PLR0913 - the header fields of a mail
     records = _records(rows)
     if records and name_of_key not in map(str, records[0]):
         raise _no_column(name_of_key, rows, records[0])
-    return Merge(records, name_of_key, fields, tuple(parts))
+    return Merge(records, name_of_key, fields, tuple(parts), _key_limit(rows, name_of_key))
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ class Draft:
     """What makes the documents: functions, and documents that other rows share."""
     fields: Mapping[str, Any] | None = None
     name: str | None = None
+    former_key: str | None = None
+    """What version 0.1.0 wrote down for the same key, if that was another text."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +129,13 @@ class Merge:
         key: str,
         fields: Mapping[str, Value | None],
         documents: tuple[Any, ...],
+        key_limit: int,
     ) -> None:
         self._rows = rows
         self._key = key
         self._fields = fields
         self._documents = documents
+        self._key_limit = key_limit  # of floats, which are no keys from there on
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -146,21 +152,40 @@ class Merge:
     def drafts(self) -> Iterator[Draft | BadRow]:
         """Yield each row's message without its documents, or what is wrong with the row."""
         for number, raw in enumerate(self._rows, 1):
-            value = None
+            key = None
             try:
                 fields = _plain_fields(raw)
-                value = fields.get(self._key)
-                yield self._draft(number, fields, value)
+                # As it came: of NumPy's narrow floats, `fields` has forgotten how narrow they were.
+                value = raw.get(self._key, fields.get(self._key))
+                key = self._key_text(value, fields)
+                former = former_number_key(value)
+                yield self._draft(number, fields, key, None if former == key else former)
             except DocmailError as exc:
-                yield BadRow(number, _shown_key(value), exc)
+                yield BadRow(number, key, exc)
 
-    def _draft(self, number: int, fields: dict[str, Any], key: Any) -> Draft:
-        if key is None or key == "":
+    def _key_text(self, value: Any, fields: dict[str, Any]) -> str:
+        """Return a key as a template shows it, so that a row is the same whether it comes from a file or a frame."""
+        from docmail.template_language import text_of
+
+        shown = fields.get(self._key)
+        if shown is None or shown == "":
             raise MessageError(
                 _("The column “{name}”, which makes a row unique, is empty here.").format(name=self._key),
                 field="key",
                 hint=_("Fill it in."),
             )
+        try:
+            return number_key(value, self._key_limit) or text_of(shown)
+        except InexactError as exc:
+            raise inexact_key(value, self._key) from exc
+        except TypeError as exc:
+            raise MessageError(
+                _("A {type} cannot make a row unique.").format(type=type(shown).__name__),
+                field="key",
+                hint=_("Choose a column of texts, numbers or dates."),
+            ) from exc
+
+    def _draft(self, number: int, fields: dict[str, Any], key: str, former_key: str | None) -> Draft:
         message = Message(
             to=self._addresses("to", fields),
             subject=self._text("subject", fields),
@@ -168,9 +193,9 @@ class Merge:
             cc=self._addresses("cc", fields),
             bcc=self._addresses("bcc", fields),
             reply_to=self._addresses("reply_to", fields) or None,
-            key=_key_text(key),
+            key=key,
         )
-        return Draft(number, message, self._documents, fields, self._name(fields))
+        return Draft(number, message, self._documents, fields, self._name(fields), former_key)
 
     def _name(self, fields: dict[str, Any]) -> str | None:
         if self._fields["name"] is None:
@@ -249,25 +274,12 @@ def _no_column(name: str, rows: Any, first: Mapping[Any, Any]) -> MessageError:
     return MessageError(_("There is no column “{name}”.").format(name=name), field="key", hint=hint)
 
 
-def _key_text(key: Any) -> str:
-    """Return a key as a template shows it, so that a row is the same whether it comes from a file or from a frame."""
-    from docmail.template_language import text_of
-
-    try:
-        return text_of(key)
-    except TypeError as exc:
-        raise MessageError(
-            _("A {type} cannot make a row unique.").format(type=type(key).__name__),
-            field="key",
-            hint=_("Choose a column of texts, numbers or dates."),
-        ) from exc
-
-
-def _shown_key(key: Any) -> str | None:
-    try:
-        return None if key is None else _key_text(key)
-    except MessageError:
-        return None
+def _key_limit(rows: Any, key: str) -> int:
+    """Return from where on the floats in the column of keys are no keys: a frame's rows no longer say how narrow."""
+    for name in getattr(rows, "columns", ()):
+        if str(name) == key:
+            return narrow_limit(getattr(rows[name], "dtype", None))
+    return narrow_limit(None)
 
 
 def _check_name(name: object, parts: Sequence[Any]) -> None:
@@ -286,8 +298,6 @@ def _one_name(sentence: str) -> MessageError:
 
 
 def _plain_fields(row: Mapping[Any, Any]) -> dict[str, Any]:
-    from docmail.values import TooManyError, plain
-
     fields = {}
     for name, value in row.items():
         if name is None and isinstance(value, list):  # of a CSV file
@@ -353,8 +363,8 @@ def _csv(path: Path) -> list[dict[str, Any]]:
         text = Path(os.path.expanduser(path)).read_text("utf-8-sig")  # noqa: PTH111
     except (OSError, UnicodeDecodeError) as exc:
         raise _unreadable(path, exc.strerror if isinstance(exc, OSError) else _("it is not UTF-8")) from exc
-    first = text.partition("\n")[0][:_SNIFFED]
-    separator = max(",;\t|", key=first.count)
+    separator = _separator(text)
+    _check_quotation_marks(text, separator, path)
     reader = csv.DictReader(StringIO(text, newline=""), delimiter=separator)
     try:
         records = list(reader)
@@ -367,6 +377,47 @@ def _csv(path: Path) -> list[dict[str, Any]]:
     return [
         {name: value or None for name, value in record.items() if name is not None or any(value)} for record in records
     ]
+
+
+def _separator(text: str) -> str:
+    """Return what separates the cells of a CSV file: what its first line has most of, outside of quotation marks."""
+    head = re.sub(r'"[^"]*"?', "", text[:_SNIFFED])
+    return max(",;\t|", key=head.partition("\n")[0].count)
+
+
+def _check_quotation_marks(text: str, separator: str, path: Path) -> None:
+    """Raise `MessageError` for the first cell that RFC 4180 does not know, with the number of its line.
+
+    Python's reader, and many others, take such a cell together with the lines below it: one person would get what is
+    meant for the next.
+    """
+    end = re.escape(separator) + r"\n"
+    # Possessive, so that it takes one pass: where it ends is where the first bad cell begins.
+    cells = re.compile(rf'(?:(?:"(?:[^"]|"")*+"|[^"{end}]*+)(?:[{end}]|\Z))*+').match(text)
+    begin = cells.end() if cells else 0
+    if begin == len(text):
+        return
+    place = {"path": path, "line": _line_number(text, begin)}
+    closed = re.compile(r'"(?:[^"]|"")*+"').match(text, begin)
+    if text[begin] != '"':
+        sentence = _("In line {line} of {path}, a quotation mark stands in a cell that does not begin with one.")
+    elif closed is None:
+        sentence = _("In line {line} of {path}, a quotation mark opens a cell and none closes it.")
+    elif (last := _line_number(text, closed.end())) == place["line"]:
+        sentence = _("In line {line} of {path}, text follows the quotation mark that closes a cell.")
+    else:
+        place["last"] = last
+        sentence = _(
+            "The quotation mark that opens a cell in line {line} of {path} is closed in line {last}, inside a text."
+        )
+    raise _not_rows(
+        sentence.format(**place),
+        _('Put the whole cell in quotation marks, and double those in it, as in "a ""b"" c".'),
+    )
+
+
+def _line_number(text: str, position: int) -> int:
+    return text.count("\n", 0, position) + 1  # whatever ended a line in the file is one by now
 
 
 def _unreadable(path: Path, reason: str | None) -> MessageError:

@@ -15,7 +15,6 @@ from email.header import Header
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from functools import cached_property, lru_cache
-from numbers import Integral
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import quote
@@ -29,6 +28,7 @@ from docmail.errors import AddressError, MessageError
 from docmail.given import body_given
 from docmail.markdown import to_html as markdown_to_html
 from docmail.translation import _
+from docmail.values import InexactError, is_missing, number_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,8 +51,8 @@ class Message:
     `to`, `cc`, `bcc` and `reply_to` take a text with one or more addresses (separated by `;` or `,`), or a list of
     which each item is one address. `body` is Markdown, in which a line break is a line break, or a list of Markdown,
     figures of matplotlib's and small DataFrames, which then stand in the text. `documents` takes whatever `Document.of`
-    takes, or a list of it. `key` makes the message unique per sending account: the outbox sends a key once. Raises
-    `MessageError` (`AddressError`, `DocumentError`) naming the field.
+    takes, or a list of it. `key`, a text or a number, makes the message unique per sending account: the outbox sends a
+    key once. Raises `MessageError` (`AddressError`, `DocumentError`) naming the field.
     """
 
     to: tuple[Address, ...]
@@ -76,7 +76,7 @@ class Message:
         cc: str | Address | Iterable[str | Address] = (),
         bcc: str | Address | Iterable[str | Address] = (),
         reply_to: str | Address | Iterable[str | Address] | None = None,
-        key: str | None = None,
+        key: str | float | None = None,
         pictures: Any = (),
     ) -> None:
         text, found = body_of(body)
@@ -86,7 +86,7 @@ class Message:
             "subject": _line(subject, "subject", _MAX_SUBJECT),
             "body": body_given(text, body),
             "documents": documents_of(documents),
-            "key": None if key is None else _key(key),
+            "key": None if key is None else key_text(key),
             "pictures": found or tuple(pictures),  # those of `replace()`, whose body is text already
         }
         if not values["to"]:
@@ -164,17 +164,19 @@ class Attachment:
     size: int
     source: Openable = field(repr=False)
 
-    def open(self) -> BinaryIO:
-        """Return the content as a binary file, from the beginning."""
-        return self.source.open()
+    def pieces(self, octets: int) -> Iterator[bytes]:
+        """Yield the content in pieces of so many octets, as `checked_pieces` does."""
+        with self.source.open() as file:
+            yield from checked_pieces(file, self.size, octets)
+            if isinstance(self.source, Document):
+                self.source.check(file)
 
     def base64(self) -> Iterator[bytes]:
         """Yield the content in base64, in lines of 76 characters; a source that many mails share has it ready."""
         if (encoded := getattr(self.source, "base64", None)) is not None:
             yield from encoded()
-            return
-        with self.open() as file:
-            yield from base64_pieces(file, self.size)
+        else:
+            yield from _lines(self.pieces(_PIECE))
 
 
 @dataclass(frozen=True)
@@ -244,24 +246,48 @@ def _part_header(attachment: Attachment) -> bytes:
 # --- base64 -----------------------------------------------------------------------------------------------------------
 
 _LINE = 57  # octets that make a line of 76 characters, the most that RFC 2045 6.8 allows
-_PIECE_LINES = 256  # no more: memory for larger pieces comes anew from the system, which takes longer than encoding
+_PIECE = _LINE * 256  # no more: memory for larger pieces comes anew from the system, which takes longer than encoding
 
 
 def base64_pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """Yield a file in base64, in lines of 76 characters, about 20 kB at a time.
+    """Yield a file in base64, in lines of 76 characters, about 20 kB at a time; raises as `checked_pieces` does."""
+    return _lines(checked_pieces(file, size, _PIECE))
 
-    Raises `MessageError` if the file has not exactly the announced size: a mail must never be shorter than what was
-    checked.
-    """
-    seen = 0
-    while piece := file.read(_LINE * _PIECE_LINES):
-        seen += len(piece)
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
         yield encodebytes(piece).replace(b"\n", b"\r\n")
+
+
+def checked_pieces(file: BinaryIO, size: int, octets: int) -> Iterator[bytes]:
+    """Yield a file in pieces of so many octets, the last one only if all of it has been read and has this size.
+
+    Raises `MessageError` otherwise: a mail must never be another than the one that was checked, and behind a last piece
+    the server may have a whole mail, which it would deliver.
+    """
+    held, seen = b"", 0
+    while piece := file.read(octets):
+        seen += len(piece)
+        if seen > size:
+            break
+        if held:
+            yield held
+        held = piece
     if seen != size:
-        raise MessageError(
-            _("A document changed its size while it was being sent; the mail was not finished."),
-            hint=_("Make the document again and send it."),
-        )
+        raise changed()
+    if held:
+        yield held
+
+
+def changed() -> MessageError:
+    """Return the error for a document that is no longer the one that was checked."""
+    return MessageError(
+        _(
+            "A document was changed while it was being sent, or changed its size or content before; the mail was"
+            " not finished."
+        ),
+        hint=_("Make the document again and send it."),
+    )
 
 
 # --- headers and text -------------------------------------------------------------------------------------------------
@@ -344,11 +370,26 @@ def _line(value: Any, name: str, limit: int) -> str:
     return text
 
 
-def _key(value: Any) -> str:
+def inexact_key(value: Any, column: str) -> MessageError:
+    """Return the error for a float, as key, that may stand for several whole numbers."""
+    return MessageError(
+        _("The key {value} is a float, and floats of this size are not exact: two numbers become one.").format(
+            value=f"{value:.17g}"
+        ),
+        field="key",
+        hint=_('Read the column as text: pandas.read_csv(..., dtype={{"{column}": str}}).').format(column=column),
+    )
+
+
+def key_text(value: Any) -> str:
+    """Return a key as the text that is compared and written down; raises `MessageError` for what is none."""
     # Numbers are common keys (an invoice number in a data set, where it is NumPy's); text is what is compared.
-    if isinstance(value, Integral) and not isinstance(value, bool) and abs(value) < 10**_MAX_KEY:
-        value = str(value)
-    key = _line(value, "key", _MAX_KEY)
+    if not isinstance(value, str) and is_missing(value):
+        value = ""
+    try:
+        key = _line(number_key(value) or value, "key", _MAX_KEY)
+    except InexactError as exc:
+        raise inexact_key(value, "invoice_no") from exc
     if not key:
         raise MessageError(
             _("The {field} is empty.").format(field="key"), field="key", hint=_("Give a key that is unique, or none.")

@@ -24,7 +24,7 @@ from docmail.addresses import parse_addresses
 from docmail.batch_names import batch_name, batch_or_all
 from docmail.entry import entry_of
 from docmail.errors import DocmailError, Kind, MessageError, OutcomeUnknown, SendError
-from docmail.message import Message
+from docmail.message import Message, key_text
 from docmail.pace import Pace
 from docmail.preparing import BadRows, prepare
 from docmail.queue_run import Run, account_of, going_on
@@ -73,7 +73,7 @@ def send(  # noqa: PLR0913 - the header fields of a mail
     bcc: Addresses = (),
     reply_to: Addresses | None = None,
     settings: Settings | None = None,
-    key: str | None = None,
+    key: str | float | None = None,
     resend: bool = False,
     timeout: float = 60,
 ) -> SendResult:
@@ -173,13 +173,13 @@ class Outbox:
         self._store.set_note("content_days", str(days))
         self._store.expire(days)
 
-    def add(self, message: Message, *, key: str | None = None, settings: Settings | None = None) -> int:
+    def add(self, message: Message, *, key: str | float | None = None, settings: Settings | None = None) -> int:
         """Write a message down, to be sent by `run()`, and return its number.
 
         A key that the sending account has used before is an error, unless that attempt failed.
         """
         if key is not None:
-            message = replace(message, key=key)
+            message = replace(message, key=key_text(key))
         settings = usable(settings)
         replaces = None
         if message.key is not None and (row := self._store.with_key(account_of(settings), None, message.key)):

@@ -169,6 +169,7 @@ class Preparation:
         self._scratch = scratch
         self._flusher = flusher
         self._seen: dict[str, int] = {}
+        self._former_rows: set[int] = set()  # each is one row of the data set, not several
         self._kept: OrderedDict[object, tuple[Document, str]] = OrderedDict()
         self.problems: list[RowProblem] = []
         self.known = 0
@@ -223,7 +224,7 @@ class Preparation:
             )
             return False, None
         # Whoever else begins this batch meanwhile is met when it is written down.
-        row = None if self._is_new else self._store.with_key(self._account, self._batch, key)
+        row = None if self._is_new else self._store.with_key(self._account, self._batch, key) or self._former(draft)
         if row is None:
             return True, None
         try:
@@ -239,6 +240,23 @@ class Preparation:
             return False, None
         self.known += 1
         return False, None
+
+    def _former(self, draft: Draft) -> Row | None:
+        """Return the row that version 0.1.0 wrote down for the same mail.
+
+        It wrote some numbers in another way, and several long ones as one: which of them it was, its mail says.
+        """
+        if draft.former_key is None:
+            return None
+        row = self._store.with_key(self._account, self._batch, draft.former_key)
+        if row is None or row.id in self._former_rows:
+            return None
+        try:
+            compare(draft.message, row)
+        except MessageError:
+            return None
+        self._former_rows.add(row.id)
+        return row
 
     def _finish(self, draft: Draft, replaces: Row | None, making: _Making | None) -> None:
         try:

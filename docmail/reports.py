@@ -18,7 +18,7 @@ from docmail.errors import DocumentError
 from docmail.fonts import Fonts, UnsettableError
 from docmail.frames import Column, columns_of, is_frame
 from docmail.pdf import Form, Writer
-from docmail.prose import Paragraph, draw_paragraph, paragraphs_of
+from docmail.prose import Paragraph, Run, draw_paragraph, paragraphs_of
 from docmail.sheets import Sheets
 from docmail.tables import Table
 from docmail.translation import _
@@ -69,7 +69,7 @@ class Report:
         self.title = " ".join(title.split())
         self._parts: list[Paragraph | _Table | _Figure] = []
         if self.title:
-            self._parts.append(Paragraph(((self.title, "bold", ""),), size=18.0, after=8.0, keep=40.0))
+            self._parts.append(Paragraph((Run(self.title, "bold"),), size=18.0, after=8.0, keep=40.0))
 
     def text(self, text: str, *, markdown: bool = True) -> Report:
         """Add text: Markdown, in which a line break is a line break, or with `markdown=False` as it is."""
@@ -82,7 +82,7 @@ class Report:
             for paragraph, rows in paragraphs_of(text):
                 self._parts.append(paragraph if rows is None else _Table(rows))
         else:
-            self._parts += [Paragraph(((part, "regular", ""),)) for part in text.split("\n\n") if part.strip()]
+            self._parts += [Paragraph((Run(part),)) for part in text.split("\n\n") if part.strip()]
         return self
 
     def table(
@@ -104,7 +104,7 @@ class Report:
                 hint=_("Give a DataFrame of pandas or polars."),
             )
         if title:
-            self._parts.append(Paragraph(((title, "bold", ""),), size=12.0, before=4.0, after=4.0, keep=60.0))
+            self._parts.append(Paragraph((Run(title, "bold"),), size=12.0, before=4.0, after=4.0, keep=60.0))
         self._parts.append(_Table(columns_of(frame, totals=totals, formats=formats)))
         return self
 
@@ -117,7 +117,7 @@ class Report:
             )
         pdf = figure_pdf(figure)
         if title:
-            self._parts.append(Paragraph(((title, "bold", ""),), size=12.0, before=4.0, after=4.0, keep=200.0))
+            self._parts.append(Paragraph((Run(title, "bold"),), size=12.0, before=4.0, after=4.0, keep=200.0))
         self._parts.append(_Figure(pdf))
         return self
 
@@ -176,7 +176,7 @@ class Report:
         yield "".join((_("page {number} of {pages}"), _("Total"), _("no rows"), "0123456789…•")), ""
         for part in self._parts:
             if isinstance(part, Paragraph):
-                for text, _style, _url in part.runs:
+                for text in (part.mark, *(run.text for run in part.runs)):
                     yield text, _("the text “{text}”").format(text=" ".join(text.split())[:40])
             elif isinstance(part, _Table):
                 yield from part.texts()

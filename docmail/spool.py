@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from docmail.message import changed
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from docmail.documents import Document
 
 _PIECE = 1 << 20
+_READ = 1 << 16  # octets that are read and looked at together
 _ORPHAN_SECONDS = 86400.0
 _AT_ONCE = 4  # file systems write what several ask for in one go
 _BUNDLE = 8  # files that are handed to a thread together
@@ -32,17 +36,44 @@ class SpoolFile:
 
     path: Path
 
+    @property
+    def sha256(self) -> str:
+        """What its content must have: it may be spoilt by a disk, or by another program."""
+        return self.path.name
+
     def open(self) -> BinaryIO:
-        """Return it as a binary file, from the beginning."""
-        return self.path.open("rb")
+        """Return it as a binary file, from the beginning, that has no end if it is not the content it should be."""
+        return io.BufferedReader(_Checked(self.path.open("rb", buffering=0), self.sha256), _READ)
+
+
+class _Checked(io.RawIOBase):
+    """A content that raises `MessageError` where it would end, if it has another SHA-256 than its name says."""
+
+    def __init__(self, file: io.FileIO, sha256: str) -> None:
+        self._file = file
+        self._sha256 = sha256
+        self._digest = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._file.readinto(buffer)
+        self._digest.update(memoryview(buffer)[:count])
+        if not count and self._digest.hexdigest() != self._sha256:
+            raise changed()
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def sha256_of(document: Document) -> str:
     """Return the SHA-256 of a document's content, read in pieces."""
     digest = hashlib.sha256()
-    with document.open() as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
+    for piece in document.pieces(_PIECE):
+        digest.update(piece)
     return digest.hexdigest()
 
 
@@ -74,14 +105,15 @@ class Spool:
         if known:
             with suppress(FileNotFoundError):
                 os.utime(f"{self._folder}/{known}")  # young again, so that nobody tidies it away before it has its row
-                if flusher is not None:
-                    flusher.add(f"{self._folder}/{known}")  # perhaps it has just been written, and is not durable yet
-                return known
+                if _is_whole(f"{self._folder}/{known}", known):
+                    if flusher is not None:
+                        flusher.add(f"{self._folder}/{known}")  # perhaps it has just been written, and is not durable
+                    return known
         digest = hashlib.sha256()
         temporary = f"{self._folder}/{token_hex(8)}.new"
         try:
-            with document.open() as source, open(temporary, "xb", opener=_private) as target:
-                while piece := source.read(_PIECE):
+            with open(temporary, "xb", opener=_private) as target:
+                for piece in document.pieces(_PIECE):
                     if not known:
                         digest.update(piece)
                     target.write(piece)
@@ -113,6 +145,12 @@ class Spool:
         for path in self._folder.iterdir():
             if path.name not in needed and path.stat().st_mtime < time.time() - _ORPHAN_SECONDS:
                 path.unlink(missing_ok=True)
+
+
+def _is_whole(path: str, sha256: str) -> bool:
+    """Say whether a file still has the content that its name says; one that has not is written anew."""
+    with open(path, "rb") as file:  # noqa: PTH123 - see `take`
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
 
 def _private(path: str, flags: int) -> int:

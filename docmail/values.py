@@ -7,17 +7,25 @@ import math
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from itertools import islice
+from numbers import Integral
 from typing import Any
 
-__all__ = ["TooManyError", "is_missing", "plain"]
+__all__ = ["InexactError", "TooManyError", "former_number_key", "is_missing", "narrow_limit", "number_key", "plain"]
 
-_EXACT = 10**15  # beyond, a float no longer tells one whole number from the next
+_EXACT = 2**53  # from here on, a float no longer tells one whole number from the next
+_NARROW = {2: 2**11, 4: 2**24}  # the same for floats of so many octets, as NumPy has them
+_NARROW_COLUMNS = {"float16": 2, "halffloat[pyarrow]": 2, "float32": 4, "float[pyarrow]": 4}
+_LONGEST = 10**200  # a key of more digits is refused as no text, before Python refuses to write it
 _DEEPEST = 5
 _MOST = 10_000
 
 
 class TooManyError(ValueError):
     """A list is longer, or nested deeper, than a mail can want."""
+
+
+class InexactError(ValueError):
+    """A float that may stand for several whole numbers."""
 
 
 def is_missing(value: Any) -> bool:
@@ -30,7 +38,7 @@ def is_missing(value: Any) -> bool:
     if type(value).__name__ in {"NAType", "NaTType"}:
         return True
     if isinstance(value, (float, Decimal)):
-        return math.isnan(value)
+        return math.isnan(value) if isinstance(value, float) else value.is_nan()
     # NumPy's own scalars; of the rest only what compares unequal to itself, and says so in one bool.
     try:
         return bool(value != value) if hasattr(value, "dtype") and not getattr(value, "ndim", 0) else False  # noqa: PLR0124
@@ -62,11 +70,66 @@ def plain(value: Any, _depth: int = 0) -> Any:
     raise TooManyError
 
 
+def number_key(value: Any, limit: int = _EXACT) -> str | None:
+    """Return a number as the text of a key: one text for one number, whatever its type. None for all but numbers.
+
+    118, 118.0 and Decimal("118.00") are "118". Raises `InexactError` for a float from `limit` on.
+    """
+    number = _number(value)
+    if isinstance(number, float):
+        if hasattr(value, "dtype"):
+            limit = min(limit, _NARROW.get(value.dtype.itemsize, _EXACT))
+        if not abs(number) < limit:
+            raise InexactError
+        return _digits(number)
+    if isinstance(number, Decimal):
+        return _decimal_key(number)
+    return None if number is None or not -_LONGEST < number < _LONGEST else str(number)
+
+
+def _number(value: Any) -> int | float | Decimal | None:
+    """Return a number as Python's own; None for everything else."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if kind in {"i", "u", "f"} and not getattr(value, "ndim", 0):  # NumPy's
+        return float(value) if kind == "f" else int(value)
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    return value if isinstance(value, (float, Decimal)) else None
+
+
+def _digits(value: float) -> str:
+    """Return a float as people write it, unless that were another float's text, too."""
+    if value.is_integer():
+        return str(int(value))
+    text = f"{value:.15g}"
+    return text if float(text) == value else repr(value)
+
+
+def _decimal_key(value: Decimal) -> str:
+    """Return a decimal as it is written, because 2.50 says more than 2.5; only a whole one is an integer."""
+    if not value.is_finite():
+        raise InexactError
+    whole = abs(value.adjusted()) < len(str(_LONGEST)) and value == int(value)
+    return str(int(value)) if whole else str(value)
+
+
+def former_number_key(value: Any) -> str | None:
+    """Return the key that version 0.1.0 made of a number which was not an integer; None for everything else."""
+    number = _number(value)
+    return f"{number:.15g}" if isinstance(number, float) else str(number) if isinstance(number, Decimal) else None
+
+
+def narrow_limit(kind: Any) -> int:
+    """Return from where on the floats of a column of this kind no longer tell one whole number from the next."""
+    return _NARROW.get(_NARROW_COLUMNS.get(str(kind).lower(), 0), _EXACT)
+
+
 def _from_numpy(value: Any) -> Any:
     if value.dtype.kind in "mM":
         # item() of nanoseconds is a bare number; of microseconds it is a datetime or timedelta.
         return value.astype(f"{'datetime' if value.dtype.kind == 'M' else 'timedelta'}64[us]").item()
-    return value.item()
+    # item() of a long double is a long double.
+    return float(value) if value.dtype.kind == "f" else value.item()
 
 
 def _container(value: Any, depth: int) -> Any:

@@ -17,12 +17,15 @@ import matplotlib as mpl
 import pandas as pd
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
 from docmail.entry import body_digest
 from docmail.errors import MessageError
-from docmail.markdown import to_html, to_text
+from docmail.markdown import marks_of, to_html, to_text, tokens_of
 from docmail.message import Message, draft
 from docmail.settings import Settings, SmtpServer
 from docmail.transport.form import fields_of
@@ -202,6 +205,168 @@ def test_every_element_of_the_html_carries_its_own_style() -> None:
     assert html.count("style=") == len(re.findall(r"<[a-z][^>]*style=", html))
     assert "class=" not in html
     assert "<style" not in html
+
+
+# --- numbered lists ---
+
+
+def shown(html: str) -> list[str]:
+    """Return the lines of an HTML as they are read, where nothing is counted."""
+    html = html.partition("<body")[2].partition(">")[2]
+    assert "<ol" not in html
+    lines = re.sub(r"<[^>]+>", "", re.sub(r"\n|</?(?:p|div|li|blockquote|h1|pre)\b[^>]*>|<br />", "\n", html)).split(
+        "\n"
+    )
+    return [line for line in lines if line.strip()]
+
+
+@pytest.mark.parametrize(
+    ("markdown", "lines"),
+    [
+        ("31. Oktober: 100 EUR\n30. November: 120 EUR", ["31. Oktober: 100 EUR", "30. November: 120 EUR"]),
+        ("3. a\n9. b\n22. c", ["3. a", "9. b", "22. c"]),
+        ("3) a\n4) b", ["3) a", "4) b"]),
+        ("1) a\n2) b", ["1) a", "2) b"]),
+        ("1. a\n1. b", ["1. a", "1. b"]),
+        ("2. a\n3. b", ["2. a", "3. b"]),
+        ("007. Bond\n8. Smith", ["007. Bond", "8. Smith"]),
+        ("0. a\n0. b", ["0. a", "0. b"]),
+        ("2026.", ["2026."]),
+        ("1986. A great year", ["1986. A great year"]),
+        ("999999999. a\n1. b", ["999999999. a", "1. b"]),
+        ("5. a\n\n7. b\n\n   more\n\n\n9. c", ["5. a", "7. b", "more", "9. c"]),
+        ("5. a\n3) b\n4. c", ["5. a", "3) b", "4. c"]),
+        ("5.\ta\n9.\tb", ["5. a", "9. b"]),
+        ("   5. a\n  9. b", ["5. a", "9. b"]),
+        ("12. a\nlazy\n10. b", ["12. a", "lazy", "10. b"]),
+        ("- x\n\n  31. y\n  30. z\n- w", ["x", "31. y", "30. z", "w"]),
+        ("31. y\n\n    7) z\n    9) q\n30. w", ["31. y", "7) z", "9) q", "30. w"]),
+        ("> 5. a\n> 9. b", ["5. a", "9. b"]),
+        ("5. a\n9. b\n# H\n3. c", ["5. a", "9. b", "H", "3. c"]),
+        ("5. a\n9. b\n> q\n\n4. z", ["5. a", "9. b", "q", "4. z"]),
+        ("5. a\n9. b\n```\n1. c\n```", ["5. a", "9. b", "1. c"]),
+        ("12. # H\n14. > q\n13. - x", ["12.", "H", "14.", "q", "13.", "x"]),
+        ("7.\n8. x\n7.", ["7.", "8. x", "7."]),
+    ],
+)
+def test_each_item_of_a_list_keeps_its_number_and_its_sign(markdown: str, lines: list[str]) -> None:
+    """Programs that show HTML count on from the first; the second of two dates was one that nobody had written."""
+    assert shown(to_html(markdown)) == lines
+    signs = [line.split()[0] for line in lines if line[0].isdigit()]
+    assert re.findall(r"(?m)^[ >]*(?:- )?(\d+[.)])", to_text(markdown)) == signs
+
+
+def test_a_list_that_counts_from_one_is_left_to_the_program_that_shows_it() -> None:
+    assert re.search(r"<ol [^>]*>\n<li>a</li>\n<li>b</li>\n</ol>", to_html("1. a\n2. b"))
+    assert to_text("1. a\n2. b") == "1. a\n2. b\n"
+
+
+def test_long_lines_of_an_item_stand_below_its_text_and_not_below_its_number() -> None:
+    html = to_html("31. a\n2026. b")
+    assert (
+        html.count('<div role="listitem" style="margin: 0 0 0 44px">\n<p style="margin: 0 0 4px; text-indent: -44px">')
+        == 2
+    )
+
+
+ITEMS = st.lists(
+    st.tuples(
+        st.one_of(st.integers(0, 10**9 - 1).map(str), st.sampled_from(["007", "000", "1"])),
+        st.sampled_from(["a", "b **c**", "~~d~~", "- e", "> f", "# g", "", "1. h"]),
+        st.sampled_from(
+            [[], [""], ["", ""], ["    more"], ["", "    - in", "    - it"], ["", "    7) in", "    5) it"]]
+        ),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(ITEMS, st.sampled_from(".)"), st.sampled_from(["", "> "]))
+@hypothesis_settings(deadline=None)
+def test_whatever_the_items_hold_their_numbers_stay(
+    items: list[tuple[str, str, list[str]]], sign: str, before: str
+) -> None:
+    written = []
+    for number, text, below in items:
+        written.append(f"{number}{sign} {text}")
+        written += [" " * len(number) + line if line else "" for line in below]
+
+    def marks(tokens: list[dict[str, Any]]) -> list[str]:
+        return [mark for token in tokens if token["type"] == "list" for mark in marks_of(token)]
+
+    blocks = tokens_of("".join(f"{before}{line}\n" for line in written))
+    if before:
+        ((kind, blocks),) = [(token["type"], token["children"]) for token in blocks if token["type"] != "blank_line"]
+        assert kind == "block_quote"
+    assert marks(blocks) == [number + sign for number, _text, _below in items]
+
+
+# --- whatever is written ---
+
+PARTS = [
+    *("\n", "\n\n", " ", "    ", "\t", "a", "b c", "1.", "31.", "007.", "3)", "- ", "* ", "# ", "## ", "> ", "|"),
+    *(
+        "| a | b |\n",
+        "|---|--:|\n",
+        "---",
+        "===",
+        "**",
+        "*",
+        "_",
+        "__",
+        "~~",
+        "~",
+        "`",
+        "```",
+        "[",
+        "]",
+        "(",
+        ")",
+        "![",
+    ),
+    *("[x]: http://a.b\n", "[x]", "<", "<b>", "</b>", "<div>", "<!--", "-->", "<?", "<![CDATA[", "http://a.example/b"),
+    *("<a@b.example>", "\\", "&amp;", "&#x110000;", ":", "é", "\u2028", '"', "cid:x", "javascript:x", "\xa0"),
+]
+NESTED = [
+    "*",
+    "**a ",
+    "_",
+    "[",
+    "![",
+    "> ",
+    ">",
+    "- ",
+    "1. ",
+    "~~a ",
+    "`",
+    "<",
+    "<!--",
+    "(",
+    "[a](",
+    "\\",
+    "| ",
+    "> - 1. ",
+]
+WRITTEN = st.one_of(
+    st.lists(st.sampled_from(PARTS), max_size=30).map("".join),
+    st.text(st.characters(codec="utf-8", max_codepoint=0x24F), max_size=60),
+    st.tuples(st.sampled_from(NESTED), st.integers(100, 2000)).map(lambda each: each[0] * each[1] + "a"),
+)
+
+
+@given(WRITTEN)
+@example("~~100~~ 80")
+@example("| ~~a~~ |\n|---|\n| **~~b~~** |")
+@hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_is_written_becomes_text_and_html(written: str) -> None:
+    """What was struck through ended in an AttributeError."""
+    assert to_html(written).endswith("</body></html>\n")
+    assert isinstance(to_text(written), str)
+
+
+def test_what_is_struck_through_is_so_in_the_html() -> None:
+    assert '<del style="text-decoration: line-through">100</del> 80' in to_html("~~100~~ 80")
 
 
 # --- drafts ---

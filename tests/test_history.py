@@ -254,6 +254,13 @@ def test_what_is_no_longer_kept_is_said_in_a_sentence(store: Store) -> None:
         history.row(store, 999)
 
 
+def test_a_document_in_whose_place_is_another_content_is_not_brought_back(store: Store, folder: Path) -> None:
+    for path in (folder / "spool").iterdir():
+        path.write_bytes(path.read_bytes()[::-1])
+    with pytest.raises(MessageError, match=r"table_1\.csv is no longer in the outbox"):
+        history.documents(store, number(store, "Q3"))
+
+
 def test_a_document_whose_file_is_gone_is_named(store: Store, folder: Path) -> None:
     for path in (folder / "spool").iterdir():
         path.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import subprocess
 import sys
@@ -117,6 +118,88 @@ def test_a_csv_file_that_cannot_be_understood_is_refused(tmp_path: Path, text: s
     with pytest.raises(MessageError, match=word) as caught:
         docmail.merge(csv_of(tmp_path, text), key="no", to="{{ email }}", subject="x")
     assert caught.value.field == "rows"
+
+
+GOOD_CELLS = [
+    ('"Anna"', "Anna"),
+    ('"An{s}na"', "An{s}na"),
+    ('"Anna{n}Meyer"', "Anna\nMeyer"),
+    ('"Anna{n}{n}119{s}b"', "Anna\n\n119{s}b"),
+    ('"Anna ""Nan"" Meyer"', 'Anna "Nan" Meyer'),
+    ('"""Nan"""', '"Nan"'),
+    ('""""', '"'),
+    ('""', None),
+    ("O'Neil", "O'Neil"),
+    ("“Nan”", "“Nan”"),
+]
+BAD_CELLS = [
+    '"Anna" Meyer',
+    'Anna "Nan" Meyer',
+    ' "Anna"',
+    '"Anna" ',
+    '"Anna',
+    'Anna"',
+    '"',
+    '"""',
+    'Anna""',
+    '"Anna""',
+    '"Anna"Meyer"',
+    '5" pipe',
+    '"Anna{n}Meyer" x',
+]
+SEPARATORS = [";", ",", "\t", "|"]
+LINE_ENDS = ["\n", "\r\n", "\r"]
+
+
+def three_lines(cell: str, separator: str, line_end: str, *, header: str = "name") -> str:
+    lines = [("no", "email", header), ("118", "anna@example.com", cell), ("119", "bob@example.com", "Bob")]
+    text = "".join(separator.join(line) + line_end for line in lines)
+    return text.replace("{s}", separator).replace("{n}", line_end)
+
+
+def rows_of(folder: Path, text: str) -> list[str]:
+    """Return the subjects of what a CSV file becomes, which show its cells in JSON."""
+    path = folder / "rows.csv"
+    path.write_bytes(text.encode())
+    merged = docmail.merge(path, key="no", to="{{ email }}", subject=lambda row: json.dumps(row["name"]))
+    return [json.loads(message.subject) for message in merged]
+
+
+@pytest.mark.parametrize("line_end", LINE_ENDS, ids=repr)
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_a_csv_file_is_read_as_rfc_4180_says(separator: str, line_end: str, tmp_path: Path) -> None:
+    for cell, value in GOOD_CELLS:
+        expected = None if value is None else value.replace("{s}", separator)
+        assert rows_of(tmp_path, three_lines(cell, separator, line_end)) == [expected, "Bob"], cell
+    quoted = three_lines("Anna", separator, line_end).replace("name", f'"na{separator}{line_end}me"')
+    path = tmp_path / "rows.csv"
+    path.write_bytes(quoted.encode())
+    message, _other = docmail.merge(path, key="no", to="{{ email }}", subject=lambda row: json.dumps(list(row)[2]))
+    assert json.loads(message.subject) == f"na{separator}\nme"
+
+
+@pytest.mark.parametrize("line_end", LINE_ENDS, ids=repr)
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_a_csv_file_with_a_quotation_mark_where_none_can_be_is_refused_with_its_line(
+    separator: str, line_end: str, tmp_path: Path
+) -> None:
+    """Its cell went on to the next quotation mark, or the end: one mail to Anna held Bob's line, and Bob got none."""
+    for cell in BAD_CELLS:
+        with pytest.raises(MessageError, match=r"\bline 2 of .*rows\.csv") as caught:
+            rows_of(tmp_path, three_lines(cell, separator, line_end))
+        assert caught.value.field == "rows", cell
+        with pytest.raises(MessageError, match=r"\bline 1 of "):
+            rows_of(tmp_path, three_lines("Anna", separator, line_end, header=cell))
+        # Also without an end of the last line, and below a cell of several lines.
+        whole = three_lines('"{n}{n}"', separator, line_end)
+        with pytest.raises(MessageError, match=r"\bline 6 of "):
+            rows_of(tmp_path, f"{whole}120{separator}c@example.com{separator}{cell.replace('{n}', line_end)}")
+
+
+def test_a_quotation_mark_that_is_closed_by_one_of_another_line_is_refused_with_both(tmp_path: Path) -> None:
+    text = 'no;email;name\n118;anna@example.com;"Anna\n119;bob@example.com;"Bob"\n'
+    with pytest.raises(MessageError, match=r"opens a cell in line 2 of .* is closed in line 3, inside a text"):
+        rows_of(tmp_path, text)
 
 
 def test_a_csv_file_in_the_home_of_nobody_is_one_that_is_not_there() -> None:
@@ -265,6 +348,71 @@ def test_a_key_is_the_text_that_a_template_would_show(box: Sandbox, tmp_path: Pa
     merged = docmail.merge([{"n": [1]}], key="n", to="a@example.com", subject="x")
     with pytest.raises(MessageError, match="A list cannot make a row unique"):
         list(merged)
+
+
+@pytest.mark.usefixtures("box")
+@pytest.mark.parametrize("library", ["pandas", "polars", "dicts"])
+def test_two_long_numbers_are_two_keys_and_one_number_is_one(library: str) -> None:
+    """As floats of 16 digits they were written with 15, and the second mail was never sent."""
+    numbers = [1234567890123456.0, 1234567890123457.0, 999999999999999.0, 2.0**53 - 1, 118.0, 0.1 + 0.2, 0.3]
+    texts = ["1234567890123456", "1234567890123457", "999999999999999", "9007199254740991", "118"]
+    texts += ["0.30000000000000004", "0.3"]
+    columns: dict[str, list[Any]] = {"n": numbers, "to": [f"p{number}@example.com" for number in range(len(numbers))]}
+    rows: Any = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    if library != "dicts":
+        rows = pytest.importorskip(library).DataFrame(columns)
+    outbox = Outbox()
+    for again in (rows, [{"n": text, "to": to} for text, to in zip(texts, columns["to"], strict=True)]):
+        added = outbox.add_all(docmail.merge(again, key="n", to="{{ to }}", subject="x"), batch="b")
+    assert added.known == len(texts)
+    assert [row.key for row in outbox] == texts
+
+
+@pytest.mark.usefixtures("box")
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [("float64", 2.0**53), ("float32", 2.0**24), ("Float64", 2.0**53), ("Float32", 2.0**24), ("float16", 2.0**11)],
+)
+def test_a_float_that_may_stand_for_several_numbers_is_no_key(kind: str, number: float) -> None:
+    """Also in a narrow column, whose rows no longer say that it was one."""
+    pandas = pytest.importorskip("pandas")
+    for value in (number, -number, number * 4):
+        frame = pandas.DataFrame({"no": pandas.Series([118.0, 119.5, value], dtype=kind)})
+        with pytest.raises(BatchError, match="not exact") as caught:
+            Outbox().add_all(docmail.merge(frame, key="no", to="a@example.com", subject="x"), batch="b")
+        (problem,) = caught.value.problems
+        assert (problem.row, problem.field) == (3, "key")
+        assert 'dtype={"no": str}' in problem.message
+
+
+def test_a_narrow_column_of_polars_is_known_as_one() -> None:
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"no": [2.0**24 - 1, 2.0**24]}, schema={"no": polars.Float32})
+    good, bad = docmail.merge(frame, key="no", to="a@example.com", subject="x").drafts()
+    assert good.message.key == "16777215"  # type: ignore[union-attr]  # a draft
+    assert "not exact" in str(bad.error)  # type: ignore[union-attr]  # a bad row
+
+
+@pytest.mark.usefixtures("box")
+def test_the_keys_of_earlier_versions_are_known() -> None:
+    """They wrote some numbers in another way, and two long ones as one."""
+    outbox = Outbox()
+
+    def message(key: str, to: str) -> docmail.Message:
+        return docmail.Message(to, "x", key=key)
+
+    former = [("118.00", "a@example.com"), ("1.23456789012346e+15", "b@example.com"), ("2.50", "c@example.com")]
+    outbox.add_all([message(key, to) for key, to in former], batch="b")
+    rows = [
+        {"n": Decimal("118.00"), "to": "a@example.com"},
+        {"n": 1234567890123456.0, "to": "b@example.com"},
+        {"n": 1234567890123457.0, "to": "d@example.com"},
+        {"n": 1234567890123455.0, "to": "b@example.com"},
+        {"n": Decimal("2.50"), "to": "c@example.com"},
+    ]
+    added = outbox.add_all(docmail.merge(rows, key="n", to="{{ to }}", subject="x"), batch="b")
+    assert (added.known, added.added) == (3, 2)
+    assert [row.key for row in outbox][3:] == ["1234567890123457", "1234567890123455"]
 
 
 def test_columns_whose_names_are_no_texts_can_be_the_key_and_an_index_is_explained() -> None:

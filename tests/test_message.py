@@ -6,16 +6,20 @@ import base64
 import email
 import io
 import itertools
+import math
 import re
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from email import policy
 from email.header import decode_header, make_header
 from functools import partial
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
@@ -306,7 +310,61 @@ def test_a_key_may_be_a_number_as_data_sets_have_them() -> None:
     class Int64(int):
         """Stands in for NumPy's."""
 
-    assert Message("a@example.com", "x", key=7).key == Message("a@example.com", "x", key=Int64(7)).key == "7"  # type: ignore[arg-type]
+    assert Message("a@example.com", "x", key=7).key == Message("a@example.com", "x", key=Int64(7)).key == "7"
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        (118.0, "118"),
+        (118.5, "118.5"),
+        ("118.50", "118.50"),
+        (-0.0, "0"),
+        (1e15, "1000000000000000"),
+        (1234567890123456.0, "1234567890123456"),
+        (1234567890123457.0, "1234567890123457"),
+        (0.1 + 0.2, "0.30000000000000004"),
+        (1e-7, "1e-07"),
+        (2.0**53 - 1, "9007199254740991"),
+        (2**60 + 1, "1152921504606846977"),
+        (Decimal(118), "118"),
+        (Decimal("118.00"), "118"),
+        (Decimal(2**53 + 1), "9007199254740993"),
+        (Decimal("2.50"), "2.50"),
+        (np.int8(118), "118"),
+        (np.uint64(2**64 - 1), "18446744073709551615"),
+        (np.float64(118), "118"),
+        (np.float32(118), "118"),
+        (np.float32(118.5), "118.5"),
+        (np.float16(118), "118"),
+        (np.longdouble(118), "118"),
+        (np.array(118.0), "118"),
+    ],
+    ids=repr,
+)
+def test_a_number_is_one_key_whatever_its_type_and_no_two_are_one(key: Any, text: str) -> None:
+    assert Message("a@example.com", "x", key=key).key == text
+    assert replace(Message("a@example.com", "x"), key=key).key == text
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(2.0**53, -(2.0**53), 1e300, math.inf, Decimal("Infinity")),
+        *(np.float64(2**53), np.float32(2**24), np.float16(2**11), np.longdouble(2) ** 53 + 1),
+    ],
+    ids=repr,
+)
+def test_a_float_that_may_stand_for_several_numbers_is_refused_as_a_key(key: Any) -> None:
+    with pytest.raises(MessageError, match=r"not exact.*Read the column as text") as caught:
+        Message("a@example.com", "x", key=key)
+    assert caught.value.field == "key"
+
+
+@pytest.mark.parametrize("key", [math.nan, np.float32("nan"), Decimal("NaN"), Decimal("sNaN"), pd.NA, pd.NaT], ids=repr)
+def test_what_stands_for_nothing_is_no_key(key: Any) -> None:
+    with pytest.raises(MessageError, match="key is empty"):
+        Message("a@example.com", "x", key=key)
 
 
 def test_a_repr_is_short_and_names_no_blind_recipient() -> None:

@@ -10,8 +10,10 @@ import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 import docmail
@@ -480,6 +482,23 @@ def test_retry_leaves_alone_what_somebody_has_tried_to_send_himself(box: Sandbox
     assert outbox.retry() == 0
     outbox.run(settings=box.settings)
     assert len(box.inbox) == 1
+
+
+def test_one_number_is_one_key_whatever_its_type_and_wherever_it_is_given(box: Sandbox) -> None:
+    keys: list[Any] = [118, "118", 118.0, np.float64(118), np.float32(118), Decimal(118)]
+    repeated = [
+        docmail.send(PDF, to="cfo@example.com", subject="Q3", key=key, settings=box.settings).repeated for key in keys
+    ]
+    assert repeated == [False, True, True, True, True, True]
+    outbox = Outbox()
+    for key in keys:
+        with pytest.raises(MessageError, match="The key 118 is in the outbox already"):
+            outbox.add(docmail.Message("cfo@example.com", "Q3"), key=key, settings=box.settings)
+    for key in (1234567890123456.0, 1234567890123457.0):
+        outbox.add(docmail.Message("cfo@example.com", "Q3"), key=key, settings=box.settings)
+    with pytest.raises(MessageError, match="not exact"):
+        outbox.add(docmail.Message("cfo@example.com", "Q3"), key=2.0**53, settings=box.settings)
+    assert len(outbox) == 3
 
 
 def test_one_mail_that_cannot_be_sent_does_not_block_the_queue(box: Sandbox) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import io
 import math
@@ -28,6 +29,7 @@ from docmail.documents import Document
 from docmail.errors import DocumentError
 from docmail.frames import columns_of
 from docmail.reports import Report
+from tests.test_body import WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -273,6 +275,50 @@ def test_markdown_becomes_text_with_links_lists_and_tables() -> None:
     assert [note["/A"]["/URI"] for note in notes] == ["https://example.com/a?b=1"]
     assert "*plain*" in pages(Report().text("*plain*", markdown=False).pdf())[0]
     assert pypdf.PdfReader(io.BytesIO(pdf)).metadata.title == "Q3"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("markdown", "lines"),
+    [
+        ("31. Oktober: 100 EUR\n30. November: 120 EUR", ["31. Oktober: 100 EUR", "30. November: 120 EUR"]),
+        ("3) a\n9) b\n22) c", ["3) a", "9) b", "22) c"]),
+        ("007. a\n\n1986. A great year\n\n2026.", ["007. a", "1986. A great year", "2026."]),
+        ("999999999. a\n1. b", ["999999999. a", "1. b"]),
+        ("- x\n\n  31. y\n  30. z", ["• x", "31. y", "30. z"]),
+        ("> 5. a\n> 9. b", ["5. a", "9. b"]),
+        ("12. # H\n10. - x\n11. ```\n    c\n    ```", ["12.", "H", "10.", "• x", "11.", "c"]),
+        ("31. Ω\n30. Ж", ["31. Ω", "30. Ж"]),
+    ],
+)
+def test_each_item_of_a_list_keeps_its_number_and_its_sign(markdown: str, lines: list[str]) -> None:
+    pdf = Report().text(markdown).pdf()
+    assert [line.strip() for line in pages(pdf)[0].split("\n")[:-1] if line.strip()] == lines
+    opened = pypdfium2.PdfDocument(pdf)
+    page = opened[0].get_textpage()
+    boxes = [page.get_charbox(index) for index in range(page.count_chars()) if page.get_text_range(index, 1).strip()]
+    opened.close()
+    assert min(left for left, *_others in boxes) >= 48  # the margin
+
+
+def test_what_is_struck_through_has_a_line_through_it() -> None:
+    """As wide as the text, at a third of its height, also where it is bold or a link."""
+    plain = Report().text("**100** [80](https://a.example)").pdf()
+    struck = Report().text("~~**100**~~ [~~80~~](https://a.example)").pdf()
+    assert pages(struck)[0].startswith("100 80")
+    plain_content, struck_content = (
+        page.get_contents() for pdf in (plain, struck) for page in pypdf.PdfReader(io.BytesIO(pdf)).pages
+    )
+    assert plain_content is not None
+    assert struck_content is not None
+    assert struck_content.get_data().count(b" l S") - plain_content.get_data().count(b" l S") == 2
+
+
+@given(WRITTEN)
+@example("~~100~~ 80")
+@hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_is_written_becomes_a_whole_pdf_or_a_sentence(written: str) -> None:
+    with contextlib.suppress(DocumentError):  # a letter that no font here has
+        pages(Report().text(written).pdf())
 
 
 def test_a_figure_stays_a_vector_with_its_fonts_in_the_file() -> None:

@@ -28,7 +28,7 @@ class Streamed(Protocol):
         """The octets that `pieces()` yields."""
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the content in pieces; never more than `size`, and `MessageError` if there is less."""
+        """Yield the content in pieces; raises `MessageError` before the last one if it is not what was announced."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +65,11 @@ class File:
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the file in pieces."""
-        left = self.attachment.size
-        cause: OSError | None = None
         # An error of the file must not be taken for one of the network, which is an OSError as well.
         try:
-            with self.attachment.open() as file:
-                while left >= 0 and (piece := file.read(_PIECE)):
-                    left -= len(piece)
-                    if left >= 0:
-                        yield piece
+            yield from self.attachment.pieces(_PIECE)
         except OSError as exc:
-            left, cause = -1, exc
-        if left:
-            raise _changed(self.attachment.name) from cause
+            raise _changed(self.attachment.name) from exc
 
 
 @dataclass(frozen=True)
@@ -96,18 +88,10 @@ class Wire:
         """Yield the mail in pieces."""
         if self.before:
             yield self.before
-        left = self.mail.size
-        cause: OSError | None = None
         try:
-            for piece in self.mail.wire():
-                left -= len(piece)
-                if left < 0:
-                    break
-                yield piece
+            yield from self.mail.wire()
         except OSError as exc:
-            left, cause = -1, exc
-        if left:
-            raise _changed(", ".join(attachment.name for attachment in self.mail.attachments)) from cause
+            raise _changed(", ".join(attachment.name for attachment in self.mail.attachments)) from exc
 
 
 @dataclass(frozen=True)
