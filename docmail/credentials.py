@@ -158,13 +158,33 @@ def _unfit(sentence: str) -> CredentialError:
 
 
 def ask(settings: Settings, remember: bool = True) -> Where:  # noqa: FBT001, FBT002 - as set()
-    """Ask for the password at the keyboard (getpass) and keep it, without it standing in a cell."""
+    """Ask for the password at the keyboard (getpass) and keep it, without it standing in a cell.
+
+    Raises `CredentialError` where nobody can type it, as in a notebook that runs by a schedule.
+    """
     from getpass import getpass
 
+    if home.said_unattended():
+        raise _nobody_types(settings)
     prompt = _("Password of {username} at {host}: ").format(
         username=settings.account.username, host=settings.account.host
     )
-    return set(settings, Secret(getpass(prompt)), remember)
+    try:
+        secret = Secret(getpass(prompt))
+    except (NotImplementedError, EOFError, OSError):  # a front end that takes no input (nbconvert, Voilà); no terminal
+        raise _nobody_types(settings) from None
+    return set(settings, secret, remember)
+
+
+def _nobody_types(settings: Settings) -> CredentialError:
+    return CredentialError(
+        _("Nobody can type the password of {username} at {host} here.").format(
+            username=settings.account.username, host=settings.account.host
+        ),
+        hint=_("Save the settings, and let DOCMAIL_PASSWORD_FILE name a file that holds the password."),
+        guide="Passwords",
+        field="password",
+    )
 
 
 def forget(settings: Settings) -> None:
@@ -235,7 +255,7 @@ def _find(settings: Settings) -> tuple[Where, Secret] | None:
 
 
 def _is_rehearsed(settings: Settings) -> bool:
-    return (settings.home or home.current()).rehearsal
+    return settings.kept_in.rehearsal
 
 
 def provide(account: Account, secret: Secret) -> None:

@@ -10,15 +10,15 @@ import re
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime, localtime, make_msgid
+from email.utils import format_datetime, localtime
 from typing import TYPE_CHECKING, Any
 
 from docmail import home as homes
 from docmail.addresses import parse_address
 from docmail.documents import Document
 from docmail.errors import MessageError
-from docmail.message import Message
-from docmail.outbox import Outbox, deliver
+from docmail.message import Message, new_message_id
+from docmail.outbox import Outbox, deliver, elsewhere, records
 from docmail.records import no_journal
 from docmail.repetition import has_same_body
 from docmail.spool import SpoolFile, sha256_of
@@ -112,7 +112,7 @@ class Page:
 
 def folder_of(settings: Settings | None) -> Path:
     """Return where the mail of these settings is recorded (None: of the home in force)."""
-    return ((settings.home or homes.user_home()) if settings else homes.current()).outbox
+    return (settings.recorded_in if settings else homes.current()).outbox
 
 
 def is_there(folder: Path) -> bool:
@@ -303,7 +303,7 @@ class _Copy(Message):
     def render(self, settings: Settings) -> Mail:
         """Return the text as it was written down, its headers brought up to date."""
         mail: Mail = self._mail  # type: ignore[attr-defined]  # set past the frozen dataclass
-        message_id = make_msgid(domain=settings.address.domain)
+        message_id = new_message_id(settings.address.domain)
         headers, end, text = mail.head.partition(b"\r\n\r\n")
         for name, value in ((b"Message-ID", message_id), (b"Date", format_datetime(localtime()))):
             headers = re.sub(rb"(?m)^%b: [^\r]*" % name, b"%b: %b" % (name, value.encode()), headers, count=1)
@@ -334,7 +334,9 @@ def send_again(
     What was sent goes out as a mail of its own. What was not sent, or nobody knows of, stays the same mail with its
     Message-ID and its key, and goes to those who have not got it or of whom nobody knows.
     """
-    settings = replace(settings, home=replace(settings.home or homes.current(), outbox=folder))
+    if not records(homes.of_record(folder), settings.recorded_in):
+        raise elsewhere(settings.recorded_in, folder)
+    settings = replace(settings, home=replace(settings.recorded_in, outbox=folder))
     with closing(Outbox(folder)) as outbox:
         store = outbox._store  # noqa: SLF001 - the two modules are the two sides of one thing
         found = row(store, number)

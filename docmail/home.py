@@ -1,19 +1,28 @@
-"""Knows where this user's settings and outbox live, and where those of a rehearsal do.
+"""Knows where this user's settings and outbox live, where those of a rehearsal do, and whether a person is there.
 
 A `Home` is a pair of places. Normally they are the platform's folders, or `DOCMAIL_HOME`; an open sandbox puts a home
-of its own in front, so that nothing rehearsed touches the user's settings or counts as sent.
+of its own in front, so that nothing rehearsed touches the user's settings or counts as sent. What has settings asks
+them (`Settings.recorded_in`, `Settings.kept_in`); the home in force serves only what has none.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
+from docmail.errors import SettingsError
+from docmail.translation import _
+
 SHARED_SANDBOX = "sandbox"
 """The profile name that stands for the sandbox which several notebooks share."""
+
+SANDBOX_FILE = "server.json"
+"""What a sandbox leaves in its folder, and by which the folder is known as one's when it is closed, too."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,14 @@ class Home:
     def below(cls, folder: Path, *, rehearsal: bool = False) -> Home:
         """Return the home that keeps everything below one folder."""
         return cls(folder / "settings.json", folder / "outbox", rehearsal)
+
+    def check_open(self) -> None:
+        """Raise `SettingsError` if it is that of a sandbox which has closed and taken its folder with it."""
+        if self.rehearsal and not self.settings_file.parent.exists():
+            raise SettingsError(
+                _("The sandbox of these settings is closed; nothing was sent."),
+                hint=_("Open a sandbox anew and use its settings, or give the settings of an account."),
+            )
 
 
 _rehearsals: list[Home] = []
@@ -54,6 +71,29 @@ def current() -> Home:
     return _rehearsals[-1] if _rehearsals else user_home()
 
 
+def of_profile(name: str) -> Home:
+    """Return the home in which a profile is saved: the one in force, or that of the shared sandbox."""
+    home = current()
+    if name == SHARED_SANDBOX and not home.rehearsal:
+        return Home.below(shared_sandbox(), rehearsal=True)
+    return home
+
+
+def of_record(folder: Path) -> Home | None:
+    """Return the home whose record of mail is in this folder; None for a folder that somebody has chosen for one.
+
+    A record anywhere in an open sandbox's folder is the sandbox's: it goes when the sandbox does.
+    """
+    folder = folder.resolve()
+    if folder == (home := user_home()).outbox.resolve():
+        return home
+    for home in reversed(_rehearsals):
+        if folder == home.outbox.resolve() or home.settings_file.parent.resolve() in folder.parents:
+            return replace(home, outbox=folder)
+    home = Home.below(folder.parent, rehearsal=True)
+    return home if folder == home.outbox and (folder.parent / SANDBOX_FILE).is_file() else None
+
+
 def begin_rehearsal(home: Home) -> None:
     """Put a sandbox's home in front of the user's."""
     _rehearsals.append(home)
@@ -62,3 +102,41 @@ def begin_rehearsal(home: Home) -> None:
 def end_rehearsal(home: Home) -> None:
     """Take a sandbox's home away again; sandboxes may close in any order."""
     _rehearsals.remove(home)
+
+
+# --- whether a person is there ---
+
+
+def said_unattended() -> bool | None:
+    """Return what `DOCMAIL_UNATTENDED` says ("yes" or "no"), None if it says nothing.
+
+    Raises `SettingsError` for another value.
+    """
+    said = os.environ.get("DOCMAIL_UNATTENDED", "").strip()
+    if not said:
+        return None
+    if said.casefold() not in {"yes", "no"}:
+        raise SettingsError(
+            _("DOCMAIL_UNATTENDED is “{value}”, which is neither yes nor no; nothing was done.").format(
+                value="".join(sign if sign.isprintable() else "·" for sign in said[:64])
+            ),
+            hint=_("Set it to yes where nobody sees the notebook, to no where somebody does, or leave it out."),
+        )
+    return said.casefold() == "yes"
+
+
+def is_unattended() -> bool:
+    """Say whether nobody is there to answer a question, as when nbconvert or papermill executes a notebook.
+
+    `DOCMAIL_UNATTENDED` decides, else the front end: one that takes no input shows no buttons that work, either.
+    """
+    if (said := said_unattended()) is not None:
+        return said
+    if os.environ.get("SERVER_SOFTWARE", "").startswith("voila/"):
+        return False  # it runs the cells without input, but a person sits before its page
+    ipython = sys.modules.get("IPython")
+    shell: Any = ipython.get_ipython() if ipython is not None else None
+    get_parent = getattr(getattr(shell, "kernel", None), "get_parent", None)
+    # The request that the kernel is at. That of a cell says so; the press of a button does not, and is a person's.
+    request: dict[str, Any] = (get_parent("shell") if get_parent is not None else None) or {}
+    return request.get("content", {}).get("allow_stdin") is False

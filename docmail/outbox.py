@@ -12,10 +12,12 @@ nothing twice.
 
 from __future__ import annotations
 
+import os
 import warnings
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from docmail import home as homes
@@ -27,7 +29,7 @@ from docmail.errors import DocmailError, Kind, MessageError, OutcomeUnknown, Sen
 from docmail.message import Message, key_text
 from docmail.pace import Pace
 from docmail.preparing import BadRows, prepare
-from docmail.queue_run import Run, account_of, going_on
+from docmail.queue_run import Run, account_of, going_on, sent_or_failed
 from docmail.queue_store import QueueStore
 from docmail.repetition import compare, difference, recorded_result
 from docmail.rows import Row
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from docmail.addresses import Address
+    from docmail.home import Home
     from docmail.merging import Merge
     from docmail.preparing import Added
     from docmail.preview import Preview
@@ -107,7 +110,7 @@ def deliver(  # noqa: PLR0913
 ) -> SendResult:
     """Send one message as `send` does; `progress` hears of bytes sent and in all, `hold` gets the means to abort."""
     settings = usable(settings)
-    with closing(Outbox((settings.home or homes.user_home()).outbox)) as outbox:
+    with closing(Outbox(settings.recorded_in.outbox)) as outbox:
         if (recorded := outbox._recorded(message, settings, resend=resend)) is not None:  # noqa: SLF001 - one module
             return recorded
         transport = open_transport(settings, timeout=timeout)
@@ -119,18 +122,46 @@ def deliver(  # noqa: PLR0913
 class Outbox:
     """The mails of one home, and what became of each; iterate over it for its rows, newest last.
 
-    `path` is the folder (None: the user's own, or the open sandbox's). In a `with` it is closed at the end; whoever
-    else uses the same files, a run that goes on among them, is left alone.
+    `path` is the folder. None: the user's own, or the open sandbox's; if the first thing that it is used for has
+    settings whose mail is recorded elsewhere, it is that one. From then on it stays with its home, also when a sandbox
+    opens or closes: without `settings`, those saved there are used, and others raise `MessageError`.
+
+    In a `with` it is closed at the end; whoever else uses the same files, a run that goes on among them, is left alone.
     """
 
     def __init__(self, path: Path | str | None = None) -> None:
-        # Absolute: the working folder may change while this is open.
-        self._store = QueueStore(Path(path).expanduser().absolute() if path is not None else homes.current().outbox)
-        self._store.recover()
-        self._store.expire_daily(self.content_days)
+        self._is_bound = path is not None
+        self._moving = Lock()
+        self._home: Home | None
+        if path is None:
+            self._home = homes.of_profile(os.environ.get("DOCMAIL_PROFILE", "default"))
+            self._opened = _opened(self._home.outbox)
+        else:
+            folder = Path(path).expanduser().absolute()  # the working folder may change while this is open
+            self._home = homes.of_record(folder)
+            self._opened = _opened(folder)
+
+    @property
+    def _store(self) -> QueueStore:
+        self._is_bound = True  # what was seen or written here has its number here
+        return self._opened
+
+    def _usable(self, settings: Settings | None) -> Settings:
+        """Return the settings to work with, checked, whose mail is recorded here and nowhere else."""
+        self._opened.must_be_open()
+        settings = usable(settings, self._home)
+        home = settings.recorded_in
+        with self._moving:
+            if not records(self._home, home):
+                if self._is_bound:
+                    raise elsewhere(home, self._opened.folder)
+                before, self._opened, self._home = self._opened, _opened(home.outbox), home
+                before.close()
+            self._is_bound = True
+        return settings
 
     def __enter__(self) -> Self:
-        self._store.must_be_open()
+        self._opened.must_be_open()
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -138,7 +169,7 @@ class Outbox:
 
     def close(self) -> None:
         """Close its files; what is asked of it from then on is a `DocmailError`."""
-        self._store.close()
+        self._opened.close()
 
     @property
     def folder(self) -> Path:
@@ -152,15 +183,15 @@ class Outbox:
         return sum(self._store.count().values())
 
     def __repr__(self) -> str:
-        if not self._store.close.alive:
+        if not self._opened.close.alive:
             return "<Outbox, closed>"  # a repr never raises; tracebacks and debuggers ask for it
-        counts = self._store.count()
+        counts = self._opened.count()
         return f"<Outbox {', '.join(f'{number} {state}' for state, number in sorted(counts.items())) or 'empty'}>"
 
     @property
     def content_days(self) -> int:
         """How many days the text and the attachments of settled mails are kept; the record stays."""
-        return int(self._store.note("content_days") or CONTENT_DAYS)
+        return _content_days(self._store)
 
     @content_days.setter
     def content_days(self, days: int) -> None:
@@ -180,7 +211,7 @@ class Outbox:
         """
         if key is not None:
             message = replace(message, key=key_text(key))
-        settings = usable(settings)
+        settings = self._usable(settings)
         replaces = None
         if message.key is not None and (row := self._store.with_key(account_of(settings), None, message.key)):
             if row.state not in _NOBODY_GOT_IT:
@@ -208,7 +239,8 @@ class Outbox:
         are recognised, so the same cell can be run again. Documents are made one after the other, or by any `executor`
         of `concurrent.futures`.
         """
-        return prepare(self._store, messages, batch, usable(settings), executor, bad_rows)
+        settings = self._usable(settings)
+        return prepare(self._store, messages, batch, settings, executor, bad_rows)
 
     def withdraw(self, batch: str) -> int:
         """Take what waits of a batch out of the queue, so that it can be added anew; return how many mails."""
@@ -245,9 +277,12 @@ class Outbox:
         `redirect_to` sends the first mails (3, or `limit`) to this address instead, which counts as a rehearsal, not as
         sent. `rate` is how fast the account sends from now on ("30/min"); unsaid, as its provider allows. With
         `wait=False`, it returns at once and goes on until this program ends.
+
+        In a notebook that runs with nobody there (`DOCMAIL_UNATTENDED`), nothing is asked and `wait` is always True;
+        `SendError` is raised if somebody has not got a mail, or one still waits, so that the notebook fails as well.
         """
-        self._store.must_be_open()
-        settings = usable(settings)
+        nobody_there = homes.is_unattended()
+        settings = self._usable(settings)
         batch = batch_or_all(batch)
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
             raise MessageError(
@@ -262,6 +297,8 @@ class Outbox:
             if any(asked):
                 return run
             run = run.start()
+        if nobody_there:
+            return sent_or_failed(run.wait())
         return run.wait() if wait else run
 
     def retry(self, batch: str | None = None) -> int:
@@ -382,6 +419,36 @@ class Outbox:
             unknown = dict.fromkeys(verdict.recipients, ("unknown", None))
             self._store.settle(verdict.number, attempt, "unknown", unknown, reason=reason)
             raise
+
+
+def _opened(folder: Path) -> QueueStore:
+    store = QueueStore(folder)
+    store.recover()
+    store.expire_daily(_content_days(store))
+    return store
+
+
+def _content_days(store: QueueStore) -> int:
+    return int(store.note("content_days") or CONTENT_DAYS)
+
+
+# --- whose record it is ---
+
+
+def records(home: Home | None, other: Home) -> bool:
+    """Say whether the record of one home (None: of a folder that is no home's) takes mail of another."""
+    return home is None or home.settings_file.resolve() == other.settings_file.resolve()
+
+
+def elsewhere(home: Home, folder: Path) -> MessageError:
+    """Return the error for mail of a home that is to be recorded in the folder of another one."""
+    return MessageError(
+        _("The mail of these settings is recorded in {theirs}, not in this outbox in {ours}; nothing was done.").format(
+            theirs=home.outbox, ours=folder
+        ),
+        field="settings",
+        hint=_("Use that one: outbox = docmail.Outbox({theirs}).").format(theirs=repr(str(home.outbox))),
+    )
 
 
 def _being_sent(message: Message) -> MessageError:

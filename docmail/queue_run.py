@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Literal
 from filelock import FileLock, Timeout
 
 from docmail import owners
-from docmail.errors import DocmailError
+from docmail.errors import Deferred, DocmailError, Kind, OutcomeUnknown, Refused
 from docmail.helpers import WORTH_IT, Helpers
 from docmail.pace import Pace
 from docmail.queue_store import GIVEN_UP, PARTLY, QueueStore, Waiting
@@ -427,6 +427,43 @@ def going_on(folder: Path, settings: Settings, batch: str | None) -> Run | None:
     with _guard:
         found = _going_on.get((folder, account_of(settings)))
     return found if found is not None and found.is_going_on and found.batch == batch else None
+
+
+def sent_or_failed(run: Run) -> Run:
+    """Return a run that is over; raise `SendError` unless all that it was about is sent.
+
+    With a limit it was about its own mails, otherwise about all that is queued, or that nobody knows of.
+    """
+    counts = run.counts()
+    whole = run.limit is None and run.redirect_to is None
+    unknown = counts.get("unknown", 0) if whole or run.missed else 0
+    waiting = run.waiting if whole else 0
+    if not (run.missed or unknown or waiting):
+        return run
+    listed = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+    message = _("Not everybody has got what was to be sent: {listed}.").format(listed=listed)
+    if unknown:
+        raise OutcomeUnknown(
+            message,
+            kind=Kind.UNKNOWN,
+            hint=_("Look at docmail.Outbox(): decide about each that is unknown, and see why others were not sent."),
+            guide="Sending",
+        )
+    if run.missed:
+        raise Refused(
+            message,
+            kind=Kind.RECIPIENT,
+            hint=_("Look at docmail.Outbox() for the reasons; retry() and run() send again what was not sent."),
+            guide="Sending",
+        )
+    again = run.again_at
+    raise Deferred(
+        message,
+        kind=Kind.TEMPORARY,
+        hint=_("Run it again after {time:%Y-%m-%d %H:%M}.").format(time=(again or datetime.now(UTC)).astimezone()),
+        retry_after=max((again - datetime.now(UTC)).total_seconds(), 0.0) if again else None,
+        guide="Sending",
+    )
 
 
 def account_of(settings: Settings) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from email.utils import make_msgid
 from typing import TYPE_CHECKING
+
+from docmail.message import new_message_id
 
 if TYPE_CHECKING:
     from docmail.addresses import Address
@@ -24,7 +25,7 @@ def redirected(mail: Mail, address: Address, settings: Settings) -> Mail:
     """
     end = mail.head.index(b"\r\n\r\n") + 2
     headers, rest = mail.head[:end], mail.head[end:]
-    message_id = make_msgid(domain=settings.address.domain)
+    message_id = new_message_id(settings.address.domain)
     visible: list[bytes] = []
 
     def changed(field: re.Match[bytes]) -> bytes:

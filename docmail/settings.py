@@ -17,6 +17,7 @@ from docmail.addresses import (
     MAX_NAME,
     Address,
     ascii_host,
+    is_loopback,
     parse_address,
     parse_addresses,
 )
@@ -60,7 +61,7 @@ class Settings:
     copy_to: str | None = None
     reply_to: tuple[str, ...] = ()
     home: Home | None = field(default=None, repr=False, compare=False, kw_only=True)
-    """Where these settings are saved and their mail is recorded (None: the user's own place)."""
+    """Where they were saved; None for those made by hand. See `kept_in` and `recorded_in`."""
 
     def __post_init__(self) -> None:
         trim(self, "sender", "copy_to")
@@ -82,6 +83,24 @@ class Settings:
         else:
             source, where = self.server.username, "email_address"
         return Address(named, *_parts(parse_address(source, where)))
+
+    @property
+    def kept_in(self) -> Home:
+        """The home that keeps these settings and their password: their own, else the one in force."""
+        return self.home or homes.current()
+
+    @property
+    def recorded_in(self) -> Home:
+        """The home whose outbox records the mail of these settings: their own, else the user's, whatever is in force.
+
+        A sandbox records only what goes to a server on this computer: other mail is real, and its record must stay
+        when the sandbox goes.
+        """
+        home = self.home or homes.user_home()
+        host = self.account.host
+        # RFC 6761 6.4: a name below .invalid leads nowhere. It is that of a sandbox's wrong server.
+        rehearsed = is_loopback(host) or host.endswith(".invalid")
+        return homes.user_home() if home.rehearsal and not rehearsed else home
 
     @property
     def server_has_the_address(self) -> bool:
@@ -134,7 +153,7 @@ class Settings:
         self.check()
         from filelock import FileLock
 
-        home = self.home or homes.current()
+        home = self.kept_in
         path, name = home.settings_file, profile_name(profile)
         if name == homes.SHARED_SANDBOX and not home.rehearsal:
             raise SettingsError(
@@ -162,9 +181,11 @@ class Settings:
         saved there, or the file is damaged or from a newer docmail.
         """
         name = profile_name(profile)
-        home = homes.current()
-        if name == homes.SHARED_SANDBOX and not home.rehearsal:
-            home = homes.Home.below(homes.shared_sandbox(), rehearsal=True)
+        return cls._saved(name, homes.of_profile(name))
+
+    @classmethod
+    def _saved(cls, name: str, home: Home) -> Settings:
+        """Return the settings saved under a name in one home."""
         stored = read_profiles(home.settings_file)
         if name not in stored:
             raise SettingsError(
@@ -185,15 +206,24 @@ def profiles() -> list[str]:
     return sorted(read_profiles(homes.current().settings_file))
 
 
-def usable(settings: Settings | None) -> Settings:
-    """Return the settings to send with, checked; None stands for the saved ones, and nothing else does."""
+def usable(settings: Settings | None, home: Home | None = None) -> Settings:
+    """Return the settings to send with, checked; None stands for the saved ones, and nothing else does.
+
+    They are those saved in this home (None: in the one in force).
+    """
     if settings is None:
-        settings = Settings.load()
+        name = profile_name(None)
+        if home is None or home == homes.of_profile(name):
+            settings = Settings.load()
+        else:
+            home.check_open()
+            settings = Settings._saved(name, home)  # noqa: SLF001 - one module
     if not isinstance(settings, Settings):
         raise SettingsError(
             _("These are no email settings, but {type}.").format(type=type(settings).__name__),
             hint=_("Give docmail.Settings(...), or docmail.Settings.load(name) for saved ones."),
         )
+    settings.recorded_in.check_open()
     settings.check()
     return settings
 

@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from docmail import credentials, home
+from docmail import credentials
 from docmail.errors import DocmailError, Kind
 from docmail.settings import SignIn
 
@@ -141,7 +141,7 @@ def _provider(settings: Settings) -> Any:
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
     """Let one kernel at a time read, renew and store: whoever renews with a token that was replaced is signed out."""
-    place = settings.home or home.current()
+    place = settings.kept_in
     with _renewing:
         if place.rehearsal:  # its sign-ins last for this session, and its folder may be gone
             yield

@@ -140,7 +140,7 @@ class Sandbox:
                     raise
                 return
             # Somebody runs it, or is just about to.
-            place = Place.read(folder / "server.json")
+            place = Place.read(folder / homes.SANDBOX_FILE)
             if place is not None and place.answers():
                 self._enter(_Open(folder, place, Inbox(folder / "inbox"), None, None, None, folder / "ca.pem"))
                 return
@@ -152,6 +152,13 @@ class Sandbox:
 
     def _host(self, folder: Path) -> bool:
         """Run the server for this folder, unless somebody else does; return whether it runs here."""
+        if homes.Home.below(folder).outbox == homes.user_home().outbox:
+            raise SettingsError(
+                _("Your own settings and your record of mail are in {folder}: no sandbox opens there.").format(
+                    folder=folder
+                ),
+                hint=_("Give the sandbox another folder, or none."),
+            )
         if (lock := take(folder)) is None:
             return False
         try:
@@ -162,7 +169,7 @@ class Sandbox:
         return True
 
     def _serve(self, folder: Path, lock: FileLock) -> _Open:
-        before = Place.read(folder / "server.json")
+        before = Place.read(folder / homes.SANDBOX_FILE)
         inbox, failures, token = Inbox(folder / "inbox"), Failures(), secrets.token_urlsafe()
         for failure in self._scenario.failures:
             failures.add(failure)
@@ -182,7 +189,7 @@ class Sandbox:
         server.start()
         place = Place(server.ports, token)
         try:
-            place.write(folder / "server.json")
+            place.write(folder / homes.SANDBOX_FILE)
         except BaseException:
             server.stop()
             raise

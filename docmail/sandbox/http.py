@@ -15,7 +15,7 @@ from contextlib import suppress
 from email import policy
 from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage
-from email.utils import localtime, make_msgid
+from email.utils import localtime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
@@ -24,8 +24,10 @@ import h11
 
 from docmail.addresses import parse_addresses
 from docmail.errors import DocmailError
+from docmail.message import new_message_id
 from docmail.sandbox import identity, services
 from docmail.sandbox.failures import Failure
+from docmail.sandbox.inbox import written
 from docmail.translation import _
 
 if TYPE_CHECKING:
@@ -168,7 +170,7 @@ class HttpEndpoint:
         else:
             taken, reply = failure.code < 300, (failure.code, failure.reply[4:])  # noqa: PLR2004 - 2xx is success
         if taken:
-            self._inbox.deliver(SENDER, recipients, mail.as_bytes(policy=policy.SMTPUTF8))
+            self._inbox.deliver(SENDER, recipients, written(mail))
         return reply
 
     def _take_order(self, headers: dict[str, str], body: bytes) -> tuple[int, str]:
@@ -329,7 +331,7 @@ def _mail(parts: list[_Part]) -> tuple[EmailMessage, list[str]]:
         mail["To"] = ", ".join(str(address) for address in to)
         mail["Subject"] = fields["subject"]
         mail["Date"] = localtime()
-        mail["Message-ID"] = make_msgid(domain="sandbox.example")
+        mail["Message-ID"] = new_message_id("sandbox.example")
         mail.set_content(fields["body"], subtype="html")
         for part in parts:
             if part.filename is not None:

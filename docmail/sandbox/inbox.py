@@ -12,6 +12,7 @@ from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
 from functools import cached_property
+from secrets import token_hex
 from typing import TYPE_CHECKING, overload
 
 from docmail.documents import Document
@@ -27,6 +28,14 @@ _ENVELOPE = b"X-Sandbox-Envelope: "
 
 _POLL_SECONDS = 0.02
 _NAMED_IN_REPR = 2
+
+
+def written(mail: EmailMessage) -> bytes:
+    """Return a mail as it is written down; the library would make its boundaries of numbers that may be seeded."""
+    for part in mail.walk():
+        if part.get_content_maintype() == "multipart":
+            part.set_boundary(f"=_{token_hex(16)}")
+    return mail.as_bytes(policy=policy.SMTPUTF8)
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage
-from email.utils import localtime, make_msgid
+from email.utils import localtime
 from typing import TYPE_CHECKING, Any
 
 from docmail.addresses import parse_addresses
 from docmail.errors import DocmailError
+from docmail.message import new_message_id
+from docmail.sandbox.inbox import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -133,7 +135,7 @@ def _assembled(read: _Read) -> Taken:
             mail[header] = [_mailbox(each) for each in people]
     mail["Subject"] = read.subject
     mail["Date"] = localtime()
-    mail["Message-ID"] = read.message_id or make_msgid(domain="sandbox.example")
+    mail["Message-ID"] = read.message_id or new_message_id("sandbox.example")
     mail.set_content(read.text)
     mail.add_alternative(read.html, subtype="html")
     rich = mail.get_body(("html",))
@@ -147,7 +149,7 @@ def _assembled(read: _Read) -> Taken:
     recipients = tuple(address for _name, address in (*to, *cc, *bcc))
     if not recipients:
         raise ValueError
-    return Taken(mail.as_bytes(), read.sender[1], recipients)
+    return Taken(written(mail), read.sender[1], recipients)
 
 
 def _mailbox(person: tuple[str, str]) -> HeaderAddress:
@@ -247,7 +249,7 @@ _READ: dict[str, Callable[[dict[str, Any]], _Read]] = {
 
 def success(api: str, left_out: Iterable[str] = ()) -> tuple[int, dict[str, Any] | None]:
     """Return status and content of the answer to a mail that was taken."""
-    identity = make_msgid(domain="sandbox.example")
+    identity = new_message_id("sandbox.example")
     if api == "graph":
         return 202, None
     if api == "sendgrid":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from docmail.home import is_unattended
 from docmail.problem_table import cells_of, further_of, table_of
 from docmail.watching import bad_batches
 
@@ -33,6 +34,8 @@ def register(shell: Any) -> None:
     waiting: list[BatchError] = []
 
     def keep(error: BatchError) -> bool:
+        if is_unattended():
+            return False  # the log of whatever executes the notebook has the error's text, and no tables
         if all(error is not known for known in waiting):
             waiting.append(error)
         return True

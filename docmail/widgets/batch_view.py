@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from docmail.errors import DocmailError
+from docmail.home import is_unattended
 from docmail.pace import daily_warning
 from docmail.queue_run import nothing_of
 from docmail.translation import _, chosen, language, ngettext
@@ -53,8 +54,9 @@ def show(run: Run) -> bool:
 
 
 def asks_first(run: Run) -> bool:
-    """Say whether these are many mails, and nobody has said yet that they are to be sent."""
-    return run.redirect_to is None and run.limit is None and run.total > UNASKED and not run.agreed
+    """Say whether these are many mails, nobody has said yet that they are to be sent, and somebody is there to."""
+    many = run.redirect_to is None and run.limit is None and run.total > UNASKED
+    return many and not run.agreed and not is_unattended()
 
 
 def show_again(run: Run) -> None:

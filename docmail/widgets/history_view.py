@@ -14,8 +14,9 @@ import ipywidgets
 
 from docmail import history
 from docmail.errors import ConnectError, DocmailError
+from docmail.home import of_record
 from docmail.outbox import Outbox
-from docmail.settings import Settings
+from docmail.settings import usable
 from docmail.translation import _
 from docmail.widgets import history_markup, live, mail_result, markup, preview
 from docmail.widgets.controls import Actions
@@ -199,7 +200,7 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
             ]
         self.actions.progress = 0.0
         result: SendResult = history.send_again(
-            self._folder, number, Settings.load(), progress=self._progress, hold=self.work.hold
+            self._folder, number, usable(None, of_record(self._folder)), progress=self._progress, hold=self.work.hold
         )
         self._say(mail_result.result(people, result))
 

@@ -20,6 +20,7 @@ from docmail.errors import (
     OutcomeUnknown,
     SettingsError,
 )
+from docmail.home import is_unattended
 from docmail.message import Message, draft
 from docmail.settings import Settings
 from docmail.translation import _
@@ -129,11 +130,20 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         return [*before, text_and_preview, self.rows["documents"].control]
 
     def send_mail(self) -> SendResult | None:
-        """Send with the values as they stand; None if something is in the way, which the form then shows."""
+        """Send with the values as they stand; None if something is in the way, which the form then shows.
+
+        Where nobody sees the form, that is raised.
+        """
         results: list[SendResult | None] = []
         anyway = self._asked
         self._work.run(lambda: results.append(self._deliver(self.actions.current(), anyway=anyway)))
-        return results[0] if results else None
+        result = results[0] if results else None
+        if result is None and is_unattended():
+            raise MessageError(
+                _("The mail form shows a question or a problem that nobody sees; nothing was sent."),
+                hint=_("Call docmail.send(...) in a notebook that runs with nobody there."),
+            )
+        return result
 
     def show_sender(self) -> None:
         """Show from whom the mail will come, and what the way it takes means for it."""

@@ -7,6 +7,8 @@ from contextvars import copy_context
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Protocol
 
+from docmail.home import is_unattended
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -51,20 +53,28 @@ class Work:
         return True
 
     def run(self, do: Callable[[], object]) -> bool:
-        """Do it here and now; False, and nothing else, while something else is being done."""
+        """Do it here and now; False, and nothing else, while something else is being done.
+
+        Where nobody sees the form, a failure is raised as well.
+        """
         if not self._running.acquire(blocking=False):
             return False
-        self._do(do)
+        failure = self._do(do)
+        if failure is not None and is_unattended():
+            raise failure
         return True
 
-    def _do(self, do: Callable[[], object]) -> None:
+    def _do(self, do: Callable[[], object]) -> Exception | None:
+        """Do it, and return the failure that was shown, if there was one."""
         self.stopped = False
         self._transport = None
         actions = self._actions
+        failure: Exception | None = None
         try:
             actions.progress, actions.stoppable, actions.busy = -1.0, True, True
             do()
         except Exception as exc:  # noqa: BLE001 - a form that dies silently leaves its user with a dead button
+            failure = exc
             self._failed(exc)
         finally:
             self._transport = None
@@ -73,6 +83,7 @@ class Work:
             finally:
                 self._running.release()
             actions.send({"finished": True})
+        return failure
 
     def hold(self, transport: Stoppable) -> None:
         """Take the connection that Stop will break."""

@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 if TYPE_CHECKING:
     from tests.browser.conftest import Pictures
     from tests.support.lab import LabPage
+    from tests.support.voila import VoilaPage
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -185,3 +186,11 @@ def test_after_a_restart_of_the_kernel_the_same_cells_go_on_without_another_ques
     lab.run_all()
     expect(lab.cell(1).get_by_text("30 of 30")).to_be_visible(timeout=20_000)
     assert lab.output_text(2)[0].split() == ["30", "30"]
+
+
+def test_a_person_before_voila_is_asked(voila: VoilaPage) -> None:
+    """It executes the cells as nbconvert does, which takes no input either; but there somebody sits."""
+    voila.write("batch.ipynb", PREPARE, RUN)
+    voila.open("batch.ipynb")
+    voila.output.get_by_role("button", name="Send 60 emails").click()
+    expect(voila.output.get_by_text(re.compile("59 sent · 1 refused"))).to_be_visible(timeout=30_000)
