@@ -6,7 +6,8 @@ session, then in the environment, then in the system's keyring:
 - **session**: what was typed with `remember=False`, or on a machine without a keyring. Gone when the kernel stops.
 - **environment**: `DOCMAIL_PASSWORD`, or the file named by `DOCMAIL_PASSWORD_FILE`. They serve the selected profile
   (`DOCMAIL_PROFILE` or "default") only.
-- **keyring**: macOS Keychain, Windows Credential Locker, Secret Service.
+- **keyring**: macOS Keychain, Windows Credential Locker, Secret Service; or another backend of the package keyring that
+  protects what it keeps. One that does not, such as a plain file, counts only where a person has named it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import hmac
 import os
 import re
 import threading
+import unicodedata
+from codecs import BOM_UTF8
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast
 
-from docmail import home, presets
+from docmail import home, keyring_backends, presets
 from docmail.addresses import first_control
 from docmail.errors import CredentialError, DocmailError
 from docmail.translation import _
@@ -49,7 +52,8 @@ _T = TypeVar("_T")
 class Secret:
     """A password that shows itself as `•••` in every repr, traceback and log, and cannot be pickled.
 
-    Its methods never fail: a traceback of theirs could show the value.
+    Its methods never fail: a traceback of theirs could show the value. An interrupt can come anywhere, so what works on
+    the value itself goes through `shown_to()`.
     """
 
     __slots__ = ("_made", "_value")
@@ -61,6 +65,15 @@ class Secret:
     def reveal(self) -> str:
         """Return the password. Use it in an expression: a local variable would stand in verbose tracebacks."""
         return self._value
+
+    def shown_to(self, work: Callable[[str], _T]) -> _T:
+        """Return what `work` makes of the password; no error or interrupt in it shows the frames that hold it."""
+        try:
+            return work(self._value)
+        except BaseException as exc:
+            # Verbose tracebacks print the variables of all frames; what was being handled there has frames of its own.
+            exc.__traceback__ = exc.__context__ = exc.__cause__ = None
+            raise
 
     def octets(self) -> bytes:
         """Return the password in UTF-8."""
@@ -111,7 +124,11 @@ def set(settings: Settings, secret: str | Secret, remember: bool = True) -> Wher
     is given, it lasts for this session. Blanks inside an app password are removed where the provider shows it with
     blanks; otherwise a password is kept as it is. In a rehearsal nothing goes into the keyring.
     """
-    secret = _masked(secret)  # first of all: a traceback of what fails below would show it
+    try:  # first of all: a traceback of what fails below would show it
+        secret = secret if isinstance(secret, Secret) else Secret(secret)
+    except BaseException as exc:
+        secret, exc.__traceback__ = Secret(""), None  # an interrupt, which can come anywhere
+        raise
     secret = tidied(settings, secret)
     account = settings.account
     with _lock:
@@ -131,30 +148,51 @@ def set(settings: Settings, secret: str | Secret, remember: bool = True) -> Wher
     return "keyring"
 
 
-def tidied(settings: Settings, secret: str | Secret) -> Secret:
+def tidied(settings: Settings, secret: Secret, *, hint: str = "") -> Secret:
     """Return the password as it is sent: the provider's decorative blanks removed, nothing else changed.
 
-    Raises `CredentialError` for what cannot be a password.
+    Raises `CredentialError`, with this `hint`, for what cannot be a password, or a key where one is wanted.
     """
-    secret = _masked(secret)
     if not isinstance(secret.reveal(), str):
-        raise _unfit(_("A password must be text, not {type}.").format(type=type(secret.reveal()).__name__))
+        raise _unfit(_("A password must be text, not {type}.").format(type=type(secret.reveal()).__name__), hint)
     if len(secret.reveal()) > _MAX_LENGTH:
-        raise _unfit(_("The password is longer than {limit} characters.").format(limit=_MAX_LENGTH))
-    secret = Secret(presets.tidy_password(settings.account.host, secret.reveal()))
+        raise _unfit(_("The password is longer than {limit} characters.").format(limit=_MAX_LENGTH), hint)
+    host = settings.account.host
+    secret = secret.shown_to(lambda password: Secret(presets.tidy_password(host, password)))
     if not secret:
-        raise _unfit(_("The password is empty."))
-    if control := first_control(secret.reveal()):
-        raise _unfit(_("The password contains the invisible character {code}.").format(code=control))
+        raise _unfit(_("The password is empty."), hint)
+    if settings.keeps_key:
+        check_key(settings, secret, hint=hint)
+    if control := secret.shown_to(first_control):
+        raise _unfit(_("The password contains the invisible character {code}.").format(code=control), hint)
     return secret
 
 
-def _masked(secret: str | Secret) -> Secret:
-    return secret if isinstance(secret, Secret) else Secret(secret)
+def check_key(settings: Settings, secret: Secret, *, hint: str = "") -> None:
+    """Raise `CredentialError` for a key or token with a character that none has, and no header of HTTP can carry.
+
+    Such a character comes along when a key is copied from a web page or a word processor.
+    """
+    if found := secret.shown_to(first_strange):
+        place, character = found
+        name = f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
+        if character.isprintable():
+            sentence = _("The key contains a character that no key has, as its character {place}: {name}.")
+        else:
+            sentence = _("The key contains an invisible character, as its character {place}: {name}.")
+        hint = hint or _("Copy the key again where it was made.")
+        raise _unfit(sentence.format(place=place, name=name), hint, settings.secret_field)
 
 
-def _unfit(sentence: str) -> CredentialError:
-    return CredentialError(sentence, hint=_("Type the password again."), guide="Passwords", field="password")
+def first_strange(key: str) -> tuple[int, str] | None:
+    """Return the first character that no key or token has, after its place (from 1)."""
+    # RFC 6749 (appendix A) gives tokens no others; a header of HTTP takes some more, which no service puts into keys.
+    found = re.search(r"[^ -~]", key)
+    return (found.start() + 1, found[0]) if found else None
+
+
+def _unfit(sentence: str, hint: str = "", field: str = "password") -> CredentialError:
+    return CredentialError(sentence, hint=hint or _("Type the password again."), guide="Passwords", field=field)
 
 
 def ask(settings: Settings, remember: bool = True) -> Where:  # noqa: FBT001, FBT002 - as set()
@@ -194,8 +232,7 @@ def forget(settings: Settings) -> None:
     if _is_rehearsed(settings):
         return
     account = settings.account
-    if _with_time_limit(lambda: _has_keyring() and _read_keyring(account) is not None):
-        _with_time_limit(lambda: _delete_from_keyring(account))
+    _with_time_limit(lambda: _delete_from(keyring_backends.keeping() + keyring_backends.not_keeping(), account))
 
 
 def where(settings: Settings) -> Where | None:
@@ -212,6 +249,8 @@ def get(settings: Settings) -> Secret | None:
     if not settings.account.username:
         return None
     if found := _find(settings):
+        if settings.keeps_key:
+            check_key(settings, found[1])  # an earlier docmail may have stored it
         return found[1]
     if settings.signs_in_with_token:
         raise CredentialError(
@@ -250,7 +289,7 @@ def _find(settings: Settings) -> tuple[Where, Secret] | None:
         if _is_profile(settings, home.SHARED_SANDBOX):
             return "session", Secret(SANDBOX_PASSWORD)
         return None
-    secret = _with_time_limit(lambda: _read_keyring(account) if _has_keyring() else None)
+    secret = _with_time_limit(lambda: _read_keyring(account))
     return ("keyring", secret) if secret else None
 
 
@@ -274,15 +313,29 @@ def _from_environment(settings: Settings) -> Secret | None:
     if settings.signs_in_with_token:
         return None  # a password must not be taken for a token, and sent to where tokens are renewed
     secret = from_variable(settings, "DOCMAIL_PASSWORD")
-    return secret and tidied(settings, secret)
+    return secret and tidied(settings, secret, hint=_correct("DOCMAIL_PASSWORD"))
+
+
+def _correct(name: str) -> str:
+    """Return what to do about a variable whose value is no password, or that of its file."""
+    return _("Correct {variable}, and start the kernel again.").format(
+        variable=name if os.environ.get(name) else f"{name}_FILE"
+    )
+
+
+def key_from_variable(settings: Settings, name: str) -> Secret | None:
+    """Return what `from_variable` does; raises `CredentialError` for what no key can be."""
+    if secret := from_variable(settings, name):
+        check_key(settings, secret, hint=_correct(name))
+    return secret
 
 
 def from_variable(settings: Settings, name: str) -> Secret | None:
     """Return what an environment variable holds, or the file that `NAME_FILE` names, for the selected profile only."""
     if not {name, f"{name}_FILE"} & os.environ.keys() or not _is_profile(settings, None):
         return None
-    if value := os.environ.get(name):
-        return Secret(value)
+    if os.environ.get(name):
+        return Secret(os.environ[name])
     if not (path := os.environ.get(f"{name}_FILE")):
         return None
     # Unlike Path's, this expanduser() leaves an unknown ~user as it is.
@@ -291,7 +344,7 @@ def from_variable(settings: Settings, name: str) -> Secret | None:
         if file.exists() and not file.is_file():
             raise _unreadable(name, path, _("it is not a file"))  # reading a pipe could wait for ever
         # The line end is the editor's, and so is a byte order mark; blanks may belong to the password.
-        secret = Secret(file.read_bytes().decode("utf-8-sig").removesuffix("\n").removesuffix("\r"))
+        secret = Secret(file.read_bytes().removeprefix(BOM_UTF8).decode().removesuffix("\n").removesuffix("\r"))
     except OSError as exc:
         raise _unreadable(name, path, exc.strerror or str(exc)) from None
     except ValueError:
@@ -320,16 +373,13 @@ def _is_profile(settings: Settings, profile: str | None) -> bool:
         return False  # nothing saved, so nothing that the variable could be meant for
 
 
-def _keyring() -> Any:
-    import keyring  # loads when first used
-
-    return keyring
-
-
-def _has_keyring() -> bool:
-    from keyring.backends.fail import Keyring as NoKeyring
-
-    return not isinstance(_keyring().get_keyring(), NoKeyring)
+def keyring_in_words() -> str:
+    """Return what a form calls the place of a password that is in the keyring."""
+    try:
+        plain = _with_time_limit(lambda: [keyring_backends.is_plain(backend) for backend in keyring_backends.keeping()])
+    except CredentialError:
+        plain = []
+    return _("an unencrypted file") if plain[:1] == [True] else _("the system's keyring")
 
 
 # Windows takes 2,560 bytes of UTF-16 for one password, and tokens are longer. They are split everywhere, so that what
@@ -339,46 +389,62 @@ _IN_PARTS = "docmail-in-parts:"
 
 
 def _write_keyring(account: Account, secret: Secret) -> None:
-    before = _names_of_parts(account, _entry(account))
+    from keyring.errors import NoKeyringError
+
+    _delete_from(keyring_backends.not_keeping(), account)
+    for backend in keyring_backends.keeping():
+        try:
+            _write(backend, account, secret)
+        except NotImplementedError:  # it only reads, as those do that let pip into a company's index
+            continue
+        return
+    raise NoKeyringError
+
+
+def _write(backend: Any, account: Account, secret: Secret) -> None:
+    before = _names_of_parts(account, _entry(backend, account))
     number = -(-len(secret.reveal()) // _PART)
     if number <= 1:
-        _keyring().set_password(KEYRING_SERVICE, str(account), secret.reveal())
+        backend.set_password(KEYRING_SERVICE, str(account), secret.reveal())
     else:
         # One entry changes from the old secret to the new one, so that whoever reads or is killed in between has one.
         mark = f"{_IN_PARTS}{number}:{os.urandom(4).hex()}"
         for part, name in enumerate(_names_of_parts(account, Secret(mark))):
-            _keyring().set_password(KEYRING_SERVICE, name, secret.reveal()[part * _PART : (part + 1) * _PART])
-        _keyring().set_password(KEYRING_SERVICE, str(account), mark)
-    _delete_parts(before)
+            backend.set_password(KEYRING_SERVICE, name, secret.reveal()[part * _PART : (part + 1) * _PART])
+        backend.set_password(KEYRING_SERVICE, str(account), mark)
+    _delete_parts(backend, before)
 
 
 def _read_keyring(account: Account) -> Secret | None:
+    return next(filter(None, (_read(backend, account) for backend in keyring_backends.keeping())), None)
+
+
+def _read(backend: Any, account: Account) -> Secret | None:
     for _attempt in range(2):  # another kernel may replace the parts while they are read
-        value = _entry(account)
-        parts = [
-            Secret(_keyring().get_password(KEYRING_SERVICE, name) or "") for name in _names_of_parts(account, value)
-        ]
+        value = _entry(backend, account)
+        parts = [Secret(backend.get_password(KEYRING_SERVICE, name) or "") for name in _names_of_parts(account, value)]
         if all(parts):
             return Secret("".join(part.reveal() for part in parts)) if parts else value or None
     return None  # somebody has deleted one of them
 
 
-def _delete_from_keyring(account: Account) -> None:
-    parts = _names_of_parts(account, _entry(account))
-    _keyring().delete_password(KEYRING_SERVICE, str(account))
-    _delete_parts(parts)
+def _delete_from(backends: list[Any], account: Account) -> None:
+    for backend in backends:
+        if entry := _entry(backend, account):
+            backend.delete_password(KEYRING_SERVICE, str(account))
+            _delete_parts(backend, _names_of_parts(account, entry))
 
 
-def _delete_parts(names: list[str]) -> None:
+def _delete_parts(backend: Any, names: list[str]) -> None:
     from keyring.errors import PasswordDeleteError
 
     for name in names:
         with suppress(PasswordDeleteError):  # gone already
-            _keyring().delete_password(KEYRING_SERVICE, name)
+            backend.delete_password(KEYRING_SERVICE, name)
 
 
-def _entry(account: Account) -> Secret:
-    return Secret(_keyring().get_password(KEYRING_SERVICE, str(account)) or "")
+def _entry(backend: Any, account: Account) -> Secret:
+    return Secret(backend.get_password(KEYRING_SERVICE, str(account)) or "")
 
 
 def _names_of_parts(account: Account, value: Secret) -> list[str]:

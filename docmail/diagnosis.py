@@ -246,12 +246,14 @@ def _for_oneself(error: DocmailError) -> DocmailError:
 def _where(settings: Settings) -> str:
     if settings.signs_in_with_token:
         return _("signed in as {username}").format(username=settings.account.username)
+    place = credentials.where(settings)
+    if place == "keyring":
+        return _("password from {keyring}").format(keyring=credentials.keyring_in_words())
     return {
         None: _("no sign-in"),
         "session": _("password of this session"),
         "environment": _("password from the environment"),
-        "keyring": _("password from the system's keyring"),
-    }[credentials.where(settings)]
+    }[place]
 
 
 def _test_message(settings: Settings, to: str | None) -> Message:

@@ -13,7 +13,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from docmail import presets
+from docmail import filled_in, presets
 from docmail.addresses import Address, ascii_host, parse_address, trimmed
 from docmail.errors import AddressError, ConnectError, DocmailError, Kind, SettingsError
 from docmail.settings import Security
@@ -136,6 +136,8 @@ def find(
         try:
             for look_up in source:
                 if finding := look_up():
+                    if finding.host:
+                        filled_in.take_note(finding.host, domain)
                     return finding
         except _Unanswered as exc:  # whoever did not answer is not asked again
             unanswered.append(str(exc))

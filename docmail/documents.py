@@ -21,6 +21,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from docmail.addresses import first_control
+from docmail.credentials import Secret
 from docmail.errors import DocumentError
 from docmail.sources import file_of, locked
 from docmail.translation import _
@@ -63,13 +64,13 @@ class Document:
         With a `password` a PDF is locked here and now (AES-256); the password itself is kept nowhere. Raises
         `DocumentError` for anything that is missing, empty, cut off, or cannot be guessed safely.
         """
+        try:  # first of all: a traceback that shows all values must not show this one
+            password = Secret(password) if isinstance(password, str) else password  # type: ignore[assignment]
+        except BaseException as exc:
+            password = exc.__traceback__ = None  # an interrupt, which can come anywhere
+            raise
         if password is not None:
-            from docmail.credentials import Secret
-
-            # A traceback that shows all values must not show this one.
-            secret = Secret(password) if isinstance(password, str) else password
-            password = None
-            return _locked(cls.of(source, name), secret)
+            return _locked(cls.of(source, name), password)
         if isinstance(source, Document):
             return _again(source, source.name if name is None else name)
         if isinstance(source, Path):
@@ -256,8 +257,6 @@ def _ending_in(ending: str, name: Any) -> str:
 
 def _locked(document: Document, password: Any) -> Document:
     """Return a PDF that opens with this password only."""
-    from docmail.credentials import Secret
-
     if not isinstance(password, Secret):
         raise DocumentError(
             _("The {field} must be text, not {type}.").format(field="password", type=type(password).__name__),

@@ -115,6 +115,22 @@ class Settings:
         return known and server.sign_in is not SignIn.PASSWORD
 
     @property
+    def secret_field(self) -> str:
+        """The field of the form in which one enters what is kept for this account."""
+        if self.signs_in_with_token:
+            return "sign_in"
+        server: Any = self.server
+        known = isinstance(server, (SmtpServer, HttpServer))
+        # An application that is registered at Google is an account as well (`docmail.oauth.google.application`).
+        return "client_secret" if known and server.client_id and server.username == server.client_id else "password"
+
+    @property
+    def keeps_key(self) -> bool:
+        """Whether what is kept for this account is a key or token that a server made, and not a password."""
+        service = isinstance(self.server, HttpServer) and self.server.service is not None
+        return service or self.secret_field != "password"  # noqa: S105 - the name of a field
+
+    @property
     def account(self) -> Account:
         """Whose password it is; settings with problems have an account, too, which nobody else has."""
         server: Any = self.server

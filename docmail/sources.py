@@ -90,11 +90,11 @@ def locked(content: bytes, password: Secret, name: str) -> bytes | None:
             return None
         writer = pypdf.PdfWriter(clone_from=reader)
         # The owner's password would let its holder change what the file permits; nobody needs to have it.
-        writer.encrypt(password.reveal(), secrets.token_urlsafe(24), algorithm="AES-256")
+        owner = secrets.token_urlsafe(24)
+        password.shown_to(lambda plain: writer.encrypt(plain, owner, algorithm="AES-256"))
         file = io.BytesIO()
         writer.write(file)
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
-        # No `from exc`: a traceback with all values would show the password in pypdf's frames.
         reason = _reason(exc)
         raise DocumentError(
             _("The PDF {name} cannot be locked: {reason}.").format(name=name, reason=reason),

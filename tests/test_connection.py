@@ -23,6 +23,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from docmail import presets, services
 from docmail.errors import ConnectError, Kind, SendError, TLSError
 from docmail.transport import connection as connection_module
 from docmail.transport.base import Deadline
@@ -456,6 +457,57 @@ def test_a_computer_without_a_network_is_told_from_a_wrong_name(monkeypatch: pyt
     assert (caught.value.kind, caught.value.phase, caught.value.field) == (Kind.NETWORK, "dns", None)
 
 
+FILLED_IN = sorted(
+    {server.host for preset in presets.presets() for server in preset.servers if server.complete} - {"127.0.0.1"}
+    | {service.host for service in services.SERVICES}
+    | {*services.MAILGUN_REGIONS.values(), "login.microsoftonline.com", "oauth2.googleapis.com"}
+)
+
+
+@pytest.mark.parametrize("host", FILLED_IN)
+def test_a_name_that_docmail_has_filled_in_itself_is_not_suspected_of_a_typing_error(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "is_offline", lambda: False)
+    for code in (socket.EAI_NONAME, socket.EAI_AGAIN):
+        monkeypatch.setattr(socket, "getaddrinfo", _unknown(code))
+        with pytest.raises(
+            ConnectError, match=f"knows {re.escape(host)} as the server of .*, but this network"
+        ) as caught:
+            _open(host, 587)
+        assert (caught.value.kind, caught.value.phase, caught.value.field) == (Kind.NETWORK, "dns", None)
+        assert "SOCKS5_PROXY" in caught.value.hint
+        assert "typing error" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["smtpp.gmail.com", "smtp.gmial.com", "email-smtp.eu-wset-1.amazonaws.com"])
+def test_a_name_that_only_looks_like_a_known_one_may_have_a_typing_error(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "is_offline", lambda: False)
+    monkeypatch.setattr(socket, "getaddrinfo", _unknown(socket.EAI_NONAME))
+    with pytest.raises(ConnectError, match=f"no server named {re.escape(host)}") as caught:
+        _open(host, 587)
+    assert caught.value.field == "host"
+
+
+def test_a_known_name_that_is_not_found_in_time_is_not_suspected_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "is_offline", lambda: False)
+    release = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: release.wait(10) and [])
+    with pytest.raises(ConnectError, match="this network does not resolve") as caught:
+        _open("SMTP.gmail.com", 587, timeout=0.4)
+    release.set()
+    assert caught.value.field is None
+
+
+def test_a_proxy_that_does_not_reach_a_known_server_is_to_blame_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOCKS5_PROXY", "127.0.0.1:1")
+    with pytest.raises(ConnectError, match=r"proxy does not connect to smtp\.gmail\.com") as caught:
+        _open("smtp.gmail.com", 587)
+    assert (caught.value.field, "server's name" in caught.value.hint) == (None, False)
+
+
 def test_a_name_server_that_is_away_is_told_from_a_wrong_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_module, "is_offline", lambda: False)
 
@@ -875,6 +927,17 @@ def test_an_interrupt_on_the_way_through_a_proxy_does_not_show_its_password(monk
     with pytest.raises(KeyboardInterrupt) as caught:
         _open("mail.example.com", 25)
     assert "proxy-secret" not in shown(caught.value)
+
+
+@pytest.mark.parametrize("password", ["hush\u2100", "hush\u00e9\u0430", "hush/hush", "[hush", "hush" * 100])
+def test_what_is_wrong_with_the_password_of_a_proxy_is_said_without_it(
+    password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SocksServer(sign_in=("analyst", "x")) as proxy:
+        monkeypatch.setenv("SOCKS5_PROXY", f"socks5://analyst:{password}@127.0.0.1:{proxy.port}")
+        with pytest.raises(ConnectError, match="its address or sign-in cannot be used") as caught:
+            _open("mail.example.com", 25)
+    assert "hush" not in shown(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ from docmail import home as homes
 from docmail.addresses import first_control
 from docmail.credentials import KEYRING_SERVICE, Account, Secret
 from docmail.errors import CredentialError
-from docmail.settings import HttpServer, Settings, SmtpServer
+from docmail.oauth import google
+from docmail.settings import HttpServer, Settings, SignIn, SmtpServer
 from tests.support.keyring_daemon import run_with_keyring
 
 if TYPE_CHECKING:
@@ -206,6 +207,99 @@ def test_any_text_is_kept_as_it_is_or_refused_in_a_sentence(text: str) -> None:
         assert text not in str(exc) or len(text) < 2  # noqa: PT017 - either end is right
     else:
         assert found() == text
+
+
+# --- keys and tokens ---
+
+KEY_OF_A_SERVICE = "re_AbCd1234"
+SERVICES = [
+    *(
+        Settings("A <a@example.com>", HttpServer("", api, reply))
+        for api, reply in (
+            ("postmark", ""),
+            ("resend", ""),
+            ("brevo", ""),
+            ("sendgrid", ""),
+            ("graph", "a@example.com"),
+        )
+    ),
+    Settings("A <a@example.com>", HttpServer("api.mailgun.net/v3/mg.example.com", "mailgun")),
+]
+SIGNED_IN = Settings(
+    "A", SmtpServer("smtp.gmail.com", username="a@gmail.com", sign_in=SignIn.GOOGLE, client_id="7.example.com")
+)
+STRANGE = {
+    "\u200b": "invisible character, as its character 5: U+200B ZERO WIDTH SPACE",
+    "\u00ad": "U+00AD SOFT HYPHEN",
+    "\ufeff": "U+FEFF ZERO WIDTH NO-BREAK SPACE",
+    "\u00a0": "U+00A0 NO-BREAK SPACE",
+    "\u2060": "U+2060 WORD JOINER",
+    "\u202e": "U+202E RIGHT-TO-LEFT OVERRIDE",
+    "\u2019": "a character that no key has, as its character 5: U+2019 RIGHT SINGLE QUOTATION MARK",
+    "\u0430": "U+0430 CYRILLIC SMALL LETTER A",
+    "\u2013": "U+2013 EN DASH",
+    "\u2026": "U+2026 HORIZONTAL ELLIPSIS",
+    "\uff21": "U+FF21 FULLWIDTH LATIN CAPITAL LETTER A",
+    "\U0001f511": "U+1F511 KEY",
+    "é": "U+00E9 LATIN SMALL LETTER E WITH ACUTE",
+    "\n": "U+000A",
+    "\udc80": "U+DC80",
+}
+
+
+def _with(sign: str) -> str:
+    return f"{KEY_OF_A_SERVICE[:4]}{sign}{KEY_OF_A_SERVICE[4:]}"
+
+
+@pytest.mark.parametrize("sign", STRANGE, ids=lambda sign: f"{ord(sign):x}")
+def test_a_key_with_a_character_that_no_key_has_is_refused_in_a_sentence_that_does_not_quote_it(
+    sign: str, memory_keyring: MemoryKeyring
+) -> None:
+    for settings in (SERVICES[0], SIGNED_IN):
+        for remember in (True, False):
+            with pytest.raises(CredentialError) as caught:
+                credentials.set(settings, _with(sign), remember=remember)
+            assert STRANGE[sign] in str(caught.value)
+            assert "Copy the key again" in caught.value.hint
+            assert not any(part in repr(vars(caught.value)) for part in (KEY_OF_A_SERVICE[:4], KEY_OF_A_SERVICE[4:]))
+        assert credentials._session == {}
+    assert memory_keyring.data == {}
+
+
+@pytest.mark.parametrize("settings", SERVICES, ids=lambda settings: settings.server.api)
+def test_the_key_of_every_service_is_looked_at_wherever_it_comes_from(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, memory_keyring: MemoryKeyring, tmp_path: Path
+) -> None:
+    memory_keyring.data[KEYRING_SERVICE, str(settings.account)] = _with("\u200b")  # by an earlier docmail
+    with pytest.raises(CredentialError, match="invisible character, as its character 5") as caught:
+        credentials.get(settings)
+    assert caught.value.field == "password"
+    settings.save()
+    monkeypatch.setenv("DOCMAIL_PASSWORD", _with("\u2013"))
+    with pytest.raises(CredentialError, match=r"EN DASH\. Correct DOCMAIL_PASSWORD, and start"):
+        credentials.get(settings)
+    monkeypatch.delenv("DOCMAIL_PASSWORD")
+    (tmp_path / "key").write_text(_with("\u00a0"), "utf-8")
+    monkeypatch.setenv("DOCMAIL_PASSWORD_FILE", str(tmp_path / "key"))
+    with pytest.raises(CredentialError, match=r"NO-BREAK SPACE\. Correct DOCMAIL_PASSWORD_FILE, and"):
+        credentials.get(settings)
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: _with("\ufeff"))
+    with pytest.raises(CredentialError, match="U\\+FEFF"):
+        credentials.ask(settings)
+
+
+def test_the_fields_of_what_is_wrong_are_those_in_which_it_was_entered() -> None:
+    for settings, field in ((SIGNED_IN, "sign_in"), (google.application(SIGNED_IN), "client_secret")):
+        with pytest.raises(CredentialError, match="EN DASH") as caught:
+            credentials.set(settings, _with("\u2013"))
+        assert caught.value.field == field
+
+
+@pytest.mark.parametrize("settings", [ME, HTTP, at("smtp.sendgrid.net")], ids=str)
+@pytest.mark.parametrize("sign", ["\u200b", "\u2013", "\u0430", "é"], ids=ascii)
+def test_a_password_may_have_any_character_that_can_be_seen_or_not(settings: Settings, sign: str) -> None:
+    credentials.set(settings, _with(sign))
+    assert found(settings) == _with(sign)
 
 
 # --- the environment ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import socketserver
 import ssl
 import subprocess
@@ -20,6 +21,8 @@ from docmail import discovery, presets, translation
 from docmail.discovery import Finding, find, questions
 from docmail.errors import AddressError, ConnectError, DocmailError, Kind, SettingsError
 from docmail.settings import Security
+from docmail.transport import connection
+from docmail.transport.base import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -230,6 +233,22 @@ def test_the_lowest_priority_counts_and_then_the_highest_weight(nameserver: Name
         "10 9 465 heavy.example.com.",
     )
     assert find("example.com").host == "heavy.example.com"
+
+
+def test_a_name_that_was_found_is_not_suspected_of_a_typing_error(
+    nameserver: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nameserver.add("_submissions._tcp.firm.com", "SRV", "1 1 465 mail.firm.com.")
+    assert find("anna@firm.com").host == "mail.firm.com"
+
+    def unknown(*_args: object, **_options: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(connection, "is_offline", lambda: False)
+    with pytest.raises(ConnectError, match=r"mail\.firm\.com as the server of firm\.com, but this") as caught:
+        connection.Connection("mail.firm.com", 465).open(Deadline(2), lambda _phase, _text: None)
+    assert caught.value.field is None
 
 
 def test_a_service_that_is_explicitly_not_offered_is_passed_over(nameserver: NameServer) -> None:

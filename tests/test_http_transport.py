@@ -30,6 +30,7 @@ from docmail.documents import Document
 from docmail.errors import (
     AuthenticationError,
     ConnectError,
+    CredentialError,
     Deferred,
     Kind,
     MessageError,
@@ -930,6 +931,35 @@ def test_a_server_that_does_not_exist_is_an_error_of_the_address(monkeypatch: py
     with pytest.raises(ConnectError, match=r"no server named nowhere\.example") as caught:
         transport_for(settings_for(80, host="nowhere.example")).open()
     assert (caught.value.phase, caught.value.field, caught.value.guide) == ("dns", "url", "Ports")
+
+
+def test_a_mail_service_that_this_network_does_not_resolve_is_no_error_of_the_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unknown(*_args: object, **_named: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(connections, "is_offline", lambda: False)
+    resend = Settings("A <a@example.com>", HttpServer("", "resend"))
+    with pytest.raises(ConnectError, match=r"api\.resend\.com as the server of Resend, but this network") as caught:
+        transport_for(resend, "re_1").open()
+    assert (caught.value.phase, caught.value.field) == ("dns", None)
+
+
+@pytest.mark.parametrize("api", ["postmark", "resend", "brevo", "sendgrid", "graph", "gmail"])
+@pytest.mark.parametrize("sign", ["\u200b", "\u0430", "\x7f", "\n"], ids=ascii)
+def test_a_key_that_no_header_can_carry_never_reaches_one(api: str, sign: str) -> None:
+    settings = Settings("A <a@example.com>", HttpServer("", api, "a@example.com"))
+    with pytest.raises(CredentialError, match="as its character 5") as caught:
+        transport_for(settings)._sign_in(Secret(f"hush{sign}hush"))
+    assert "hush" not in shown(caught.value)
+
+
+def test_a_username_and_a_password_of_any_letters_sign_in_by_basic() -> None:
+    header, value = transport_for(settings_for(80, username="žo\u200bfie"))._sign_in(Secret("пароль\u2013\u00a0"))
+    assert header == "Authorization"
+    assert base64.b64decode(value.removeprefix("Basic ")).decode() == "žo\u200bfie:пароль\u2013\u00a0"
 
 
 def test_a_port_on_which_nobody_listens_is_an_error_of_the_address() -> None:

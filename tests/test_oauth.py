@@ -412,6 +412,17 @@ def test_a_lifetime_that_is_no_number_is_an_hour() -> None:
     assert not grant_of({"access_token": "a", "expires_in": "10"}).is_fresh
 
 
+@pytest.mark.parametrize("name", ["access_token", "refresh_token"])
+@pytest.mark.parametrize("sign", ["\u200b", "\u0430", "\ud800", "\r\n"], ids=ascii)
+def test_a_token_that_cannot_be_one_ends_in_a_sentence_without_it(name: str, sign: str) -> None:
+    answer = {"access_token": "a", "refresh_token": "r", name: f"hush{sign}hush"}
+    with pytest.raises(AuthenticationError, match="a token that cannot be one") as caught:
+        grant_of(answer)
+    answer.clear()
+    assert "hush" not in shown(caught.value)
+    assert caught.value.field == "sign_in"
+
+
 def test_a_password_is_never_taken_for_a_token(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = own(box.microsoft_settings)
     settings.save()
@@ -440,6 +451,18 @@ def test_a_scheduled_notebook_signs_in_with_the_secret_of_its_application(
     with pytest.raises(AuthenticationError, match="secret of the application is wrong") as caught:
         open_transport(settings).open()
     assert "wrong-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("sign", ["\u200b", "\u2013", "\udc80"], ids=ascii)
+def test_the_secret_of_an_application_with_a_character_that_none_has_is_named_by_its_variable(
+    sign: str, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = box.microsoft_settings
+    settings.save()
+    monkeypatch.setenv("DOCMAIL_CLIENT_SECRET", f"hush{sign}hush")
+    with pytest.raises(CredentialError, match=r"as its character 5: U\+.* Correct DOCMAIL_CLIENT_SECRET,") as caught:
+        open_transport(settings).open()
+    assert "hush" not in shown(caught.value)
 
 
 def test_an_application_may_sign_in_with_a_certificate(

@@ -55,7 +55,7 @@ def _credential(settings: Settings) -> Secret | None:
 
 def _revealed(settings: Settings) -> Any:
     """Return the secret, or key and thumbprint of the certificate, as msal wants them."""
-    if secret := credentials.from_variable(settings, _SECRET):
+    if secret := credentials.key_from_variable(settings, _SECRET):
         return secret.reveal()
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes

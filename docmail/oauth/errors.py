@@ -203,6 +203,18 @@ def no_renewal(settings: Settings) -> SendError:
     )
 
 
+def unusable_token() -> SendError:
+    """Return the error for a token with characters that none has, and that no header of HTTP can carry."""
+    return _error(
+        _("The sign-in server answered with a token that cannot be one."),
+        _("Sign in again; if it happens again, ask your network's administrator what alters the server's answers."),
+        "sign_in",
+        Kind.AUTH,
+        "",
+        "Passwords",
+    )
+
+
 def _error(  # noqa: PLR0913, PLR0917 - the parts of an error
     message: str, hint: str, field: str | None, kind: Kind, words: str, guide: str
 ) -> SendError:

@@ -61,7 +61,8 @@ def application(settings: Settings) -> Settings:
     mailbox that signs in with that.
     """
     split = urlsplit(Places.of(settings).token)
-    server = HttpServer(f"{split.scheme}://{split.netloc}", username=settings.server.client_id)
+    client_id = settings.server.client_id
+    server = HttpServer(f"{split.scheme}://{split.netloc}", username=client_id, client_id=client_id)
     return replace(settings, server=server)
 
 

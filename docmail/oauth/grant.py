@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from docmail.credentials import Secret
+from docmail.credentials import Secret, first_strange
 from docmail.oauth import errors
 
 if TYPE_CHECKING:
@@ -40,12 +40,14 @@ def grant_of(answer: Mapping[str, Any], failure: Callable[[str, str], SendError]
     """Return what stands in the answer of a token endpoint; raises `SendError` for a refusal, in words."""
     if "access_token" not in answer:
         raise failure(str(answer.get("error", "")), str(answer.get("error_description", "")))
-    refresh = answer.get("refresh_token")
+    access, refresh = (Secret(str(answer.get(name) or "")) for name in ("access_token", "refresh_token"))
+    if access.shown_to(first_strange) or refresh.shown_to(first_strange):
+        raise errors.unusable_token()
     # The lifetime counts from now by this computer's own clock, however wrong that is.
     ends = time.monotonic() + _seconds(answer.get("expires_in"))
     claims = answer.get("id_token_claims") or _claims(str(answer.get("id_token", "")))
     username = claims.get("preferred_username") or claims.get("upn") or claims.get("email") or ""
-    return Grant(Secret(str(answer["access_token"])), Secret(str(refresh)) if refresh else None, ends, str(username))
+    return Grant(access, refresh or None, ends, str(username))
 
 
 def checked(grant: Grant, settings: Settings) -> Grant:

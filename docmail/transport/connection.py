@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from docmail.addresses import is_loopback
 from docmail.errors import ConnectError, Kind, SendError
+from docmail.filled_in import owner_of
 from docmail.translation import _
 from docmail.transport.tls import Certificate, read_verified
 
@@ -95,23 +96,11 @@ class Connection:
             except queue.Empty:
                 continue
             except TimeoutError as exc:
-                if is_offline():
-                    raise _offline(host) from exc
-                message = _("The name {host} was not found within {seconds:.0f} s.").format(
-                    host=host, seconds=deadline.seconds
-                )
-                raise _not_found(message, _("Check your network connection, then the server's name.")) from exc
+                raise _unresolved(host, exc, deadline.seconds) from exc
             break
         if isinstance(answer, list):
             return answer
-        if is_offline():
-            raise _offline(host) from answer
-        if getattr(answer, "errno", None) == socket.EAI_AGAIN:
-            message = _("The name {host} cannot be looked up: no name server answers.")
-            hint = _("Check your network connection (a VPN, a hotel's sign-in page), then the server's name.")
-        else:
-            message, hint = _("There is no server named {host}."), _("Check the server's name for a typing error.")
-        raise _not_found(message.format(host=host), hint) from answer
+        raise _unresolved(host, answer, deadline.seconds) from answer
 
     def _connect(self, host: str, port: int, addresses: list[Any], deadline: Deadline) -> tuple[socket.socket, str]:
         failure = OSError()
@@ -190,8 +179,12 @@ class Connection:
                 ),
                 kind=Kind.NETWORK,
                 phase="connect",
-                hint=_("Check the variable SOCKS5_PROXY, then the server's name and port."),
-                field="host",
+                hint=_(
+                    "Check the variable SOCKS5_PROXY, or ask the proxy's administrator whether it reaches this server."
+                )
+                if owner_of(self.host)
+                else _("Check the variable SOCKS5_PROXY, then the server's name and port."),
+                field=None if owner_of(self.host) else "host",
             ) from None
 
     # --- encrypting ---
@@ -362,12 +355,42 @@ def _proxy_reason(failure: Exception, deadline: Deadline) -> str:
         deadline.remaining()
     except TimeoutError:
         return _("no answer within {seconds:.0f} s").format(seconds=deadline.seconds)
+    if isinstance(failure, ValueError):  # its words may hold the password
+        return _("its address or sign-in cannot be used; write / as %2F, and letters outside ASCII likewise")
     text = failure.message if isinstance(failure, SendError) else str(failure)
     return text.rstrip(".") or type(failure).__name__
 
 
-def _not_found(message: str, hint: str) -> ConnectError:
-    return ConnectError(message, kind=Kind.NETWORK, phase="dns", hint=hint, field="host", guide="Ports")
+def _unresolved(host: str, failure: Exception, seconds: float) -> ConnectError:
+    """Return the error for a name without an address; whether this computer, its network or the name is to blame."""
+    field: str | None = None
+    if is_offline():
+        message = _("This computer is not connected to any network, so {host} was not found.")
+        hint = _("Connect it (cable, Wi-Fi, VPN), and try again.")
+    elif owner_of(host):
+        message = _("docmail knows {host} as the server of {owner}, but this network does not resolve the name.")
+        hint = _(
+            "Check your connection (a VPN, a hotel's sign-in page), or ask your network's administrator for the way "
+            "out, such as a proxy to name in SOCKS5_PROXY."
+        )
+    elif isinstance(failure, TimeoutError):
+        message = _("The name {host} was not found within {seconds:.0f} s.")
+        hint, field = _("Check your network connection, then the server's name."), "host"
+    elif getattr(failure, "errno", None) == socket.EAI_AGAIN:
+        message = _("The name {host} cannot be looked up: no name server answers.")
+        hint = _("Check your network connection (a VPN, a hotel's sign-in page), then the server's name.")
+        field = "host"
+    else:
+        message = _("There is no server named {host}.")
+        hint, field = _("Check the server's name for a typing error."), "host"
+    return ConnectError(
+        message.format(host=host, seconds=seconds, owner=owner_of(host)),
+        kind=Kind.NETWORK,
+        phase="dns",
+        hint=hint,
+        field=field,
+        guide="Ports",
+    )
 
 
 def is_offline() -> bool:
@@ -378,16 +401,6 @@ def is_offline() -> bool:
             probe.connect((number, 9))
             return False
     return True
-
-
-def _offline(host: str) -> ConnectError:
-    return ConnectError(
-        _("This computer is not connected to any network, so {host} was not found.").format(host=host),
-        kind=Kind.NETWORK,
-        phase="dns",
-        hint=_("Connect it (cable, Wi-Fi, VPN), and try again."),
-        guide="Ports",
-    )
 
 
 def _unreachable(failure: OSError, host: str, port: int, seconds: float) -> ConnectError:

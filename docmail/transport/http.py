@@ -14,6 +14,7 @@ from urllib.parse import urljoin
 
 import h11
 
+from docmail import credentials
 from docmail.causes import sentence
 from docmail.credentials import Secret
 from docmail.errors import (
@@ -68,6 +69,7 @@ class HttpTransport:
     ) -> None:
         if not isinstance(settings.server, HttpServer):
             raise TypeError(settings.server)
+        self._settings = settings
         self._server = settings.server
         self._service = settings.server.service
         self._username = settings.server.signs_in_as
@@ -235,6 +237,7 @@ class HttpTransport:
         """Return the header that signs in, as the service wants it."""
         if self._service is None or self._service.scheme == "Basic":
             return "Authorization", basic(Secret(f"{self._username}:{secret.reveal()}"))
+        credentials.check_key(self._settings, secret)  # the last border: the library's own error would hold it
         return self._service.header, f"{self._service.scheme} {secret.reveal()}".strip()
 
     # --- what went wrong ---

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from docmail import credentials
 from docmail.profiles import profile_name
 from docmail.settings import SmtpServer
 from docmail.translation import _, ngettext
@@ -126,7 +127,7 @@ def saved(settings: Settings, place: Where | CredentialError | None, profile: st
     elif place is None:
         parts.append(markup.paragraph(_("No password is stored for this account: type it and press Update again.")))
     else:
-        parts.append(_signed_in(place) if settings.signs_in_with_token else _kept(place, rehearsal=rehearsal))
+        parts.append(signed_in(place) if settings.signs_in_with_token else _kept(place, rehearsal=rehearsal))
     return markup.box("good", *parts)
 
 
@@ -142,10 +143,10 @@ def without_kernel(profile: str, saved: Settings | None) -> str:
     return f"<p><b>{escape(title)}</b><br>{escape(state)} {escape(live)}</p>"
 
 
-def _signed_in(place: Where) -> str:
+def signed_in(place: Where) -> str:
     """Return where the sign-in is."""
     if place == "keyring":
-        return markup.paragraph(_("The sign-in is in the system's keyring."))
+        return markup.paragraph(_("The sign-in is in {keyring}.").format(keyring=credentials.keyring_in_words()))
     return markup.paragraph(
         _("The sign-in lasts until this kernel stops: there is no keyring here, or this is a rehearsal.")
     )
@@ -156,7 +157,7 @@ def _kept(place: Where, *, rehearsal: bool) -> str:
     if rehearsal:
         return markup.paragraph(_("This is a rehearsal: the password lasts until this kernel stops."))
     if place == "keyring":
-        return markup.paragraph(_("The password is in the system's keyring."))
+        return markup.paragraph(_("The password is in {keyring}.").format(keyring=credentials.keyring_in_words()))
     if place == "environment":
         return markup.paragraph(_("The password comes from the environment (DOCMAIL_PASSWORD)."))
     sentence = _("This machine has no keyring that docmail can use: the password lasts until this kernel stops.")

@@ -23,12 +23,15 @@ class Places:
 
     def __init__(self) -> None:
         self._known: dict[Account, Where | None] = {}
+        self.keyring = ""  # in words, once there is a password in it
 
     def of(self, settings: Settings) -> Where | None:
         """Return where this account's password is, or its sign-in; None if it has none, or nobody can say."""
         if settings.account not in self._known:
             try:
-                self._known[settings.account] = credentials.where(settings)
+                self._known[settings.account] = kept = credentials.where(settings)
+                if kept == "keyring":
+                    self.keyring = credentials.keyring_in_words()
             except DocmailError:
                 self._known[settings.account] = None
         return self._known[settings.account]
@@ -38,14 +41,14 @@ class Places:
         self._known.clear()
 
 
-def show_secret(row: Row, kept: Where | None, about: ProviderHelp) -> None:
-    """Bring the row in line with the account."""
+def show_secret(row: Row, kept: Where | None, about: ProviderHelp, keyring: str) -> None:
+    """Bring the row in line with the account; `keyring` is what the keyring is called."""
     password: Password = row.control
     password.label = secret_label(about.service)
     empty = secret_placeholder(about.preset, about.service)
     password.placeholder = _("•••••••• stored; empty keeps it") if kept else empty
     places = {
-        "keyring": _("kept in the system's keyring"),
+        "keyring": _("kept in {keyring}").format(keyring=keyring),
         "session": _("kept until this kernel stops"),
         "environment": _("comes from DOCMAIL_PASSWORD"),
     }

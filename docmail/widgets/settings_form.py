@@ -230,7 +230,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
 
         self.report.value = markup.paragraph(_("Connecting…"))
         diagnosis = diagnose(settings, secret=secret, on_check=show, hold=self._work.hold)
-        self._show_diagnosis(diagnosis, settings, values)
+        self._show_diagnosis(diagnosis, settings, values, typed=secret is not None)
         return diagnosis
 
     def _save(self, values: dict[str, Any], secret: Secret | None) -> bool:
@@ -308,7 +308,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self.actions.focus_on(problems[0].field)
         self.report.value = report.problems(len(problems))
 
-    def _show_diagnosis(self, diagnosis: Diagnosis, settings: Settings, values: dict[str, Any]) -> None:
+    def _show_diagnosis(self, diagnosis: Diagnosis, settings: Settings, values: dict[str, Any], *, typed: bool) -> None:
         failed = diagnosis.failed
         if failed is None:
             saved = settings == self._as_shown
@@ -322,7 +322,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             self.report.value = report.stopped(diagnosis)
             return
         hint = failed.hint
-        if failed.phase == "credential" and failed.field == "password":
+        if failed.phase == "credential" and failed.field == "password" and not typed:
             hint = _("Type it into Password.")  # the core's hint is for people who are not in this form
         asks = bool(failed.fingerprint and values["self_signed"] and not presets.established(trimmed(values["host"])))
         self.report.value = report.failed(diagnosis, failed, hint, asks=asks) + handout.section(diagnosis, settings)
@@ -403,7 +403,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         known = self._saved is not None and settings.account == self._saved.account
         if (known or settings.signs_in_with_token) and settings.account.username:
             kept = self._places.of(settings)
-        show_secret(self.rows["password"], kept, self.help)
+        show_secret(self.rows["password"], kept, self.help, self._places.keyring)
         self.sign_in.show(kept if settings.signs_in_with_token else None, settings, self._places)
 
     def _signed_in(self) -> None:

@@ -19,7 +19,7 @@ from docmail.errors import DocmailError, SendError
 from docmail.oauth import google
 from docmail.settings import SignIn
 from docmail.translation import _
-from docmail.widgets import markup
+from docmail.widgets import markup, report
 from docmail.widgets.controls import Actions
 from docmail.widgets.rows import light
 from docmail.widgets.work import Work
@@ -99,7 +99,7 @@ class SignInPanel:
             self.actions.actions = buttons
         self._show_application(settings, places)
         kept_in = {
-            "keyring": _("signed in as {username}; kept in the system's keyring"),
+            "keyring": _("signed in as {username}; kept in {keyring}"),
             "session": _("signed in as {username}; kept until this kernel stops"),
             "environment": "",
         }
@@ -112,7 +112,11 @@ class SignInPanel:
                 "Google lets you have one"
             ),
         }
-        said = markup.found(kept_in[kept].format(username=username)) if kept else escape(reasons.get(way, ""))
+        said = (
+            markup.found(kept_in[kept].format(username=username, keyring=places.keyring))
+            if kept
+            else escape(reasons.get(way, ""))
+        )
         self._rows["sign_in"].hint = f'<span class="dm-if-token">{said}</span>'
 
     def _show_application(self, settings: Settings, places: Places) -> None:
@@ -155,19 +159,14 @@ class SignInPanel:
             grant = self._in_browser(settings, secret)
         else:
             grant = self._with_code(settings)
-        where = oauth.keep(settings, grant)
-        kept = {
-            "keyring": _("The sign-in is in the system's keyring."),
-            "session": _(
-                "The sign-in lasts until this kernel stops: there is no keyring here, or this is a rehearsal."
-            ),
-        }[where]
+        kept = report.signed_in(oauth.keep(settings, grant))
         for name in ("sign_in", "client_id", "client_secret", "username"):
             self._rows[name].clear_problem()
         self.report.value = markup.box(
             "good",
             markup.good(_("Signed in as {username}.").format(username=grant.username or settings.account.username)),
-            markup.paragraph(f"{kept} {_('Press Test email settings, then Update.')}"),
+            kept,
+            markup.paragraph(_("Press Test email settings, then Update.")),
         )
         self._changed()
 

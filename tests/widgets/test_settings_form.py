@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
+import keyring
 import pytest
 
 import docmail
@@ -18,6 +19,7 @@ from docmail.replies import Reply
 from docmail.settings import HttpServer, Security, Settings, SmtpServer, profiles
 from docmail.transport.tls import Certificate
 from docmail.widgets.settings_form import SettingsForm
+from tests.support.plain_keyring import PlainFile
 from tests.widgets.press import as_synced, begin, finish, press
 
 if TYPE_CHECKING:
@@ -67,6 +69,27 @@ def test_saved_settings_are_in_the_form_and_their_password_is_a_placeholder(memo
     assert "keyring" in form.rows["password"].note
     assert list(memory_keyring.data.values()) == ["stored-password"]
     assert "stored-password" not in repr(ipywidgets.Widget.get_manager_state())
+
+
+def test_a_password_in_an_unencrypted_file_is_not_said_to_be_in_the_keyring() -> None:
+    keyring.set_keyring(PlainFile())
+    form = SettingsForm()
+    form.fill(**HERE)
+    press(form, "update", "the-password")
+    assert "The password is in an unencrypted file." in shown(form)
+    for each in (form, SettingsForm()):
+        assert "kept in an unencrypted file" in each.rows["password"].note
+        assert "keyring" not in each.rows["password"].note + shown(each)
+
+
+def test_a_key_that_cannot_be_one_is_refused_beside_the_buttons_and_nothing_is_saved() -> None:
+    form = SettingsForm()
+    form.fill(protocol="http", api="resend", sender="Accounts", email_address="accounts@example.com")
+    for button in ("update", "test"):
+        press(form, button, "re_1\u200b234567")
+        assert "invisible character, as its character 5: U+200B ZERO WIDTH SPACE." in shown(form)
+        assert "234567" not in shown(form)
+    assert profiles() == []
 
 
 def test_a_profile_is_opened_by_name_or_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

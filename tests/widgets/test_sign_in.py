@@ -275,6 +275,15 @@ def test_the_address_of_a_page_that_a_browser_elsewhere_cannot_open_is_pasted(bo
     assert form.rows.wrong == []
 
 
+def test_a_client_secret_with_a_character_that_none_has_is_refused_beside_its_field(box: Sandbox) -> None:
+    form = form_for(box.google_settings)
+    form.sign_in._pressed(SIGN_IN, form._values(), credentials.Secret("GOCSPX-hush\u2013hush"))
+    until(lambda: not form.sign_in.actions.busy)
+    assert form.rows.wrong == ["client_secret"]
+    assert "U+2013 EN DASH" in form.rows["client_secret"].note
+    assert "hush" not in form.sign_in.report.value + form.rows["client_secret"].note
+
+
 def test_without_a_client_secret_its_field_is_named(box: Sandbox) -> None:
     form = form_for(box.google_settings)
     form.sign_in._pressed(SIGN_IN, form._values(), None)
