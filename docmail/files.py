@@ -1,4 +1,4 @@
-"""Writes files that are never seen half written."""
+"""Writes files that are never seen half written, and names that outlive a power cut."""
 
 from __future__ import annotations
 
@@ -21,3 +21,13 @@ def write_whole(path: Path, *pieces: bytes, durable: bool = False) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def sync_folder(folder: Path | str) -> None:
+    """Make new names in a folder durable, where folders can be synchronised (not on Windows)."""
+    if os.name == "posix":
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)

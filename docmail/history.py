@@ -14,9 +14,11 @@ from email.utils import format_datetime, localtime
 from typing import TYPE_CHECKING, Any
 
 from docmail import home as homes
+from docmail import traces
 from docmail.addresses import parse_address
 from docmail.documents import Document
 from docmail.errors import MessageError
+from docmail.journal import JOURNAL
 from docmail.message import Message, new_message_id
 from docmail.outbox import Outbox, deliver, elsewhere, records
 from docmail.records import no_journal
@@ -116,8 +118,8 @@ def folder_of(settings: Settings | None) -> Path:
 
 
 def is_there(folder: Path) -> bool:
-    """Say whether there is a journal in a folder."""
-    return (folder / "outbox.sqlite3").exists()
+    """Say whether there is a journal in a folder, or was one: then opening it reports that it is gone."""
+    return (folder / JOURNAL).exists() or traces.show_use(folder)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""Opens the file of the outbox: its tables, older and newer ones, a damaged one, one on a network.
+"""Opens the file of the outbox: its tables, older and newer ones, a damaged or lost one, one on a network.
 
 Durable means synchronous=FULL: what is committed outlives a killed process and a power cut. The write-ahead log needs
-memory that processes share, which a network file system has not; there the older rollback journal serves.
+memory that processes share, which a network file system has not; there the older rollback journal serves. What happens
+to the open file under a run is thought through in database.py.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from docmail import traces
 from docmail.errors import DocmailError
+from docmail.files import sync_folder
 from docmail.translation import _
 
 if TYPE_CHECKING:
@@ -102,11 +106,11 @@ _LOCKS_OF_ONE_COMPUTER = {"davfs", "fuse.gcsfuse", "fuse.goofys", "fuse.gvfsd-fu
 _LOCKS_OF_ONE_COMPUTER |= {"fuse.davfs", "fuse.drive", "fuse.sshfs"}
 
 
-def open_journal(folder: Path, *, was_used: bool = False) -> sqlite3.Connection:
+def open_journal(folder: Path) -> sqlite3.Connection:
     """Return the journal of this folder, ready to be used; raises `DocmailError`, `OSError` or `sqlite3.Error`.
 
-    A damaged file is kept under another name and reported once; the next call begins a new one. A folder that
-    `was_used` has a journal with something in it.
+    One that is damaged, or was lost as far as the rest of the folder shows, is reported once: what is left of it is
+    kept under another name, and the next call finds a new one.
     """
     path = folder / JOURNAL
     kind = file_system(folder)
@@ -123,21 +127,23 @@ def open_journal(folder: Path, *, was_used: bool = False) -> sqlite3.Connection:
     try:
         # One after the other: SQLite does not wait for a lock while it changes to WAL.
         with FileLock(folder / "opening.lock", timeout=_OPENING_SECONDS, mode=0o600):
-            if was_used and path.exists() and not path.stat().st_size:
-                raise _set_aside(path)  # SQLite would take it for a new one
-            path.touch(mode=0o600)
-            database = _connected(path)
-            try:
-                _prepare(database, folder, kind)
-            except sqlite3.DatabaseError as exc:
-                database.close()
-                if not is_spoilt(exc):
-                    raise
-                raise _set_aside(path) from exc
-            except BaseException:
-                database.close()
-                raise
-            return database
+            was_used = traces.show_use(folder)
+            if traces.log_is_of_another(path):
+                _move_log(path, _name_for_damaged(path))  # then the database is an older copy, which is reported
+            # A first opening has written into the database before it has a log.
+            if _is_missing(path) and (was_used or not _is_missing(path.with_name(f"{JOURNAL}-wal"))):
+                report, cause = _set_aside(path, is_lost=True), None  # SQLite would remove the log that is left of it
+            else:
+                try:
+                    return _opened(path, kind, may_begin=not was_used)
+                except _LostError:
+                    report, cause = _set_aside(path, is_lost=True), None
+                except sqlite3.DatabaseError as exc:
+                    if not is_spoilt(exc):
+                        raise
+                    report, cause = _set_aside(path, is_lost=False), exc
+            _opened(path, kind, may_begin=True).close()
+            raise report from cause
     except Timeout as exc:
         raise DocmailError(
             _("Another program has been opening the outbox in {folder} for {seconds:.0f} s.").format(
@@ -147,9 +153,38 @@ def open_journal(folder: Path, *, was_used: bool = False) -> sqlite3.Connection:
         ) from exc
 
 
+class _LostError(Exception):
+    """There is an empty journal where one was used before."""
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        return not path.stat().st_size
+    except FileNotFoundError:
+        return True
+
+
+def _opened(path: Path, kind: str, *, may_begin: bool) -> sqlite3.Connection:
+    if not path.exists():
+        path.touch(mode=0o600)
+        sync_folder(path.parent)  # a log without its database would look like a journal that was lost
+    database = _connected(path)
+    try:
+        _prepare(database, path.parent, kind, may_begin=may_begin)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
 def is_spoilt(failure: BaseException) -> bool:
     """Say whether this failure means that the file itself is damaged."""
     return isinstance(failure, sqlite3.DatabaseError) and (getattr(failure, "sqlite_errorcode", 0) & 0xFF) in _SPOILT
+
+
+def must_be_looked_through(folder: Path) -> bool:
+    """Say whether somebody has found the file damaged, and nobody has looked since."""
+    return (folder / "outbox.damaged").exists()
 
 
 def mark_spoilt(folder: Path) -> None:
@@ -158,13 +193,45 @@ def mark_spoilt(folder: Path) -> None:
         (folder / "outbox.damaged").touch(mode=0o600)
 
 
+# --- how often it has changed ---
+
+
+def changes_of(database: sqlite3.Connection) -> tuple[int, str]:
+    """Return how many changes the journal has had, and which the last one was."""
+    found = database.execute("SELECT value FROM note WHERE name = 'changes'").fetchone()
+    number, _blank, which = found[0].partition(" ") if found else ("0", "", "")
+    return int(number), which
+
+
+def count_change(database: sqlite3.Connection, before: int) -> tuple[int, str]:
+    """Count a change, as part of it; return what `changes_of` does then."""
+    number, which = before + 1, token_hex(8)
+    value = (f"{number} {which}",)
+    # Not INSERT OR REPLACE, which writes into the index of the table as well, each time.
+    if not database.execute("UPDATE note SET value = ? WHERE name = 'changes'", value).rowcount:
+        database.execute("INSERT INTO note (name, value) VALUES ('changes', ?)", value)
+    return number, which
+
+
+def doubt(database: sqlite3.Connection, reason: str) -> None:
+    """Say of all that waits, or was being sent, that nobody knows whether it was sent."""
+    for table, also in (("recipient", ""), ("mail", ", owner = NULL, reason = :reason")):
+        database.execute(
+            f"UPDATE {table} SET state = 'unknown'{also} WHERE state IN ('queued', 'sending')",  # noqa: S608 - ours
+            {"reason": reason},
+        )
+
+
+# --- opening ---
+
+
 def _connected(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
     database.row_factory = sqlite3.Row
     return database
 
 
-def _prepare(database: sqlite3.Connection, folder: Path, kind: str) -> None:
+def _prepare(database: sqlite3.Connection, folder: Path, kind: str, *, may_begin: bool) -> None:
     marker = folder / "outbox.damaged"
     if marker.exists():
         verdicts = [row[0] for row in database.execute("PRAGMA quick_check(1)")]
@@ -178,6 +245,8 @@ def _prepare(database: sqlite3.Connection, folder: Path, kind: str) -> None:
             hint=_("Update docmail, or set DOCMAIL_HOME to another folder."),
         )
     if version == 0:
+        if not may_begin:
+            raise _LostError
         database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that what expires gives its space back
     shared = kind not in _NETWORK and not str(folder).startswith("\\\\")
     _journal_mode(database, "WAL" if shared else "DELETE")
@@ -185,7 +254,7 @@ def _prepare(database: sqlite3.Connection, folder: Path, kind: str) -> None:
     # The log of a large batch would stay as long as it ever was.
     database.execute(f"PRAGMA journal_size_limit = {_LOG_OCTETS}")
     database.execute("PRAGMA foreign_keys = ON")
-    _migrate(database)
+    _migrate(database, folder)
 
 
 def _journal_mode(database: sqlite3.Connection, wanted: str) -> None:
@@ -199,7 +268,7 @@ def _journal_mode(database: sqlite3.Connection, wanted: str) -> None:
         _journal_mode(database, "DELETE")
 
 
-def _migrate(database: sqlite3.Connection) -> None:
+def _migrate(database: sqlite3.Connection, folder: Path) -> None:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version == SCHEMA:
         return
@@ -210,6 +279,9 @@ def _migrate(database: sqlite3.Connection) -> None:
         for number in range(max(version, 1) + 1, SCHEMA + 1):
             for statement in _statements(_STEPS[number]):
                 database.execute(statement)
+        if changes := traces.mark(folder):
+            # After one that was lost: a copy of that one, put in its place, has fewer.
+            count_change(database, changes - 1)
         database.execute(f"PRAGMA user_version = {SCHEMA}")
         database.execute("COMMIT")
     except BaseException:
@@ -233,28 +305,43 @@ def _damage(verdict: str) -> sqlite3.DatabaseError:
     return failure
 
 
-def _set_aside(path: Path) -> DocmailError:
-    """Keep a damaged file under another name, and return what is to be said about it."""
-    moment = time.strftime("%Y%m%d-%H%M%S")
-    kept = path.with_name(f"{path.stem}-damaged-{moment}{path.suffix}")
-    for suffix in ("", "-wal", "-shm"):
-        part = Path(f"{path}{suffix}")
-        if part.exists():
-            part.replace(f"{kept}{suffix}")
+def _set_aside(path: Path, *, is_lost: bool) -> DocmailError:
+    """Keep what is left of a journal under another name, and return what is to be said about it."""
+    kept = _name_for_damaged(path)
+    if path.exists():
+        path.replace(kept)
+    _move_log(path, kept)
     if (spool := path.with_name("spool")).exists():
         # Its documents belong to the record; the new one would remove them, because it needs none.
         spool.replace(kept.with_suffix(".spool"))
+    message = _("The record of sent mail was damaged, so docmail no longer knows what was sent; it is kept as {path}.")
+    if is_lost:
+        message = _(
+            "The record of sent mail is gone from {folder}, so docmail no longer knows what was sent; what is left of "
+            "it is kept under names that begin with {name}."
+        )
     # Not a warning: with an empty journal, every key counts as new, and a notebook would go on and send it all again.
     return DocmailError(
-        _(
-            "The record of sent mail was damaged, so docmail no longer knows what was sent; it is kept as {path}."
-        ).format(path=kept),
+        message.format(path=kept, folder=path.parent, name=kept.stem),
         hint=_(
             "Put a copy of outbox.sqlite3 from your backup in its place; or call this again to begin a new record, "
             "after you have made sure that nothing is sent a second time."
         ),
         guide="Sending",
     )
+
+
+def _name_for_damaged(path: Path) -> Path:
+    stem = f"{path.stem}-damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+    number = sum(1 for _each in path.parent.glob(f"{stem}*"))  # the second one in a second has another name
+    return path.with_name(f"{stem}{f'-{number}' if number else ''}{path.suffix}")
+
+
+def _move_log(path: Path, kept: Path) -> None:
+    for suffix in ("-wal", "-shm", "-journal"):
+        part = Path(f"{path}{suffix}")
+        if part.exists():
+            part.replace(f"{kept}{suffix}")
 
 
 def file_system(folder: Path) -> str:

@@ -99,7 +99,7 @@ def prepare(  # noqa: PLR0913, PLR0917 - what a batch is made of
         except BaseException:
             # Otherwise each correction of a large batch would leave all its documents on the disk for a day.
             with suppress(DocmailError):
-                store.discard(scratch.contents())
+                store.discard(scratch.contents() if scratch.is_ours else ())
             raise
     return Added(batch, added, preparation.known, tuple(preparation.problems))
 

@@ -337,6 +337,18 @@ class Run(Mapping[str, int]):
         while not self.over.wait(0.5):
             pass
 
+    def leave_to_the_parent(self) -> None:
+        """Be over in a forked child: the thread that sends is not there."""
+        atexit.unregister(self._say_goodbye)
+        self._told = threading.Lock()
+        self.error = DocmailError(
+            _("This process was forked from the one in which the run goes on; it does not see what becomes of it."),
+            hint=_("Wait for the run in the first process."),
+        )
+        self.state = "failed"
+        self.over = threading.Event()
+        self.over.set()
+
     def _say_goodbye(self) -> None:
         self.stop()
         self.over.wait(_GOODBYE_SECONDS)
@@ -420,6 +432,17 @@ class Run(Mapping[str, int]):
                     del _going_on[self.folder, self.account]
             self.over.set()
             atexit.unregister(self._say_goodbye)
+
+
+def _begin_in_child() -> None:
+    for run in _going_on.values():
+        run.leave_to_the_parent()
+    _going_on.clear()
+    _guard.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_begin_in_child)
 
 
 def going_on(folder: Path, settings: Settings, batch: str | None) -> Run | None:

@@ -10,6 +10,8 @@ from docmail.errors import DocmailError
 from docmail.store import Store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from docmail.spool import SpoolFile
     from docmail.store import Settled
 
@@ -57,6 +59,10 @@ class Taken:
 class QueueStore(Store):
     """The journal in one folder, with its queue."""
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._got: dict[int, tuple[str, ...]] = {}  # who got a mail from here: only an older copy queues it for them
+
     def advance(
         self, attempt: str, settled: Settled | None, waiting: Waiting | None, *, interval: float = 0.0
     ) -> Taken | None:
@@ -67,6 +73,9 @@ class QueueStore(Store):
 
         def settle() -> None:
             if settled is not None:
+                got = [address for address, (state, _reply) in settled.recipients.items() if state == "sent"]
+                if got:
+                    self._got[settled.number] = (*self._got.get(settled.number, ()), *got)
                 self._settle(attempt, settled)
 
         def begin() -> Taken | None:
@@ -98,7 +107,11 @@ class QueueStore(Store):
             " AND (not_before IS NULL OR not_before <= ? OR put_off > ?) ORDER BY id LIMIT 1",
             (*waiting.parameters, now, now + _JUMP),
         ).fetchone()
-        return None if row is None else Taken(row["id"], row["tries"])
+        if row is None:
+            return None
+        if (got := self._got.get(row["id"])) and not set(got).isdisjoint(self.recipients(row["id"])):
+            raise self._journal.went_back()
+        return Taken(row["id"], row["tries"])
 
     # --- looking ahead ---
 

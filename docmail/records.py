@@ -5,21 +5,21 @@ Durable means WAL with synchronous=FULL: what is committed outlives a killed pro
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import threading
 import weakref
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
+from docmail import database
 from docmail.errors import DocmailError, MessageError
-from docmail.journal import JOURNAL, is_spoilt, mark_spoilt, open_journal
+from docmail.journal import JOURNAL, is_spoilt, mark_spoilt
 from docmail.message import Attachment, Mail
 from docmail.rows import Row, row_of
 from docmail.spool import Spool
 from docmail.translation import _
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -32,14 +32,6 @@ _PORTION = 200  # rows
 _RESERVE = 512 * 1024  # octets kept for the one moment in which the disk must not be full
 
 
-def _identity(path: str) -> tuple[int, int]:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - for each mail: with a path as an object it takes three times as long
-    except OSError:
-        return 0, 0
-    return found.st_dev, found.st_ino
-
-
 class Records:
     """The journal in one folder, to be read."""
 
@@ -47,7 +39,6 @@ class Records:
         self.folder = folder
         self._spool = Spool(folder / "spool")
         self._reserve = folder / "reserve"
-        self._lock = threading.RLock()
         with self._translated():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._open()
@@ -58,11 +49,9 @@ class Records:
                     self._reserve.chmod(0o600)
 
     def _open(self) -> None:
-        self._database = open_journal(self.folder, was_used=self._reserve.exists())
-        self._path = str(self.folder / JOURNAL)
-        self._identity = _identity(self._path)
+        self._journal = database.use(self.folder)
         # Also for an outbox that is only looked at in a cell, and never closed.
-        self.close = weakref.finalize(self, self._database.close)
+        self.close = weakref.finalize(self, self._journal.leave)
 
     @property
     def is_there(self) -> bool:
@@ -73,7 +62,7 @@ class Records:
         """Open it again after `close()`; raises `DocmailError` if it is not there any more."""
         if not self.is_there:
             raise no_journal(self.folder)
-        with self._lock, self._translated():
+        with self._translated():
             self._open()
 
     def must_be_open(self) -> None:
@@ -88,8 +77,6 @@ class Records:
         except (sqlite3.Error, OSError) as exc:
             if is_spoilt(exc):
                 mark_spoilt(self.folder)
-            if isinstance(exc, sqlite3.ProgrammingError) and not self.close.alive:
-                raise _closed() from exc
             raise DocmailError(
                 _("The outbox in {folder} cannot be used: {reason}.").format(
                     folder=self.folder, reason=(getattr(exc, "strerror", None) or str(exc)).rstrip(".")
@@ -101,31 +88,20 @@ class Records:
         """Say in the outbox's own sentence what goes wrong with a file in its folder."""
         return self._translated()
 
+    @property
+    def _lock(self) -> threading.RLock:
+        return self._journal.lock
+
+    @property
+    def _database(self) -> sqlite3.Connection:
+        self.must_be_open()
+        return self._journal.connection
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._translated():
-            # All in one `try`: an interrupt is raised as soon as BEGIN or COMMIT returns, or instead of either.
-            try:
-                # IMMEDIATE: two processes must not both read “queued” and both write “sending”.
-                self._database.execute("BEGIN IMMEDIATE")
-                self._look_for_the_file()
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
-
-    def _look_for_the_file(self) -> None:
-        """Raise if what is written now would be written into a file that nobody opens any more."""
-        if _identity(self._path) != self._identity:
-            raise DocmailError(
-                _("The outbox in {folder} was removed or replaced while it was open; nothing was written down.").format(
-                    folder=self.folder
-                ),
-                hint=_("Restart the kernel, and look at docmail.Outbox() before you send anything again."),
-                guide="Sending",
-            )
+        self.must_be_open()
+        with self._translated(), self._journal.transaction() as connection:
+            yield connection
 
     # --- reading ---
 

@@ -26,6 +26,7 @@ class Scratch:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._process = os.getpid()
 
     def __enter__(self) -> Self:
         with self._store.explained():
@@ -33,8 +34,17 @@ class Scratch:
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        if not self.is_ours:
+            # A function that makes documents has forked, and the child ends: what it would write goes nowhere.
+            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path of ours
+                os.dup2(nowhere.fileno(), self._file.fileno())
         with suppress(OSError):  # a full disk has no room for the last of it, which nobody needs any more
             self._file.close()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this is the process that began it, and not a forked child."""
+        return self._process == os.getpid()
 
     def add_content(self, sha256: str) -> None:
         """Take note of a content that was kept."""

@@ -14,6 +14,7 @@ from secrets import token_hex
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from docmail.files import sync_folder
 from docmail.message import changed
 
 if TYPE_CHECKING:
@@ -133,12 +134,7 @@ class Spool:
 
     def sync(self) -> None:
         """Make the new names durable, where folders can be synchronised (not on Windows)."""
-        if os.name == "posix":
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        sync_folder(self._folder)
 
     def clear(self, needed: AbstractSet[str]) -> None:
         """Remove the contents that nobody needs, but none younger than a day: its row may not be written yet."""

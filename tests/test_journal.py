@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
+import sys
 import time
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -13,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import docmail
-from docmail import journal
+from docmail import history, journal
+from docmail.__main__ import main
 from docmail.errors import DocmailError, MessageError
 from docmail.outbox import Outbox
 from docmail.queue_store import QueueStore, Waiting
@@ -119,6 +122,146 @@ def test_an_outbox_whose_folder_vanished_under_it_takes_nothing_that_would_be_lo
     with pytest.raises(DocmailError, match="removed or replaced while it was open; nothing was written down"):
         outbox.add_all(messages(3), batch="b", settings=SETTINGS)
     assert not replaced or list(Outbox(folder)) == []
+
+
+# --- a record that vanished ------------------------------------------------------------------------------------------
+
+
+def use(folder: Path, *, documents: bool = True) -> None:
+    with closing(Outbox(folder)) as outbox:
+        outbox.add(
+            docmail.Message("c@example.com", "Q3", documents=PDF if documents else (), key="q3"), settings=SETTINGS
+        )
+        outbox._store.begin_attempt()  # as a run does
+
+
+def remove(folder: Path, *names: str) -> None:
+    for name in names:
+        for path in folder.glob(name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@pytest.mark.parametrize("documents", [True, False])
+@pytest.mark.parametrize(
+    "gone",
+    [
+        ["outbox.sqlite3*"],
+        ["*.*", "reserve"],
+        ["outbox.sqlite3*", "spool", "owners", "reserve", "opening.lock"],
+        ["outbox.*", "spool"],
+        ["outbox.sqlite3*", "owners", "reserve"],
+    ],
+    ids=" ".join,
+)
+def test_a_record_that_vanished_is_reported_before_a_new_one_is_begun(
+    tmp_path: Path, gone: list[str], *, documents: bool
+) -> None:
+    """It was begun anew in silence: every key counted as new, and all of it could be sent again."""
+    use(tmp_path, documents=documents)
+    remove(tmp_path, *gone)
+    with pytest.raises(DocmailError, match=r"gone from .*no longer knows what was sent.*backup"):
+        Outbox(tmp_path)
+    with closing(Outbox(tmp_path)) as outbox:
+        assert list(outbox) == []
+        outbox.add(docmail.Message("c@example.com", "Q4", documents=PDF), settings=SETTINGS)
+    assert len(Outbox(tmp_path)) == 1, "it is reported once"
+
+
+@pytest.mark.parametrize("left", ["its log", "its log alone", "its log and nothing in it", "its first page"])
+def test_of_a_record_that_vanished_what_is_left_is_kept(tmp_path: Path, left: str) -> None:
+    folder, outbox = tmp_path / "outbox", Outbox(tmp_path / "used")
+    outbox.add(docmail.Message("c@example.com", "Q3", documents=PDF), settings=SETTINGS)
+    shutil.copytree(outbox.folder, folder)  # as a computer that stopped leaves it
+    journal_file = folder / "outbox.sqlite3"
+    log = (folder / "outbox.sqlite3-wal").read_bytes()
+    assert log
+    if left.startswith("its log") and "nothing" not in left:
+        journal_file.unlink()
+        remove(folder, *(["outbox.mark", "owners", "spool"] if left == "its log alone" else []))
+    elif left == "its first page":
+        journal_file.write_bytes(journal_file.read_bytes()[:4096])
+        (folder / "outbox.sqlite3-wal").unlink()
+    else:
+        journal_file.write_bytes(b"")
+    with pytest.raises(DocmailError, match="no longer knows what was sent"):
+        Outbox(folder)
+    kept = [path.read_bytes() for path in folder.glob("outbox-damaged-*-wal")]
+    assert kept == ([log] if left != "its first page" else [])
+    assert [len(list(spool.iterdir())) for spool in folder.glob("outbox-damaged-*.spool")] == (
+        [1] if left != "its log alone" else []
+    )
+    assert list(Outbox(folder)) == []
+
+
+@pytest.mark.parametrize("path", [None, "outbox.sqlite3"])
+def test_a_first_opening_that_was_cut_short_is_no_record_that_vanished(tmp_path: Path, path: str | None) -> None:
+    Outbox(tmp_path).close()
+    remove(tmp_path, "outbox.sqlite3*")
+    if path is not None:
+        (tmp_path / path).touch()
+    assert list(Outbox(tmp_path)) == []
+
+
+def test_a_first_opening_may_be_killed_at_any_moment(tmp_path: Path) -> None:
+    code = "import sys; print(flush=True); from docmail.outbox import Outbox; Outbox(sys.argv[1])"
+    for number in range(12):
+        folder = tmp_path / str(number)
+        child = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.readline()
+        end = time.monotonic() + 20
+        while not folder.exists():
+            assert time.monotonic() < end
+        time.sleep(0.002 * number)
+        child.kill()
+        child.communicate()
+        assert list(Outbox(folder)) == []
+
+
+def test_every_entrance_says_that_the_record_vanished(box: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = box.settings
+    assert settings.home is not None
+    folder = settings.home.outbox
+
+    def vanish() -> None:
+        docmail.send(PDF, to="c@example.com", subject="Q3", settings=settings, key="q3")
+        remove(folder, "outbox.sqlite3*")
+
+    def send() -> None:
+        docmail.send(PDF, to="c@example.com", subject="Q3", settings=settings, key="q3")
+
+    def look_back() -> None:
+        with history.opened(folder) as store:
+            assert store is not None
+
+    for entrance in (send, lambda: Outbox(folder), look_back):
+        vanish()
+        before = len(box.inbox)
+        with pytest.raises(DocmailError, match="no longer knows what was sent"):
+            entrance()
+        assert len(box.inbox) == before
+    vanish()
+    for what in ("list", "run", "retry"):
+        assert main(["outbox", what]) == 1
+        assert "no longer knows what was sent" in capsys.readouterr().err
+        remove(folder, "outbox.sqlite3*")
+
+
+def test_a_copy_put_in_the_place_of_a_record_that_vanished_is_an_older_one(tmp_path: Path) -> None:
+    folder = tmp_path / "outbox"
+    use(folder)
+    copy = shutil.copyfile(folder / "outbox.sqlite3", tmp_path / "copy")
+    use_again = Outbox(folder)
+    use_again.add(docmail.Message("c@example.com", "Q4", key="q4"), settings=SETTINGS)
+    use_again.close()
+    remove(folder, "outbox.sqlite3*")
+    with pytest.raises(DocmailError, match="no longer knows what was sent"):
+        Outbox(folder)
+    shutil.copyfile(copy, folder / "outbox.sqlite3")
+    remove(folder, "outbox.sqlite3-*")
+    with pytest.raises(DocmailError, match="older copy"):
+        Outbox(folder)
+    assert [(row.key, row.state) for row in Outbox(folder)] == [("q3", "unknown")]
 
 
 # --- foreign disks ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,92 @@
+"""Knows what the folder of the outbox shows of earlier use, beside the record itself.
+
+The record counts its changes. How many there were also stands in a file beside it, the mark, from the moment in which
+the first mail is in the record. The mark is written after each commit, so it never says more than the record that it
+was written for; a record that has fewer changes is an older copy, and one that is not there was lost.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from docmail.files import sync_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SHA256 = 64  # digits, which are the name of a document in the spool
+_MARK = b"%020d %020d %020d\n"  # always as long: one write replaces it all, and takes no space on a full disk
+
+
+def mark(folder: Path | str) -> int:
+    """Return how many changes the record of this folder has had at least; 0 if no mail was ever in it."""
+    return _read(folder)[0]
+
+
+def log_is_of_another(path: Path) -> bool:
+    """Say whether a log is the one that was written last, but the database beside it is not.
+
+    SQLite would join them to something that never was.
+    """
+    _changes, database, log = _read(path.parent)
+    return log != 0 and _number(f"{path}-wal") == log and _number(f"{path}") != database
+
+
+def set_mark(folder: Path | str, changes: int, database: int, log: int) -> None:
+    """Note that the record has had so many changes, and the numbers of its files (st_ino).
+
+    The first time, this outlives a power cut; later it need not: a mark that says too little is no harm. Raises
+    `OSError`.
+    """
+    is_new = False
+    try:
+        file = os.open(_path(folder), os.O_WRONLY)
+    except FileNotFoundError:
+        file, is_new = os.open(_path(folder), os.O_WRONLY | os.O_CREAT, 0o600), True
+    try:
+        os.write(file, _MARK % (changes, database, log))
+        if is_new:
+            os.fsync(file)
+    finally:
+        os.close(file)
+    if is_new:
+        sync_folder(folder)
+
+
+def show_use(folder: Path) -> bool:
+    """Say whether a mail has been in the record of this folder, as far as the rest of the folder tells.
+
+    A first opening that was cut short leaves the lock of the opening and empty folders; documents and claims come with
+    mails only.
+    """
+    with suppress(FileNotFoundError):
+        if any(len(path.name) == _SHA256 for path in (folder / "spool").iterdir()):
+            return True
+    return mark(folder) > 0 or any((folder / "owners").glob("*.lock"))
+
+
+def _read(folder: Path | str) -> tuple[int, int, int]:
+    try:
+        file = os.open(_path(folder), os.O_RDONLY)
+    except FileNotFoundError:
+        return 0, 0, 0
+    try:
+        parts = os.read(file, 100).split()
+    finally:
+        os.close(file)
+    if len(parts) != 3 or not all(part.isdigit() for part in parts):  # noqa: PLR2004 - as they are written
+        return 0, 0, 0  # a power cut may leave it empty
+    return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def _number(path: str) -> int:
+    try:
+        return os.stat(path).st_ino  # noqa: PTH116 - the same call as in database.py
+    except FileNotFoundError:
+        return 0
+
+
+def _path(folder: Path | str) -> str:
+    return f"{folder}/outbox.mark"
