@@ -45,7 +45,10 @@ class Helpers:
         if len(self._going) >= self._most or not isinstance(first, SmtpTransport):
             return
         if all(each.sender.gets_through for each in self._going) and self._is_wanted():
-            self._going.append(_Helper(self._new_sender(), first.another(), attempt, shared))
+            try:
+                self._going.append(_Helper(self._new_sender(), first.another(), attempt, shared))
+            except RuntimeError:  # "can't start new thread": the first sends all of it, then
+                self._most = len(self._going)
 
     def end(self) -> bool:
         """Return when none of them sends any more and all is written down; whether there was any."""

@@ -26,7 +26,6 @@ from docmail.repetition import has_same_body
 from docmail.spool import SpoolFile, sha256_of
 from docmail.store import Store
 from docmail.translation import _
-from docmail.transport import open_transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -328,13 +327,42 @@ def _addresses(mail: Mail, header: str) -> list[Address]:
     ]
 
 
-def send_again(
-    folder: Path, number: int, settings: Settings, *, progress: Progress | None = None, hold: Hold | None = None
+def check_sender(row: Row, settings: Settings) -> None:
+    """Raise `MessageError` if a mail was sent as somebody else than the settings say."""
+    if settings.address.addr_spec.casefold() != row.sender.casefold():
+        raise MessageError(
+            _("This mail was sent as {sender}, and the settings are those of {address}.").format(
+                sender=row.sender, address=settings.address.addr_spec
+            ),
+            hint=_("Choose the profile of {sender}.").format(sender=row.sender),
+        )
+
+
+def missing(row: Row) -> tuple[str, ...]:
+    """Return who has not got a mail, or of whom nobody knows whether they have; the archive is nobody.
+
+    A mail in doubt is not for those who were refused.
+    """
+    has_it = {"sent", "refused"} if row.state == "unknown" else {"sent"}
+    return tuple(
+        address for address, each in row.recipients.items() if each.role != "archive" and each.state not in has_it
+    )
+
+
+def send_again(  # noqa: PLR0913
+    folder: Path,
+    number: int,
+    settings: Settings,
+    *,
+    everybody: bool = False,
+    progress: Progress | None = None,
+    hold: Hold | None = None,
 ) -> SendResult:
     """Send a mail once more because a person says so.
 
-    What was sent goes out as a mail of its own. What was not sent, or nobody knows of, stays the same mail with its
-    Message-ID and its key, and goes to those who have not got it or of whom nobody knows.
+    It stays the same mail with its Message-ID and its key, and goes to those who have not got it or of whom nobody
+    knows. What everybody has got goes out as a mail of its own, and what some have got if `everybody` is to get it.
+    Nothing is changed before there is a connection for it, and a failure leaves it as it was.
     """
     if not records(homes.of_record(folder), settings.recorded_in):
         raise elsewhere(settings.recorded_in, folder)
@@ -342,29 +370,10 @@ def send_again(
     with closing(Outbox(folder)) as outbox:
         store = outbox._store  # noqa: SLF001 - the two modules are the two sides of one thing
         found = row(store, number)
-        if settings.address.addr_spec.casefold() != found.sender.casefold():
-            raise MessageError(
-                _("This mail was sent as {sender}, and the settings are those of {address}.").format(
-                    sender=found.sender, address=settings.address.addr_spec
-                ),
-                hint=_("Choose the profile of {sender}.").format(sender=found.sender),
-            )
-        if found.state == "sent":
-            return deliver(copy(store, number), settings=settings, progress=progress, hold=hold)
-        if found.state == "unknown":
-            outbox.resolve(number, "resend")
-        else:
-            store.mail(number)  # says so if its content is no longer kept
-            store.change(found.state, "queued", "id = ? AND owner IS NULL", (number,))
-        with outbox._claimed(number) as attempt:  # noqa: SLF001 - as above
-            if attempt is None:
-                raise MessageError(
-                    _("Another program is sending this mail right now."), hint=_("Look at docmail.Outbox().")
-                )
-            transport = open_transport(settings)
-            if hold is not None:
-                hold(transport)
-            return outbox._attempt(number, attempt, settings, transport, progress)  # noqa: SLF001 - as above
+        check_sender(found, settings)
+        if found.state == "sent" and (everybody or not missing(found)):
+            return deliver(copy(store, number), settings=settings, resend=True, progress=progress, hold=hold)
+        return outbox._send_again(found, settings, progress, hold)  # noqa: SLF001 - as above
 
 
 # --- how long contents are kept ---

@@ -29,12 +29,13 @@ from docmail.errors import DocmailError, Kind, MessageError, OutcomeUnknown, Sen
 from docmail.message import Message, key_text
 from docmail.pace import Pace
 from docmail.preparing import BadRows, prepare
-from docmail.queue_run import Run, account_of, going_on, sent_or_failed
+from docmail.queue_run import Run, sent_or_failed
 from docmail.queue_store import QueueStore
 from docmail.repetition import compare, difference, recorded_result
 from docmail.rows import Row
 from docmail.sender import not_written_down
 from docmail.settings import Settings, usable
+from docmail.starting import account_of, going_on
 from docmail.store import KeyTakenError
 from docmail.translation import _
 from docmail.transport import SendResult, Transport, open_transport
@@ -290,16 +291,24 @@ class Outbox:
             )
         (address,) = parse_addresses([redirect_to], "redirect_to") if redirect_to is not None else (None,)
         run = going_on(self._store.folder, settings, batch) if address is None else None
-        if run is None:
-            limit = _REHEARSED if address is not None and limit is None else limit
-            run = Run(self._store.folder, settings, batch=batch, limit=limit, redirect_to=address, rate=rate)
-            asked = [asks(run) for asks in watchers]
-            if any(asked):
-                return run
-            run = run.start()
-        if nobody_there:
-            return sent_or_failed(run.wait())
-        return run.wait() if wait else run
+
+        def outcome(run: Run) -> Run:
+            if nobody_there:
+                return sent_or_failed(run.wait())
+            return run.wait() if wait else run
+
+        if run is not None:
+            return outcome(run)
+        limit = _REHEARSED if address is not None and limit is None else limit
+        new = Run(self._store.folder, settings, batch=batch, limit=limit, redirect_to=address, rate=rate)
+        asked = [asks(new) for asks in watchers]
+        if any(asked):
+            return new
+        try:
+            return outcome(new.start())
+        except KeyboardInterrupt:
+            new.end()  # between the two, it would go on by itself
+            raise
 
     def retry(self, batch: str | None = None) -> int:
         """Put the mails of the queue that failed or were refused back into it; return how many.
@@ -310,7 +319,10 @@ class Outbox:
         return self._store.retry(batch_or_all(batch))
 
     def resolve(self, id: int, outcome: Literal["sent", "resend"]) -> None:  # noqa: A002 - the row's name for it
-        """Decide about a mail whose outcome is unknown: it arrived ("sent"), or it is to be sent again ("resend")."""
+        """Decide about a mail whose outcome is unknown: it arrived ("sent"), or the next `run()` sends it ("resend").
+
+        Either is about those of whom nobody knows: who was refused stays refused, and who was deferred waits.
+        """
         self._store.resolve(id, outcome)
 
     # --- one attempt ---
@@ -351,21 +363,52 @@ class Outbox:
             return replace(result, note=difference(message, row))
         if row is not None and row.state not in _NOBODY_GOT_IT and not resend:
             raise _being_sent(message)  # since it was looked at
+        # What has gone before, or may have, keeps its key and its state until there is a connection for it to go again.
+        goes_again = resend and (message.key is None or (row is not None and row.state not in _NOBODY_GOT_IT))
         attempt = self._store.begin_attempt()
         try:
+            if goes_again:
+                transport.open()
             try:
-                number = self._add(message, settings, attempt, row)
+                number = self._add(message, settings, attempt, row, begins=goes_again)
             except KeyTakenError:
                 raise _being_sent(message) from None
-            return self._attempt(number, attempt, settings, transport, progress)
+            instead_of = row if goes_again else None
+            return self._attempt(
+                number, attempt, settings, transport, progress, begun=goes_again, instead_of=instead_of
+            )
         finally:
             owners.end_attempt(attempt)
+            transport.close()
 
-    def _add(self, message: Message, settings: Settings, attempt: str | None, replaces: Row | None) -> int:
+    def _send_again(self, row: Row, settings: Settings, progress: Progress | None, hold: Hold | None) -> SendResult:
+        """Send a mail again that not everybody has got, or perhaps nobody: it stays the same mail."""
+        self._store.mail(row.id)  # says so if its content is no longer kept
+        transport = open_transport(settings)
+        if hold is not None:
+            hold(transport)
+        attempt = self._store.begin_attempt()
+        try:
+            transport.open()
+            before = self._store.begin_again(row.id, attempt, row.state)
+            return self._attempt(row.id, attempt, settings, transport, progress, begun=True, before=before)
+        finally:
+            owners.end_attempt(attempt)
+            transport.close()
+
+    def _add(
+        self,
+        message: Message,
+        settings: Settings,
+        attempt: str | None,
+        replaces: Row | None,
+        *,
+        begins: bool = False,
+    ) -> int:
         mail = message.render(settings)
         contents = [self._store.keep(document) for document in message.documents]
         entry = entry_of(message, mail, account=account_of(settings), batch=None, contents=contents)
-        return self._store.add(entry, attempt=attempt, replaces=replaces)
+        return self._store.add(entry, attempt=attempt, replaces=replaces, begins=begins)
 
     @contextmanager
     def _claimed(self, number: int) -> Iterator[str | None]:
@@ -376,48 +419,81 @@ class Outbox:
         finally:
             owners.end_attempt(attempt)
 
-    def _attempt(
-        self, number: int, attempt: str, settings: Settings, transport: Transport, progress: Progress | None
+    def _attempt(  # noqa: PLR0913
+        self,
+        number: int,
+        attempt: str,
+        settings: Settings,
+        transport: Transport,
+        progress: Progress | None,
+        *,
+        begun: bool = False,
+        before: Row | None = None,
+        instead_of: Row | None = None,
     ) -> SendResult:
-        """Send a mail that the attempt has claimed, and write down what became of it, whatever happens."""
+        """Send a mail that the attempt has claimed, and write down what became of it, whatever happens.
+
+        If it has `begun` already, the transport is open. A mail that goes again was as in `before`, or goes
+        `instead_of` another one.
+        """
+        known = verdicts.Known(self._store, number, attempt, repeatable=False, again=before is not None)
+        transport.notify = known.notify
+
+        def settle(verdict: Settled) -> None:
+            if before is not None:
+                verdict = verdicts.of_repetition(verdict, before)
+            self._settle(attempt, verdict, instead_of)
+
         everybody: tuple[str, ...] = ()
         try:
             mail = self._store.mail(number)
             everybody = mail.recipients
             account = account_of(settings)
             interval = Pace(self._store, settings, account).interval
-            transport.open()
+            if not begun:
+                transport.open()
             self._store.reserve_time(account, interval)  # it waits for nothing, but the mails of a run wait for it
-            self._store.begin(number, attempt)
+            if not begun:
+                self._store.begin(number, attempt)
             result = transport.send(mail, progress)
         except SendError as exc:
-            self._settle(attempt, verdicts.of_failure(number, everybody, exc, repeatable=False))
+            settle(verdicts.of_failure(number, everybody, exc, repeatable=False))
             raise
         except BaseException as exc:
             in_doubt = transport.in_doubt
-            verdict = verdicts.of_interrupt(number, everybody, exc, in_doubt=in_doubt, repeatable=False)
-            self._settle(attempt, verdict)
+            settle(
+                verdicts.of_interrupt(number, everybody, exc, in_doubt=in_doubt, repeatable=False, known=known.outcomes)
+            )
             raise
         else:
-            self._settle_success(attempt, verdicts.of_success(number, everybody, result, repeatable=False))
+            self._settle_success(verdicts.of_success(number, everybody, result, repeatable=False), settle)
             return result
         finally:
             transport.close()
 
-    def _settle(self, attempt: str, verdict: Settled) -> None:
+    def _settle(self, attempt: str, verdict: Settled, instead_of: Row | None) -> None:
         self._store.settle(
-            verdict.number, attempt, verdict.state, verdict.recipients, reply=verdict.reply, reason=verdict.reason
+            verdict.number,
+            attempt,
+            verdict.state,
+            verdict.recipients,
+            reply=verdict.reply,
+            reason=verdict.reason,
+            instead_of=instead_of,
         )
 
-    def _settle_success(self, attempt: str, verdict: Settled) -> None:
+    def _settle_success(self, verdict: Settled, settle: Callable[[Settled], None]) -> None:
         try:
-            self._settle(attempt, verdict)
+            settle(verdict)
         except DocmailError as exc:
             raise not_written_down(exc) from exc
         except BaseException:
             reason = _("Interrupted while it was being recorded: the mail has most likely arrived.")
-            unknown = dict.fromkeys(verdict.recipients, ("unknown", None))
-            self._store.settle(verdict.number, attempt, "unknown", unknown, reason=reason)
+            outcomes = {
+                address: ("unknown", None) if state == "sent" else (state, reply)
+                for address, (state, reply) in verdict.recipients.items()
+            }
+            settle(replace(verdict, state="unknown", recipients=outcomes, reply=None, reason=reason))
             raise
 
 

@@ -21,10 +21,10 @@ from docmail.entry import entry_of
 from docmail.errors import BatchError, DocmailError, MessageError, RowProblem
 from docmail.merging import BadRow, Draft, Merge, completed, described, made
 from docmail.message import Message
-from docmail.queue_run import account_of
 from docmail.repetition import compare
 from docmail.scratch import Scratch
 from docmail.spool import Flusher
+from docmail.starting import account_of
 from docmail.translation import _, ngettext
 from docmail.watching import makings
 

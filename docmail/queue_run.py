@@ -9,32 +9,28 @@ States:
 
 from __future__ import annotations
 
-import atexit
-import os
-import platform
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import copy_context
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
-
-from filelock import FileLock, Timeout
 
 from docmail import owners
 from docmail.errors import Deferred, DocmailError, Kind, OutcomeUnknown, Refused
 from docmail.helpers import WORTH_IT, Helpers
 from docmail.pace import Pace
 from docmail.queue_store import GIVEN_UP, PARTLY, QueueStore, Waiting
+from docmail.records import no_journal
 from docmail.sender import Sender
+from docmail.starting import Start, account_of, leave
 from docmail.translation import _
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from filelock import FileLock
 
     from docmail.addresses import Address
     from docmail.errors import SendError
@@ -45,11 +41,9 @@ if TYPE_CHECKING:
     State = Literal["asked", "sending", "paused", "over", "stopped", "failed"]
 
 _LAST = 5
+_STEP_SECONDS = 0.5
 _MEASURED = 40  # mails from which the speed is judged
 _GOODBYE_SECONDS = 4.0  # Jupyter gives a kernel five to end
-
-_going_on: dict[tuple[Path, str], Run] = {}
-_guard = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -78,6 +72,8 @@ class Run(Mapping[str, int]):
         limit: int | None = None,
         redirect_to: Address | None = None,
         rate: str | None = None,
+        resends: Iterable[int] = (),
+        retries: bool = False,
     ) -> None:
         self.settings = settings
         self.batch = batch
@@ -92,44 +88,34 @@ class Run(Mapping[str, int]):
         self.missed = 0
         self.shown = False
         self.last: deque[Happened] = deque(maxlen=_LAST)
-        self._store = QueueStore(folder)
-        self._users = 1
-        self._door = threading.Lock()
+        self._store = QueueStore(folder)  # open while it sends
         self._waiting = Waiting(self.account, batch)
-        try:
-            self.pace = Pace(self._store, settings, self.account)
-            if rate is not None:
-                self.pace.set(rate)
-            self.total = self.waiting
-            self._last_counts = self.counts()
-        finally:
-            self._let_go()
+        self.pace = Pace(self._store, settings, self.account)
+        if rate is not None:
+            self.pace.set(rate)
+        self.resends = deque(resends)
+        self.is_to_retry = retries
+        self._last_counts: dict[str, int] = {}
+        self.total = self.ahead
+        self.counts()
+        self._counted: set[int] = set()  # the mails that have gone, as far as a limit wants to know
         self._moments: deque[float] = deque(maxlen=_MEASURED)
         self._stopped = threading.Event()
         self._paused = threading.Event()
         self._wake = threading.Event()
         self.over = threading.Event()
         self._told = threading.Lock()
+        self._not_begun: BaseException | None = None  # what interrupted the start
         self._sender = self._new_sender()
         self._helpers = Helpers(self._new_sender, self._is_long)
+        self._store.close()
 
-    @contextmanager
-    def _opened(self) -> Iterator[QueueStore]:
-        """Have the journal open: a notebook keeps many runs, and each that does not send has no file open."""
-        with self._door:
-            if not self._users:
-                self._store.reopen()
-            self._users += 1
-        try:
-            yield self._store
-        finally:
-            self._let_go()
-
-    def _let_go(self) -> None:
-        with self._door:
-            self._users -= 1
-            if not self._users:
-                self._store.close()
+    @property
+    def store(self) -> QueueStore:
+        """The journal, opened for one question: a notebook keeps many runs, and none of them keeps a file open."""
+        if not self._store.is_there:
+            raise no_journal(self.folder)
+        return QueueStore(self.folder)
 
     def _new_sender(self) -> Sender:
         return Sender(self._store, self.settings, self._waiting, pace=self.pace, control=self, limit=self.limit)
@@ -160,9 +146,8 @@ class Run(Mapping[str, int]):
         A mail that was withdrawn, or corrected and added anew, is in none: the later one counts. Where the outbox is
         gone, as that of a closed sandbox, it is what was counted last.
         """
-        if self._users or self._store.is_there:
-            with self._opened() as store:
-                self._last_counts = store.count("current AND (? IS NULL OR batch = ?)", (self.batch, self.batch))
+        if self._store.is_there:
+            self._last_counts = self.store.count("current AND (? IS NULL OR batch = ?)", (self.batch, self.batch))
         return dict(self._last_counts)
 
     # --- what a view shows ---
@@ -175,14 +160,17 @@ class Run(Mapping[str, int]):
     @property
     def waiting(self) -> int:
         """How many mails wait to be sent."""
-        with self._opened() as store:
-            return store.count_waiting(self._waiting)
+        return self.store.count_waiting(self._waiting)
+
+    @property
+    def ahead(self) -> int:
+        """How many mails it has to send: those that wait, and those that a person sends again or retries with it."""
+        return self.waiting + len(self.resends) + (self.given_up if self.is_to_retry else 0)
 
     @property
     def recipients(self) -> int:
-        """To how many different addresses the waiting mails go."""
-        with self._opened() as store:
-            return store.count_recipients(self._waiting)
+        """To how many different addresses these mails go."""
+        return self.store.count_recipients(self._waiting, again=tuple(self.resends), retried=self.is_to_retry)
 
     @property
     def speed(self) -> float:
@@ -194,8 +182,7 @@ class Run(Mapping[str, int]):
     @property
     def again_at(self) -> datetime | None:
         """When the next of those that were put off will be tried again."""
-        with self._opened() as store:
-            moment = store.next_waiting(self._waiting)
+        moment = self.store.next_waiting(self._waiting)
         return datetime.fromtimestamp(moment, UTC) if moment else None
 
     def extent(self) -> tuple[int, int]:
@@ -214,78 +201,90 @@ class Run(Mapping[str, int]):
     def rows(self, state: str, most: int) -> list[Row]:
         """Return the first rows of the batch, or of the whole outbox, in this state."""
         which = "SELECT id FROM mail WHERE state = ? AND current AND (? IS NULL OR batch = ?) ORDER BY id LIMIT ?"
-        with self._opened() as store:
-            return store.rows(f"id IN ({which})", (state, self.batch, self.batch, most))
+        return self.store.rows(f"id IN ({which})", (state, self.batch, self.batch, most))
 
     @property
     def partly_sent(self) -> int:
         """How many of the mails that were sent somebody has not got."""
-        with self._opened() as store:
-            return sum(store.count(PARTLY, (self.batch, self.batch)).values())
+        return sum(self.store.count(PARTLY, (self.batch, self.batch)).values())
 
     def partly_sent_rows(self, most: int) -> list[Row]:
         """Return the first of them."""
         which = f"SELECT id FROM mail WHERE {PARTLY} ORDER BY id LIMIT ?"  # noqa: S608 - ours
-        with self._opened() as store:
-            return store.rows(f"id IN ({which})", (self.batch, self.batch, most))
+        return self.store.rows(f"id IN ({which})", (self.batch, self.batch, most))
 
     @property
     def given_up(self) -> int:
         """How many mails `retry()` puts back into the queue."""
-        with self._opened() as store:
-            return sum(store.count(GIVEN_UP, (self.batch, self.batch)).values())
+        return sum(self.store.count(GIVEN_UP, (self.batch, self.batch)).values())
 
     # --- what a person does ---
 
     @property
     def agreed(self) -> bool:
         """Whether a person has agreed to send all that waits, however this program or an earlier one ended since."""
-        with self._opened() as store:
-            return store.last_waiting(self._waiting) <= int(store.note(self._agreement) or 0)
+        return self.store.last_waiting(self._waiting) <= int(self.store.note(self._agreement) or 0)
 
     def agree(self, yes: bool = True) -> None:  # noqa: FBT001, FBT002 - yes or no
         """Remember that a person wants all that waits now to be sent, or no longer wants it."""
-        with self._opened() as store:
-            store.set_note(self._agreement, str(store.last_waiting(self._waiting) if yes else 0))
+        self.store.set_note(self._agreement, str(self.store.last_waiting(self._waiting) if yes else 0))
 
     @property
     def _agreement(self) -> str:
         return f"agreed {self.account} {self.batch or ''}"
 
-    def again(self, *, redirect_to: Address | None = None, limit: int | None = None) -> Run:
-        """Return a new run through the same queue, not started yet."""
-        return Run(self.folder, self.settings, batch=self.batch, limit=limit, redirect_to=redirect_to)
+    def again(
+        self,
+        *,
+        redirect_to: Address | None = None,
+        limit: int | None = None,
+        resends: Iterable[int] = (),
+        retries: bool = False,
+    ) -> Run:
+        """Return a new run through the same queue, not started yet.
+
+        `resends` are mails of which nobody knows whether they arrived; with `retries`, what failed or was refused goes
+        as well. Both stay as they are until the run has a connection, and for good if it gets none.
+        """
+        return Run(
+            self.folder,
+            self.settings,
+            batch=self.batch,
+            limit=limit,
+            redirect_to=redirect_to,
+            resends=resends,
+            retries=retries,
+        )
+
+    def resend(self, id: int) -> None:  # noqa: A002 - the row's name for it
+        """Send a mail once more of which nobody knows whether it arrived: next, over the connection of this run."""
+        self.resends.append(id)
+        self._wake.set()
 
     def retry(self) -> int:
         """Put what failed or was refused back into the queue, for those who have not got it; return how many mails."""
-        with self._opened() as store:
-            return store.retry(self.batch)
+        return self.store.retry(self.batch)
 
     def resolve(self, id: int, outcome: Literal["sent", "resend"]) -> None:  # noqa: A002 - the row's name for it
         """Decide about a mail whose outcome is unknown."""
-        with self._opened() as store:
-            store.resolve(id, outcome)
+        self.store.resolve(id, outcome)
 
     def start(self) -> Run:
         """Begin in a thread of its own, and return the run that goes on: another one may do the same already.
 
-        Raises if another program, or another batch, goes through the same account's queue.
+        Raises if another program, or another batch, goes through the same account's queue. Whatever it raises, also
+        after an interrupt, nothing is left of the start, and nothing is sent.
         """
-        with _guard:
-            other = _going_on.get((self.folder, self.account))
-            if other is not None and other.is_going_on:
-                if other.batch == self.batch and other.redirect_to is None and self.redirect_to is None:
-                    return other
-                raise _busy(_("this program"), other.batch)
-            lock = self._lock()
-            self.state = "sending"
-            _going_on[self.folder, self.account] = self
-        # The language of whoever started it holds in the thread as well.
-        context = copy_context()
-        thread = threading.Thread(target=context.run, args=(self._work, lock), name="docmail-run", daemon=True)
-        atexit.register(self._say_goodbye)
-        thread.start()
-        return self
+        start = Start(self)
+        self._not_begun = None
+        try:
+            return start.begin()
+        except BaseException as exc:
+            start.call_off()
+            if self.state == "asked":
+                self._stopped.clear()  # nothing has begun, so it may be started after all
+            self._not_begun = None if exc is start.error else exc  # whoever waits for it has been interrupted as well
+            raise
 
     def pause(self) -> None:
         """Stop after the mail that is on its way, until `resume()`."""
@@ -321,60 +320,33 @@ class Run(Mapping[str, int]):
         try:
             self._sit()
         except KeyboardInterrupt:
-            self.stop()
-            try:
-                self._sit()
-            except KeyboardInterrupt:
-                self.abort()
-                self._sit()
+            self.end()
             raise
         if self.error is not None:
             raise self.error
         return self
 
+    def end(self) -> None:
+        """End as after an interrupt, and return when it has; a second interrupt breaks off the mail on its way."""
+        if not self.is_going_on:
+            return  # it was not started, or is over
+        self.stop()
+        try:
+            self._sit()
+        except KeyboardInterrupt:
+            self.abort()
+            self._sit()
+
     def _sit(self) -> None:
         # In short steps, because on some systems a longer wait cannot be interrupted.
-        while not self.over.wait(0.5):
-            pass
+        while not self.over.wait(_STEP_SECONDS):
+            if self._not_begun is not None:
+                raise self._not_begun
 
-    def leave_to_the_parent(self) -> None:
-        """Be over in a forked child: the thread that sends is not there."""
-        atexit.unregister(self._say_goodbye)
-        self._told = threading.Lock()
-        self.error = DocmailError(
-            _("This process was forked from the one in which the run goes on; it does not see what becomes of it."),
-            hint=_("Wait for the run in the first process."),
-        )
-        self.state = "failed"
-        self.over = threading.Event()
-        self.over.set()
-
-    def _say_goodbye(self) -> None:
+    def say_goodbye(self) -> None:
+        """Stop because this program ends."""
         self.stop()
         self.over.wait(_GOODBYE_SECONDS)
-
-    def _lock(self) -> FileLock:
-        """Return the lock of whoever goes through this account's queue: one at a time, because providers count so."""
-        folder = self.folder / "runs"
-        name = sha256(self.account.encode()).hexdigest()[:16]
-        lock = FileLock(folder / f"{name}.lock", thread_local=False, mode=0o600)
-        with self._opened() as store, store.explained():
-            try:
-                folder.mkdir(exist_ok=True, mode=0o700)
-                lock.acquire(timeout=0)
-            except Timeout as exc:
-                raise _busy(store.note(f"run {name}") or _("another program")) from exc
-        moment = datetime.now().astimezone()
-        who = _("process {number} on {computer}, since {time:%H:%M}").format(
-            number=os.getpid(), computer=platform.node() or "?", time=moment
-        )
-        try:
-            with self._opened() as store:
-                store.set_note(f"run {name}", who)
-        except BaseException:
-            lock.release()  # a traceback that is kept would hold it, and this program would wait for itself
-            raise
-        return lock
 
     # --- in the thread ---
 
@@ -399,6 +371,12 @@ class Run(Mapping[str, int]):
         reply = settled.reply or (error.reply if error else None)
         with self._told:
             self.tried += 1
+            gone = settled.state != "queued" or settled.not_before is not None
+            if self.limit is not None and (
+                gone or any(state == "sent" for state, _reply in settled.recipients.values())
+            ):
+                # Not what goes back to where it was, because the connection broke: it is tried over the next one.
+                self._counted.add(settled.number)
             reached = all(state == "sent" for state, _reply in settled.recipients.values())
             self.missed += settled.state != "queued" and not reached
             if settled.state != "queued":  # what was put off comes again: it says nothing about how long the rest takes
@@ -406,50 +384,63 @@ class Run(Mapping[str, int]):
                 self._moments.append(time.monotonic())
             self.last.append(Happened(settled.number, settled.state, str(reply or settled.reason)))
 
-    def _work(self, lock: FileLock) -> None:
+    @property
+    def is_enough(self) -> bool:
+        """Whether as many mails have gone as its limit allows."""
+        return self.limit is not None and len(self._counted) >= self.limit
+
+    def put_back(self) -> None:
+        """Put what failed or was refused back into the queue, now that there is a connection."""
+        self.is_to_retry = False
+        self.retry()
+
+    def work(self, lock: FileLock) -> None:
+        """Send, and let the next one have the account's queue; for the thread, once the start is done."""
         attempt = ""
         outcome: State = "over"
         try:
-            with self._opened() as store:
-                attempt = store.begin_attempt()
-                store.recover()
-                if self.redirect_to is None:
-                    self._sender.send_all(attempt, self._helpers)
-                else:
-                    self._sender.rehearse(self.redirect_to)
-                self.counts()  # for those who look when the outbox is gone
+            self._store.reopen()
+            attempt = self._store.begin_attempt()
+            self._store.recover()
+            if self.redirect_to is None:
+                self._sender.send_all(attempt, self._helpers)
+            else:
+                self._sender.rehearse(self.redirect_to)
+            self.counts()  # for those who look when the outbox is gone
             if self._stopped.is_set():
                 outcome = "stopped"
         except BaseException as exc:  # noqa: BLE001 - raised by wait(), and shown by the view
             self.error, outcome = exc, "failed"
         finally:
-            self._sender.hang_up()
-            owners.end_attempt(attempt)
-            lock.release()
-            self.state = outcome
-            with _guard:
-                if _going_on.get((self.folder, self.account)) is self:
-                    del _going_on[self.folder, self.account]
-            self.over.set()
-            atexit.unregister(self._say_goodbye)
+            try:
+                self._sender.hang_up()
+                owners.end_attempt(attempt)
+                self._store.close()
+            finally:
+                try:
+                    leave(self, lock, outcome)
+                finally:
+                    self.over.set()
+
+    def leave_to_the_parent(self) -> None:
+        """Be over in a forked child: the thread that sends is not there."""
+        self.state = "failed"
+        self.error = DocmailError(
+            _("This run goes on in the program from which this one was forked; nothing is sent from here."),
+            hint=_("Look at docmail.Outbox() for what became of it."),
+            guide="Sending",
+        )
+        # What a thread held while it was forked is never let go.
+        self._told, self._stopped, self._paused = threading.Lock(), threading.Event(), threading.Event()
+        self._wake, self.over = threading.Event(), threading.Event()
+        self.over.set()
 
 
-def _begin_in_child() -> None:
-    for run in _going_on.values():
-        run.leave_to_the_parent()
-    _going_on.clear()
-    _guard.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_begin_in_child)
-
-
-def going_on(folder: Path, settings: Settings, batch: str | None) -> Run | None:
-    """Return the run of this program that goes through this very queue at the moment."""
-    with _guard:
-        found = _going_on.get((folder, account_of(settings)))
-    return found if found is not None and found.is_going_on and found.batch == batch else None
+def nothing_of(batch: str | None) -> str:
+    """Say that there is no mail."""
+    if batch is None:
+        return _("The outbox is empty.")
+    return _("The outbox holds no mail of the batch “{batch}”; check its name.").format(batch=batch)
 
 
 def sent_or_failed(run: Run) -> Run:
@@ -485,26 +476,5 @@ def sent_or_failed(run: Run) -> Run:
         kind=Kind.TEMPORARY,
         hint=_("Run it again after {time:%Y-%m-%d %H:%M}.").format(time=(again or datetime.now(UTC)).astimezone()),
         retry_after=max((again - datetime.now(UTC)).total_seconds(), 0.0) if again else None,
-        guide="Sending",
-    )
-
-
-def account_of(settings: Settings) -> str:
-    """Return what a key is unique for: the sending address, whatever server it goes through."""
-    return settings.address.addr_spec.casefold()
-
-
-def nothing_of(batch: str | None) -> str:
-    """Say that there is no mail."""
-    if batch is None:
-        return _("The outbox is empty.")
-    return _("The outbox holds no mail of the batch “{batch}”; check its name.").format(batch=batch)
-
-
-def _busy(who: str, batch: str | None = None) -> DocmailError:
-    what = _("the batch {batch}").format(batch=batch) if batch else _("this account's queue")
-    return DocmailError(
-        _("Somebody is sending {what} already: {who}. Nothing was sent from here.").format(what=what, who=who),
-        hint=_("Wait until that is done, or stop it there; single emails go out in between."),
         guide="Sending",
     )

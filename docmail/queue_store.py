@@ -10,8 +10,10 @@ from docmail.errors import DocmailError
 from docmail.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from docmail.rows import Row
     from docmail.spool import SpoolFile
     from docmail.store import Settled
 
@@ -50,10 +52,14 @@ GIVEN_UP = (
 
 @dataclass(frozen=True)
 class Taken:
-    """A mail that is now being sent, and how often it was put off before."""
+    """A mail that is now being sent, and how often it was put off before.
+
+    `before` is how it was if it does not come from the queue: a person sends it again.
+    """
 
     id: int
     tries: int
+    before: Row | None = None
 
 
 class QueueStore(Store):
@@ -64,9 +70,17 @@ class QueueStore(Store):
         self._got: dict[int, tuple[str, ...]] = {}  # who got a mail from here: only an older copy queues it for them
 
     def advance(
-        self, attempt: str, settled: Settled | None, waiting: Waiting | None, *, interval: float = 0.0
+        self,
+        attempt: str,
+        settled: Settled | None,
+        waiting: Waiting | None,
+        *,
+        interval: float = 0.0,
+        again: int | None = None,
     ) -> Taken | None:
         """Write down what became of one mail and begin the next, in one durable step; return that one, if any waits.
+
+        The next is `again`, if nobody knows of that mail whether it arrived, or the first that waits.
 
         On a full disk, what became of the mail is written in the space kept for that, no other begins, and it raises.
         """
@@ -78,13 +92,6 @@ class QueueStore(Store):
                     self._got[settled.number] = (*self._got.get(settled.number, ()), *got)
                 self._settle(attempt, settled)
 
-        def begin() -> Taken | None:
-            taken = self._next(waiting) if waiting is not None else None
-            if taken is not None and waiting is not None:
-                self._begin(taken.id, attempt, claims=True)
-                self._reserve_time(waiting.account, interval)
-            return taken
-
         def settle_alone() -> None:
             with self._transaction():
                 settle()
@@ -92,13 +99,23 @@ class QueueStore(Store):
         try:
             with self._transaction():
                 settle()
-                return begin()
+                return self._begin_next(attempt, waiting, interval, again) if waiting is not None else None
         except DocmailError:
             if settled is not None:
                 self._even_if_full(settle_alone)
             if waiting is not None:
                 raise
             return None
+
+    def _begin_next(self, attempt: str, waiting: Waiting, interval: float, again: int | None) -> Taken | None:
+        before = self._begin_again(again, attempt, "unknown") if again is not None else None
+        taken = Taken(before.id, 0, before) if before is not None else self._next(waiting)
+        if taken is None:
+            return None
+        if before is None:
+            self._begin(taken.id, attempt, claims=True)
+        self._reserve_time(waiting.account, interval)
+        return taken
 
     def _next(self, waiting: Waiting) -> Taken | None:
         now = time.time()
@@ -144,13 +161,15 @@ class QueueStore(Store):
         """Return the number of the newest of these mails; 0 if there is none."""
         return int(self.value(f"SELECT max(id) FROM mail WHERE {waiting.where}", waiting.parameters) or 0)  # noqa: S608 - ours
 
-    def count_recipients(self, waiting: Waiting) -> int:
-        """Return to how many different addresses these mails go."""
+    def count_recipients(self, waiting: Waiting, *, again: Sequence[int] = (), retried: bool = False) -> int:
+        """Return to how many different addresses these mails go, and those that are sent again or retried."""
+        numbers = ", ".join("?" * len(again))
         return int(
             self.value(
-                "SELECT count(DISTINCT lower(address)) FROM recipient WHERE role != 'archive' AND mail IN"  # noqa: S608 - ours
-                f" (SELECT id FROM mail WHERE {waiting.where})",
-                waiting.parameters,
+                "SELECT count(DISTINCT lower(address)) FROM recipient WHERE role != 'archive'"  # noqa: S608 - ours
+                f" AND recipient.state != 'sent' AND (mail IN (SELECT id FROM mail WHERE {waiting.where})"
+                f" OR mail IN ({numbers}) OR mail IN (SELECT id FROM mail WHERE ? AND account = ? AND {GIVEN_UP}))",
+                (*waiting.parameters, *again, retried, waiting.account, waiting.batch, waiting.batch),
             )
         )
 

@@ -21,6 +21,7 @@ from docmail.translation import _
 from docmail.transport import Transport, open_transport
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
 
     from docmail.addresses import Address
@@ -41,8 +42,13 @@ _DAY = 86400.0
 class Control(Protocol):
     """Whoever steers a run, and hears of it."""
 
-    tried: int
     rehearsed: int
+    resends: deque[int]
+    """Mails in doubt that a person sends again: before those that wait, as soon as there is a connection."""
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether as many mails have gone as were asked for."""
 
     @property
     def stopped(self) -> bool:
@@ -57,6 +63,13 @@ class Control(Protocol):
 
     def tell(self, settled: Settled, error: SendError | None) -> None:
         """Hear what became of a mail."""
+
+    @property
+    def is_to_retry(self) -> bool:
+        """Whether mails are to be put back into the queue that failed or were refused."""
+
+    def put_back(self) -> None:
+        """Put them back, now that there is a connection."""
 
 
 class Sender:
@@ -101,7 +114,7 @@ class Sender:
         """
         shared = SharedContents(self._store, self._waiting)
         try:
-            while not self._control.stopped and (self._limit is None or self._control.tried < self._limit):
+            while not self._control.stopped and not self._control.is_enough:
                 if error := helpers.error():
                     self._judge(error)
                 if self._has_to_wait(attempt, helpers):
@@ -153,7 +166,12 @@ class Sender:
 
     def _take(self, attempt: str) -> Taken | None:
         """Write down what became of the last mail, and begin the next."""
-        taken = self._store.advance(attempt, self._settled, self._waiting, interval=self._pace.interval)
+        if self._control.is_to_retry:
+            self._control.put_back()
+        again = None
+        with suppress(IndexError):
+            again = self._control.resends.popleft()
+        taken = self._store.advance(attempt, self._settled, self._waiting, interval=self._pace.interval, again=again)
         self._settled = None
         return taken
 
@@ -195,6 +213,9 @@ class Sender:
         assert self._transport is not None  # noqa: S101 - connected before the mail was begun
         transport, everybody = self._transport, tuple[str, ...]()
         error: SendError | None = None
+        repeatable = taken.before is None  # a doubt does not wait in the queue for somebody to send it unasked
+        known = verdicts.Known(self._store, taken.id, attempt, repeatable=repeatable, again=not repeatable)
+        transport.notify = known.notify
         try:
             mail = self._store.mail(taken.id, shared)
             everybody = mail.recipients
@@ -206,28 +227,37 @@ class Sender:
             put_off = breaks_it and self._broke_over == taken.id
             self._broke_over = taken.id if breaks_it else self._broke_over
             self._settled = verdicts.of_failure(
-                taken.id, everybody, exc, repeatable=True, tries=taken.tries, put_off=put_off
+                taken.id, everybody, exc, repeatable=repeatable, tries=taken.tries, put_off=put_off
             )
             if _wants_another_connection(exc) and self._on_connection:
                 self._settled = replace(self._settled, not_before=None)  # it is about the connection, not this mail
         except BaseException as exc:
             everybody = everybody or self._store.recipients(taken.id)
             in_doubt = bool(everybody) and transport.in_doubt
-            self._settled = verdicts.of_interrupt(taken.id, everybody, exc, in_doubt=in_doubt, repeatable=True)
+            self._settled = verdicts.of_interrupt(
+                taken.id, everybody, exc, in_doubt=in_doubt, repeatable=repeatable, known=known.outcomes
+            )
             if not isinstance(exc, MessageError):
+                self._tell(taken, None)
                 raise
             self.hang_up()  # in the middle of a mail, perhaps
         else:
-            self._settled = verdicts.of_success(taken.id, everybody, result, repeatable=True, tries=taken.tries)
+            self._settled = verdicts.of_success(taken.id, everybody, result, repeatable=repeatable, tries=taken.tries)
             if result.refused and (error := verdicts.limit_in(result, self._settings.account.host)):
                 self._settled = replace(self._settled, not_before=None)  # the rest goes with the next run
             self._on_connection += 1
-            if self._on_connection >= MAILS_PER_CONNECTION:
-                self._write_down(attempt)
-                self.hang_up()
-        if self._settled is not None:
-            self._control.tell(self._settled, error)
+        self._tell(taken, error)
+        if self._on_connection >= MAILS_PER_CONNECTION:
+            self._write_down(attempt)
+            self.hang_up()
         return error
+
+    def _tell(self, taken: Taken, error: SendError | None) -> None:
+        """Say what became of a mail, before it is written down: every mail is counted."""
+        assert self._settled is not None  # noqa: S101 - the verdict on this mail
+        if taken.before is not None:
+            self._settled = verdicts.of_repetition(self._settled, taken.before)
+        self._control.tell(self._settled, error)
 
     def _write_down(self, attempt: str) -> None:
         """Write down what became of the last mail, before something else than the next one comes."""
@@ -258,6 +288,8 @@ class Sender:
         self.hang_up()
         transport = self._closed or open_transport(self._settings)
         self._transport = self._closed = transport
+        if self._control.stopped:  # abort() may have come before there was anything to break off
+            return
         try:
             transport.open()
         except SendError as exc:
@@ -292,6 +324,8 @@ class Sender:
 
     def _seconds_to_the_next(self) -> float | None:
         """Return how long to wait for a mail that may go; None if none comes in time."""
+        if self._control.resends or self._control.is_to_retry:
+            return 0.0
         moment = self._store.next_waiting(self._waiting)
         wait = None if moment is None else max(moment - time.time(), 0.0)
         return None if wait is None or wait > PATIENCE_SECONDS else wait

@@ -25,6 +25,18 @@ T = TypeVar("T")
 
 _DAY = 86400.0
 
+_SOMEBODY = "EXISTS (SELECT 1 FROM recipient WHERE mail = id AND recipient.state = '{}')"
+_STATE_OF_ALL = (
+    "CASE"
+    + "".join(f" WHEN {_SOMEBODY.format(state)} THEN '{state}'" for state in ("unknown", "queued", "sent", "refused"))
+    + " ELSE 'failed' END"
+)
+"""The state of a mail by those of its recipients, as `verdicts.whole_of` has it."""
+
+_PEOPLE = "EXISTS (SELECT 1 FROM recipient WHERE mail = id AND role != 'archive' AND recipient.state {})"
+_ONLY_THE_ARCHIVE_IN_DOUBT = _PEOPLE.format("= 'sent'") + " AND NOT " + _PEOPLE.format("IN ('unknown', 'queued')")
+"""The condition for mails that everybody has got who could; the archive never fails a mail, and asks nobody."""
+
 
 class KeyTakenError(MessageError):
     """Somebody else has just written down a mail with this key."""
@@ -56,14 +68,19 @@ class Store(Records):
             flusher.wait()
             self._spool.sync()
 
-    def add(self, entry: Entry, *, attempt: str | None = None, replaces: Row | None = None) -> int:
+    def add(
+        self, entry: Entry, *, attempt: str | None = None, replaces: Row | None = None, begins: bool = False
+    ) -> int:
         """Write a mail down whose documents are kept, and return its number; `replaces` gives up its key.
 
-        With an `attempt`, it belongs to that one attempt from the beginning. Raises `KeyTakenError` if another program
-        was faster with the same key.
+        With an `attempt`, it belongs to that one attempt from the beginning, which `begins` at once or later. Raises
+        `KeyTakenError` if another program was faster with the same key.
         """
         with self._transaction():
-            return self._insert(entry, attempt, replaces)
+            number = self._insert(entry, attempt, replaces)
+            if begins and attempt is not None:
+                self._begin(number, attempt)
+            return number
 
     def add_all(self, entries: Iterable[tuple[Entry, Row | None]]) -> int:
         """Write many mails down, all of them or none, each with the row that gives its key up; return how many."""
@@ -154,6 +171,50 @@ class Store(Records):
             )
         self._database.execute("UPDATE recipient SET state = 'sending' WHERE mail = ? AND state = 'queued'", (number,))
 
+    def begin_again(self, number: int, attempt: str, state: str) -> Row:
+        """Claim and begin, in one durable step, a mail that a person sends again; return it as it was.
+
+        It goes to those who have not got it; if nobody knows whether it arrived, not to those who were refused. Raises
+        `MessageError` if it is not in this state any more, or its content is no longer kept.
+        """
+        with self._transaction():
+            if (found := self._begin_again(number, attempt, state)) is None:
+                raise MessageError(
+                    _("Mail {id} is being sent or was settled meanwhile; nothing was sent.").format(id=number),
+                    hint=_("Look at docmail.Outbox()."),
+                )
+            return found
+
+    def _begin_again(self, number: int, attempt: str, state: str) -> Row | None:
+        # A doubt about a mail whose key a later one has is over: that one was sent instead.
+        which = "id = ? AND state = ? AND owner IS NULL AND head IS NOT NULL AND (current OR state != 'unknown')"
+        found = self.rows(which, (number, state)) if state != "sending" else []
+        if not found:
+            return None
+        self._database.execute("UPDATE mail SET state = 'sending', owner = ? WHERE id = ?", (attempt, number))
+        refused = "'refused'" if state in {"unknown", "queued"} else "''"
+        self._database.execute(
+            f"UPDATE recipient SET state = 'sending' WHERE mail = ? AND state NOT IN ('sent', {refused})",  # noqa: S608 - ours
+            (number,),
+        )
+        return found[0]
+
+    def note_outcomes(self, number: int, attempt: str, outcomes: Mapping[str, tuple[str, Reply | None]]) -> None:
+        """Write down what is certain of some recipients of a mail that the attempt still sends to others."""
+        with self._transaction() as database:
+            mine = "EXISTS (SELECT 1 FROM mail WHERE id = mail AND owner = ?)"
+            database.executemany(
+                f"UPDATE recipient SET state = ?, reply = ? WHERE mail = ? AND address = ? AND {mine}",  # noqa: S608 - ours
+                [
+                    (state, reply_to_json(reply), number, address, attempt)
+                    for address, (state, reply) in outcomes.items()
+                ],
+            )
+            if any(state == "sent" for state, _reply in outcomes.values()):
+                database.execute(
+                    "UPDATE mail SET sent_at = ? WHERE id = ? AND owner = ?", (time.time(), number, attempt)
+                )
+
     def settle(  # noqa: PLR0913 - what a row says in the end
         self,
         number: int,
@@ -164,19 +225,25 @@ class Store(Records):
         reply: Reply | None = None,
         reason: str = "",
         not_before: float | None = None,
+        instead_of: Row | None = None,
     ) -> None:
         """Write down what became of the mail of an attempt, altogether and for each of these recipients.
 
-        A mail that is not this attempt's any more is left alone.
+        A mail that is not this attempt's any more is left alone. If nobody got it, the row that it was sent
+        `instead_of` gets its key back.
         """
 
         def step() -> None:
-            with self._transaction():
-                self._settle(attempt, Settled(number, state, recipients, reply, reason, not_before))
+            with self._transaction() as database:
+                settled = self._settle(attempt, Settled(number, state, recipients, reply, reason, not_before))
+                if settled and instead_of is not None and state in {"refused", "failed"}:
+                    database.execute("UPDATE mail SET current = 0 WHERE id = ? AND current", (number,))
+                    database.execute("UPDATE mail SET current = 1 WHERE id = ?", (instead_of.id,))
 
         self._even_if_full(step)
 
-    def _settle(self, attempt: str, settled: Settled) -> None:
+    def _settle(self, attempt: str, settled: Settled) -> bool:
+        """Do so inside a transaction; False if it is not this attempt's any more."""
         taken = any(each == "sent" for each, _reply in settled.recipients.values())
         put_off = time.time() if settled.not_before is not None else None
         changed = self._database.execute(
@@ -188,7 +255,7 @@ class Store(Records):
             ),
         )
         if not changed.rowcount:
-            return
+            return False
         self._database.executemany(
             "UPDATE recipient SET state = ?, reply = coalesce(?, reply) WHERE mail = ? AND address = ?",
             [
@@ -196,7 +263,12 @@ class Store(Records):
                 for address, (state, reply) in settled.recipients.items()
             ],
         )
-        if settled.state in {"refused", "failed"}:
+        if settled.state == "unknown":
+            self._database.execute(
+                f"UPDATE mail SET state = 'sent' WHERE id = ? AND {_ONLY_THE_ARCHIVE_IN_DOUBT}",  # noqa: S608 - ours
+                (settled.number,),
+            )
+        elif settled.state in {"refused", "failed"}:
             # What is said of the whole is true of the best part: somebody has got it in an earlier attempt.
             taken_before = "FROM recipient WHERE mail = id AND recipient.state = 'sent'"
             self._database.execute(
@@ -204,6 +276,7 @@ class Store(Records):
                 f" WHERE id = ? AND EXISTS (SELECT 1 {taken_before})",
                 (settled.number,),
             )
+        return True
 
     def _even_if_full(self, step: Callable[[], T]) -> T:
         """Do what must be written down; on a full disk the space kept for this moment is given up for it."""
@@ -265,12 +338,19 @@ class Store(Records):
                     (new, new, time.time(), number),
                 )
                 database.execute("UPDATE recipient SET state = ? WHERE mail = ? AND state = ?", (new, number, old))
+                # Who was deferred while nobody knew of the others has not got it: the next run sends it to them alone.
+                database.execute(
+                    "UPDATE mail SET state = 'queued' WHERE id = ? AND state = 'sent' AND head IS NOT NULL AND EXISTS"
+                    " (SELECT 1 FROM recipient WHERE mail = id AND recipient.state = 'queued')",
+                    (number,),
+                )
         return len(numbers)
 
     def recover(self) -> None:
         """Settle the mails of attempts that are over: begun ones are unknown, single ones not begun have failed.
 
-        Mails that were only claimed from the queue wait in it again.
+        Mails that were only claimed from the queue wait in it again. Of a recipient of whom the attempt knew already
+        what became (`note_outcomes`) that stays true.
         """
         outcomes = (
             ("sending", "1", "unknown", _("The program ended while this mail was being sent; it may have arrived.")),
@@ -283,6 +363,13 @@ class Store(Records):
                 if not owners.is_over(self.folder, attempt):
                     continue
                 with self._transaction() as database:
+                    # Those of whom all was known, and only not yet said of the whole.
+                    database.execute(
+                        f"UPDATE mail SET state = {_STATE_OF_ALL}, owner = NULL"  # noqa: S608 - ours
+                        f" WHERE owner = ? AND state = 'sending' AND NOT {_SOMEBODY.format('sending')}"
+                        " AND EXISTS (SELECT 1 FROM recipient WHERE mail = id)",
+                        (attempt,),
+                    )
                     for old, which, new, reason in outcomes:
                         mails = f"owner = ? AND state = ? AND {which}"
                         database.execute(

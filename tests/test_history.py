@@ -307,14 +307,14 @@ def test_a_mail_that_was_refused_stays_the_same_mail_and_keeps_its_key(
     assert len(box.inbox) == before + 1
 
 
-def test_a_mail_that_fails_when_it_is_sent_again_is_recorded_as_not_sent(
+def test_a_mail_that_cannot_be_sent_again_stays_in_doubt(
     folder: Path, store: Store, settings: docmail.Settings, box: docmail.Sandbox
 ) -> None:
     row = number(store, "Lost")
     box.answer("auth", "535 5.7.8 No", times=1)
     with pytest.raises(AuthenticationError):
         history.send_again(folder, row, settings)
-    assert history.row(store, row).state == "failed"
+    assert history.row(store, row).state == "unknown"
 
 
 def test_a_mail_is_not_sent_again_as_somebody_else(

@@ -90,6 +90,7 @@ ORDER = [
     "shared",
     "sender",
     "helpers",
+    "starting",
     "queue_run",
     "merging",
     "scratch",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import docmail
+from docmail import __main__ as command_line
 from docmail import pace, sender
 from docmail.errors import AuthenticationError, ConnectError, Deferred, DocmailError, Kind, MessageError, TLSError
 from docmail.home import user_home
@@ -26,7 +27,9 @@ from docmail.queue_run import Run
 from docmail.queue_store import QueueStore
 from docmail.settings import Security
 from docmail.store import Store
+from docmail.transport.smtp import SmtpTransport
 from tests.support.scripted import PASSWORD, ScriptedServer, cut, reset, settings_for
+from tests.support.slow_server import SlowServer
 from tests.test_http_transport import Server, answering, reply
 
 if TYPE_CHECKING:
@@ -367,6 +370,80 @@ def sender_waiting() -> Any:
     from docmail.queue_store import Waiting
 
     return Waiting("a@example.com")
+
+
+# --- how many ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"rate": "1000/s"}], ids=["unlimited", "with a rate"])
+@pytest.mark.parametrize("way", ["smtp", "http"])
+def test_a_limit_is_kept_and_every_mail_is_counted_over_however_many_connections(
+    way: str, options: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last mail of a connection counts as the others do."""
+    monkeypatch.setattr(sender, "MAILS_PER_CONNECTION", 2)
+    with ScriptedServer() as smtp, Server(answering(reply("200 OK", "taken"))) as http:
+        settings = scripted(smtp) if way == "smtp" else http_settings(http)
+        run = queue(settings, 14).run(settings=settings, limit=7, **options)
+        assert (run["sent"], run.tried, run.done, run.missed) == (7, 7, 7, 0)
+        assert len(smtp.mails) + len(http.requests) == 7
+        assert len(run.last) == 5
+        run = Outbox().run(settings=settings, limit=7)
+        assert (run["sent"], run.tried, len(smtp.mails) + len(http.requests)) == (14, 7, 14)
+
+
+def test_a_limit_is_a_number_of_mails_and_not_of_attempts() -> None:
+    """What is tried over another connection, because the first one broke, is one mail."""
+    with ScriptedServer({"MAIL": ["250 ok", cut, "250 ok", "250 ok", reset, "250 ok"]}) as server:
+        run = queue(settings := scripted(server), 6).run(settings=settings, limit=4)
+        assert (run["sent"], len(server.mails)) == (4, 4)
+
+
+@pytest.mark.parametrize("answer", ["450 4.2.0 Not now", "550 5.1.1 No such user"])
+def test_what_was_deferred_or_refused_counts_for_a_limit(
+    box: Sandbox, answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "RETRY_SECONDS", 3600)
+    box.answer("rcpt", answer, recipient="c1@example.com")
+    queue(box.settings, 6).run(settings=box.settings, limit=3)
+    assert [mail.subject for mail in box.inbox] == ["No. 0", "No. 2"]
+
+
+def test_a_refusal_in_the_last_mail_of_a_connection_is_reported(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "MAILS_PER_CONNECTION", 2)
+    monkeypatch.setattr("docmail.settings.Settings.load", lambda _profile=None: box.settings)
+    outbox = Outbox()
+    people = [["a@example.com"], ["b@example.com", "nobody@example.com"], ["c@example.com"]]
+    outbox.add_all([docmail.Message(to, to[0], key=to[0]) for to in people], batch="b", settings=box.settings)
+    assert command_line.main(["outbox", "run", "--limit", "2"]) == 1
+    assert len(box.inbox) == 2
+    assert command_line.main(["outbox", "run", "--limit", "2"]) == 0
+
+
+def test_the_last_mails_of_further_connections_are_counted_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "MAILS_PER_CONNECTION", 3)
+    with SlowServer("bdat", delay=0.0005) as server:
+        server.others_say = "550 5.1.1 No such user."
+        settings = docmail.Settings("a@example.com", docmail.SmtpServer("127.0.0.1", server.port, Security.NONE))
+        run = queue(settings, 90).run(settings=settings)
+        counts = run.counts()
+        assert server.most_at_once > 1
+        assert (run.tried, run.done) == (90, 90)
+        assert run.missed == counts.get("refused", 0)
+        assert counts["sent"] == server.arrived.total()
+
+
+def test_a_mail_that_ends_a_run_is_counted_as_well(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    outbox = queue(box.settings)
+    monkeypatch.setattr(SmtpTransport, "_judge_end", interrupt)
+    run = Run(outbox.folder, box.settings)
+    with pytest.raises(KeyboardInterrupt):
+        run.start().wait()
+    assert run.counts() == {"queued": 2, "unknown": 1}
+    assert (run.tried, run.missed) == (1, 1)
 
 
 # --- leaving it -------------------------------------------------------------------------------------------------------

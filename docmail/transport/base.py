@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from docmail.replies import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Self
 
     from docmail.credentials import Secret
+    from docmail.errors import Kind
     from docmail.message import Mail
 
-__all__ = ["LOST", "UNSENT", "Deadline", "Reply", "SendResult", "TokenSource", "Transport"]
+__all__ = ["LOST", "UNSENT", "Deadline", "Notify", "Reply", "SendResult", "TokenSource", "Transport"]
 
 LOST, UNSENT = 0, -1
 """The codes in `refused` where no server refused: the mail may have arrived; it is certain that it was not sent."""
+
+Notify: TypeAlias = "Callable[[Mapping[str, Reply], Kind | None], None]"
+"""Notified of recipients of whom it is certain what became: the reply to each, and the kind of failure, if known."""
 
 REPLY_SECONDS = 600.0
 """RFC 5321 4.5.3.2.6: how long the reply after the last byte may take, or we create doubts of our own."""
@@ -34,7 +38,7 @@ class SendResult:
 
     `accepted` are the recipients it will deliver to, `refused` the others with its reply (or `LOST` or `UNSENT` and a
     sentence). `repeated` says that nothing was sent now, because the mail with this key had been sent before; `note` is
-    a sentence about such a repetition.
+    a sentence about such a repetition. `kinds` says what sort of failure a refusal is, where its code does not.
     """
 
     message_id: str
@@ -43,6 +47,11 @@ class SendResult:
     reply: Reply | None = None
     repeated: bool = False
     note: str = ""
+    kinds: dict[str, Kind] = field(default_factory=dict, repr=False, compare=False)
+
+
+def nobody_listens(_replies: Mapping[str, Reply], _kind: Kind | None) -> None:
+    """Be notified, and do nothing."""
 
 
 class Transport(Protocol):
@@ -50,9 +59,14 @@ class Transport(Protocol):
 
     `in_doubt` is true from just before the last byte of a mail until it is known that the mail was not taken, or until
     the next one begins: whoever is interrupted in between must not take the mail for unsent.
+
+    `notify` is called as soon as it is certain what became of some recipients while others are still under way: refused
+    beside others that are accepted (before the last byte, where the server says it before), or taken by a post of their
+    own. Whatever happens to the rest of the mail, also to this process, does not change it.
     """
 
     in_doubt: bool
+    notify: Notify
 
     def open(self) -> None:
         """Connect, encrypt and sign in; raise a `SendError` with the phase that failed."""

@@ -32,14 +32,14 @@ from docmail.settings import HttpServer
 from docmail.translation import _
 from docmail.transport.answers import left_out, meaning, refusal_in_success, said
 from docmail.transport.apis import questions
-from docmail.transport.base import LOST, REPLY_SECONDS, UNSENT, Deadline, SendResult
+from docmail.transport.base import LOST, REPLY_SECONDS, UNSENT, Deadline, Notify, SendResult, nobody_listens
 from docmail.transport.connection import stopped
 from docmail.transport.proxy import basic
 from docmail.transport.status import DOUBTFUL, look_first, seconds_of
 from docmail.transport.web import Web, headers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -84,6 +84,7 @@ class HttpTransport:
         self._reply_timeout = reply_timeout
         self._opened: tuple[Deadline, float] | None = None  # for the first post, if it comes soon
         self.in_doubt = False
+        self.notify: Notify = nobody_listens
 
     # --- opening and ending ---
 
@@ -120,22 +121,41 @@ class HttpTransport:
         self.in_doubt = False
         accepted: list[str] = []
         refused: dict[str, Reply] = {}
+        kinds: dict[str, Kind] = {}
         first: Reply | None = None
-        for question in questions(mail, self._server):
+
+        def leave_out(addresses: Collection[str], reply: Reply, kind: Kind | None) -> None:
+            refused.update(dict.fromkeys(addresses, reply))
+            if kind is not None:
+                kinds.update(dict.fromkeys(addresses, kind))
+            if addresses:
+                self.notify(dict.fromkeys(addresses, reply), kind)
+
+        asked = questions(mail, self._server)
+        for question in asked:
             try:
                 reply, missing = self._post(question, None if accepted else progress)
             except DocmailError as exc:
                 if not accepted:
+                    if isinstance(exc, OutcomeUnknown):
+                        # Nobody knows of the mail itself; those with a post of their own have certainly got nothing.
+                        nothing = Reply(
+                            UNSENT, "", _("Not sent, because nobody knows whether the mail itself arrived.")
+                        )
+                        exc.refused = dict.fromkeys(set(mail.recipients) - set(question.recipients), nothing)
                     raise
                 # The mail itself was taken: a blind copy that is not, or is lost, does not undo that.
-                refused |= dict.fromkeys(question.recipients, _instead(exc))
+                leave_out(question.recipients, _instead(exc), getattr(exc, "kind", None))
             else:
-                accepted += [address for address in question.recipients if address not in missing]
-                refused |= dict.fromkeys(missing, reply)
+                taken = [address for address in question.recipients if address not in missing]
+                accepted += taken
                 first = first or reply
+                if question is not asked[-1]:
+                    self.notify(dict.fromkeys(taken, reply), None)
+                leave_out(missing, reply, Kind.RECIPIENT)
             # Whoever is interrupted from here on must not believe that nothing was sent.
             self.in_doubt = True
-        return SendResult(mail.message_id, tuple(accepted), refused, first)
+        return SendResult(mail.message_id, tuple(accepted), refused, first, kinds=kinds)
 
     def _post(self, question: Question, progress: Callable[[int, int], None] | None) -> tuple[Reply, list[str]]:
         """Return the reply, and whom it leaves out."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from docmail.errors import TREATMENT, Action, ConnectError, Kind, MessageError, OutcomeUnknown, Refused, SendError
 from docmail.translation import _
-from docmail.transport.base import Deadline, SendResult
+from docmail.transport.base import Deadline, Notify, SendResult, nobody_listens
 from docmail.transport.conversation import CLOSING, Conversation, NoReply
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ class Sending:
     _in_step = True  # every command has its reply, and the server waits for the next one
     _chunking = True  # the server takes BDAT, if it offers it
 
+    def __init__(self) -> None:
+        self.notify: Notify = nobody_listens
+        self._refused: dict[str, Reply] = {}  # who of the mail under way is refused, whatever becomes of the others
+
     @cached_property
     def _room(self) -> memoryview:
         """Where a write is put together; for each mail anew, getting the memory would take longer than filling it."""
@@ -64,6 +68,7 @@ class Sending:
         deadline, self._seconds_left = Deadline(self._seconds_left), self._timeout
         self.in_doubt = False
         self._in_step = True
+        self._refused = {}
         try:
             if self._mails and self._offers("PIPELINING"):
                 accepted, refused, reply = self._quickly(mail, deadline, progress)
@@ -74,6 +79,8 @@ class Sending:
                 self._body(mail, progress)
                 reply = self._end()
         except BaseException as exc:
+            if isinstance(exc, SendError):
+                exc.refused = self._refused | exc.refused
             self._recover(exc)
             raise
         self._mails += 1
@@ -143,18 +150,26 @@ class Sending:
                 accepted.append(address)
             elif reply.code == CLOSING or reply.code < 400:  # noqa: PLR2004 - RFC 5321 4.2.1: no refusal
                 # Not about this recipient, and nobody hears the others, or which reply is whose.
+                self._refused = refused
                 raise self._negative(reply, "RCPT", "rcpt")
             else:
                 refused[address] = reply
         if not set(accepted) - mail.archive:
             errors = [self._talk.refusal(reply, "rcpt", {address: reply}) for address, reply in refused.items()]
             raise _gravest(errors, refused)
+        self._keep(refused)
         turned_away = [f"{address} ({reply})" for address, reply in refused.items()]
         listed = ", ".join(accepted)[:200]
         if turned_away:
             listed = _("{accepted}; refused: {refused}").format(accepted=listed, refused=", ".join(turned_away)[:400])
         self._observe("rcpt", listed)
         return accepted, refused
+
+    def _keep(self, refused: dict[str, Reply]) -> None:
+        """Keep who is refused, and say so now: after the last byte it may be too late."""
+        self._refused = refused
+        if refused:
+            self.notify(refused, None)
 
     def _data(self, deadline: Deadline) -> None:
         reply = self._talk.say("DATA", "data", deadline)
@@ -242,16 +257,20 @@ class Sending:
                 self.in_doubt = False
             self._judge_mail(first, mail)
             replies: list[Reply] = []
-            for _address in mail.recipients:
-                replies.append(self._reply_to_all())
-                if replies[-1].code == CLOSING:
-                    self.in_doubt = False
-                    raise self._talk.refusal(replies[-1], "rcpt")
-            end = self._reply_to_all()
+            try:
+                for _address in mail.recipients:
+                    replies.append(self._reply_to_all())
+                    if replies[-1].code == CLOSING:
+                        self.in_doubt = False
+                        raise self._talk.refusal(replies[-1], "rcpt")
+            except SendError:
+                heard = zip(mail.recipients, replies, strict=False)
+                self._keep({address: said for address, said in heard if not said.positive and said.code != CLOSING})
+                raise
             if not any(reply.positive for reply in replies):
-                self.in_doubt = False
+                self.in_doubt = False  # whatever is said, or not said, of a content that goes to nobody
             found.append(self._judge_recipients(mail, replies))
-            return self._judge_end(end)
+            return self._judge_end(self._reply_to_all())
 
         reply = self._chunk(mail, _joined(lines), progress, judge)
         return *found[0], reply

@@ -47,6 +47,7 @@ class SmtpTransport(Sending):
     ) -> None:
         if not isinstance(settings.server, SmtpServer):
             raise TypeError(settings.server)
+        super().__init__()
         self._settings = settings
         self._server = settings.server
         self._host = ascii_host(self._server.host)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from docmail.errors import DocmailError
+from docmail.history import check_sender
 from docmail.home import is_unattended
 from docmail.pace import daily_warning
 from docmail.queue_run import nothing_of
@@ -21,7 +22,7 @@ from docmail.widgets.controls import Actions
 from docmail.widgets.rows import light
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from docmail.addresses import Address
     from docmail.credentials import Secret
@@ -143,8 +144,8 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
             self._asks = False
             run.agree(yes=False)
             run.stop()
-        elif action == SEND and run.waiting > run.total:
-            run.total = run.waiting
+        elif action == SEND and run.ahead > run.total:
+            run.total = run.ahead
             sentence = _("More mails were added since this was shown. Look at the number, and press Send again.")
             self._note = markup.box("mind", markup.paragraph(sentence))
         elif action == SEND:
@@ -154,13 +155,11 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
         elif action == REHEARSE:
             self._rehearse()
         elif action in {GO_ON, RETRY}:
-            if action == RETRY:
-                run.retry()
-            self._go_on()
+            self._go_on(retries=action == RETRY)
 
-    def _go_on(self) -> None:
+    def _go_on(self, *, resends: Sequence[int] = (), retries: bool = False) -> None:
         """Send what waits; many mails are asked about, if nobody has agreed to these yet."""
-        run = self.run.again()
+        run = self.run.again(resends=resends, retries=retries)
         if asks_first(run):
             self.run, self._asks = run, True
         else:
@@ -353,11 +352,24 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
 
     def _ask_about(self) -> None:
         """Ask about each mail of which nobody knows whether it arrived."""
-        rows = [] if self._asks else self.run.rows("unknown", _ASKED_ABOUT)
+        about = self.run.rows("unknown", _ASKED_ABOUT) if not self._asks else []
+        rows = [row for row in about if not self._goes_again(row)]
         numbers = [row.id for row in rows]
         if numbers != self._about:
             self._about = numbers
             self.doubts.children = [self._doubt(row) for row in rows]
+
+    def _goes_again(self, row: Row) -> bool:
+        """Say whether the run is about to send it again already."""
+        return self.run.is_going_on and row.id in self.run.resends
+
+    def _send_again(self, row: Row) -> None:
+        """Send a mail in doubt once more; unless the run has a connection, or gets one, it stays in doubt."""
+        check_sender(row, self.run.settings)
+        if self.run.is_going_on:
+            self.run.resend(row.id)
+        else:
+            self._go_on(resends=[row.id])
 
     def _doubt(self, row: Row) -> ipywidgets.Widget:
         text = light(ipywidgets.HTML)
@@ -369,9 +381,10 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
                 return  # the second half of a double click
             try:
                 self._note = ""
-                self.run.resolve(row.id, "sent" if action == ARRIVED else "resend")
-                if action == AGAIN and not self.run.is_going_on:
-                    self._go_on()
+                if action == ARRIVED:
+                    self.run.resolve(row.id, "sent")
+                else:
+                    self._send_again(row)
             except Exception as exc:  # noqa: BLE001 - as in press()
                 self._note = markup.failure(exc)
             self.refresh()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from docmail.history import missing
 from docmail.translation import _, ngettext
 from docmail.widgets import mail_result, markup
 
@@ -153,7 +154,7 @@ def _pager(page: Page, begin: int) -> str:
     )
 
 
-def detail(row: Row, text: str, *, asks: bool, said: str) -> str:
+def detail(row: Row, text: str, *, asks: str, said: str) -> str:
     """Return a mail that is opened: what became of it for each recipient, its text and documents, what can be done."""
     parts = [_recipients(row)]
     facts = [
@@ -180,7 +181,7 @@ def detail(row: Row, text: str, *, asks: bool, said: str) -> str:
     if row.state == "unknown":
         question = _("It may have arrived: nobody knows. Ask the recipient, or look into your Sent folder.")
         parts.append(f'<div class="dm-question">{escape(question)}</div>')
-    parts.append(f'<div class="dm-asked">{_question(row) if asks else _offers(row)}</div>')
+    parts.append(f'<div class="dm-asked">{_question(row, asks) if asks else _offers(row)}</div>')
     return "".join(parts) + (f'<div role="status">{said}</div>' if said else "")
 
 
@@ -203,13 +204,18 @@ def _offers(row: Row) -> str:
     offers = []
     if row.state == "unknown":
         offers.append(button("arrived", _("It arrived"), row.id))
-    if row.state not in {"queued", "sending"}:
+    if _partly(row):
+        number = len(missing(row))
+        label = ngettext("Send again to {number} without it…", "Send again to {number} without it…", number)
+        offers.append(button("again", label.format(number=number), row.id))
+        offers.append(button("everybody", _("Send again to everybody…"), row.id))
+    elif row.state not in {"queued", "sending"}:
         offers.append(button("again", _("Send again…"), row.id))
     return "".join((*offers, button("eml", _("Save as .eml"), row.id)))
 
 
-def _question(row: Row) -> str:
-    people = _again_to(row)
+def _question(row: Row, asks: str) -> str:
+    people = _again_to(row, everybody=asks == "everybody")
     question = ngettext(
         "Send it again now, to {number} recipient?", "Send it again now, to {number} recipients?", len(people)
     ).format(number=len(people))
@@ -220,13 +226,10 @@ def _question(row: Row) -> str:
     )
 
 
-def _again_to(row: Row) -> Sequence[str]:
-    """Return who gets a mail that is sent again: everybody, or those of whom nobody knows."""
-    return [
-        address
-        for address, each in row.recipients.items()
-        if each.role != "archive" and (row.state != "unknown" or each.state == "unknown")
-    ]
+def _again_to(row: Row, *, everybody: bool) -> Sequence[str]:
+    """Return who gets a mail that is sent again: those who have not got it, or everybody."""
+    people = [address for address, each in row.recipients.items() if each.role != "archive"]
+    return people if everybody else missing(row) or people
 
 
 def days_question(days: int) -> str:

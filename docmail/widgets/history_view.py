@@ -49,7 +49,7 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
         self._values: dict[str, str] = {}
         self._begin = 0
         self._opened: int | None = None
-        self._asks = False
+        self._asks = ""  # "again" or "everybody": the question that is open about the opened mail
         self._said = ""
         self._asked_days: int | None = None
         zones = "".join(f'<div data-zone="{name}"></div>' for name in ("filters", "table", "foot"))
@@ -90,8 +90,9 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
             "newer": lambda: self._turn(-PAGE),
             "older": lambda: self._turn(PAGE),
             "open": lambda: self._open(number),
-            "again": lambda: self._ask(asks=True),
-            "keep": lambda: self._ask(asks=False),
+            "again": lambda: self._ask("again"),
+            "everybody": lambda: self._ask("everybody"),
+            "keep": lambda: self._ask(""),
             "send": lambda: self._send(number),
             "arrived": lambda: self._arrived(number),
             "eml": lambda: self._save(number),
@@ -119,22 +120,22 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
             reply=self._values["reply"],
             since=(today - timedelta(days=days - 1)).astimezone(UTC) if days else None,
         )
-        self._begin, self._opened, self._asks, self._said = 0, None, False, ""
+        self._begin, self._opened, self._asks, self._said = 0, None, "", ""
         self._show()
 
     def _turn(self, step: int) -> None:
         self._begin = max(0, self._begin + step)
-        self._opened, self._asks, self._said = None, False, ""
+        self._opened, self._asks, self._said = None, "", ""
         self._show()
 
     def _open(self, number: int | None) -> None:
         self._opened = None if number == self._opened else number
-        self._asks, self._said = False, ""
+        self._asks, self._said = "", ""
         self.panel.children = ()
         self._show()
 
-    def _ask(self, *, asks: bool) -> None:
-        self._asks, self._said = asks, ""
+    def _ask(self, question: str) -> None:
+        self._asks, self._said = question, ""
         self._show()
 
     def _say(self, html: str) -> None:
@@ -189,18 +190,23 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
     def _send(self, number: int | None) -> None:
         # The answer to the question, and only while it is asked about this mail.
         if self._asks and number is not None and number == self._opened:
-            self._asks = False
+            everybody, self._asks = self._asks == "everybody", ""
             self._show()
-            self.work.start(lambda: self._send_now(number))
+            self.work.start(lambda: self._send_now(number, everybody=everybody))
 
-    def _send_now(self, number: int) -> None:
+    def _send_now(self, number: int, *, everybody: bool) -> None:
         with self._reading() as store:
             people = [
                 address for address, each in history.row(store, number).recipients.items() if each.role != "archive"
             ]
         self.actions.progress = 0.0
         result: SendResult = history.send_again(
-            self._folder, number, usable(None, of_record(self._folder)), progress=self._progress, hold=self.work.hold
+            self._folder,
+            number,
+            usable(None, of_record(self._folder)),
+            everybody=everybody,
+            progress=self._progress,
+            hold=self.work.hold,
         )
         self._say(mail_result.result(people, result))
 

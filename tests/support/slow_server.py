@@ -98,10 +98,10 @@ class SlowServer:
 
     def _serve(self, client: Any, *, is_first: bool) -> None:
         self._say(client, "greeting", "220 slow ESMTP")
+        to_recipients = ""
         while True:
             line = _line(client)
             verb = line[:4].upper()
-            to_recipients = self.first_says if is_first else self.others_say
             if verb == b"EHLO":
                 extensions = ["slow", "PIPELINING", "8BITMIME", *(["CHUNKING"] if self._way == "bdat" else [])]
                 said = "\r\n".join(f"250{' ' if each == extensions[-1] else '-'}{each}" for each in extensions)
@@ -129,6 +129,7 @@ class SlowServer:
                 return
             elif verb == b"RCPT":
                 self._stopping.wait(0 if is_first else self.others_wait)
+                to_recipients = self.first_says if is_first else self.others_say
                 self._say(client, "RCPT", to_recipients)
             else:
                 self._say(client, verb.decode(), "250 ok")

@@ -167,11 +167,11 @@ def test_a_mail_is_sent_again_only_after_an_answer_and_once(view: HistoryView, b
     press(view, "open", row)
     press(view, "send", row)
     assert len(box.inbox) == before, "nobody was asked"
-    assert "Send it again now, to 3 recipients?" in press(view, "again", row)
+    assert "Send it again now, to 3 recipients?" in press(view, "everybody", row)
     press(view, "keep", row)
     press(view, "send", row)
     assert len(box.inbox) == before
-    press(view, "again", row)
+    press(view, "everybody", row)
     shown = press(view, "send", row)
     assert "Sent to 2 recipients." in shown
     assert "1 refused: nobody@example.com — No such mailbox here (550 5.1.1)" in shown
@@ -179,6 +179,31 @@ def test_a_mail_is_sent_again_only_after_an_answer_and_once(view: HistoryView, b
     press(view, "send", row)
     assert len(box.inbox) == before + 1, "an answer holds once"
     assert not view.actions.busy
+
+
+def test_a_partly_sent_mail_goes_first_and_alone_to_those_who_have_not_got_it(
+    view: HistoryView, box: docmail.Sandbox
+) -> None:
+    before, row = len(box.inbox), number(view, "Q3 &lt;b&gt;")
+    shown = press(view, "open", row)
+    assert shown.index("Send again to 1 without it…") < shown.index("Send again to everybody…")
+    assert "Send again…" not in shown
+    assert "Send it again now, to 1 recipient?" in press(view, "again", row)
+    box.answer("rcpt", "250 2.1.5 Ok", recipient="nobody@example.com")
+    assert "Sent to 1 recipient." in press(view, "send", row)
+    assert [mail.recipients for mail in box.inbox[before:]] == [("nobody@example.com",)]
+    assert "partly sent" not in text(view)
+    assert "Send again…" in text(view)
+    assert "1 to 3 of 3" in text(view), "it stays the same mail"
+
+
+def test_what_cannot_be_sent_again_stays_as_it_was(view: HistoryView, box: docmail.Sandbox) -> None:
+    docmail.credentials.withdraw(box.settings.account)
+    row = number(view, "Lost")
+    press(view, "open", row)
+    press(view, "again", row)
+    press(view, "send", row)
+    assert "1 sent · 1 refused · 1 unknown" in text(view)
 
 
 def test_a_doubt_is_settled_by_saying_that_it_arrived(view: HistoryView, folder: Path) -> None:
