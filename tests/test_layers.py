@@ -197,8 +197,3 @@ def test_the_core_works_without_jupyter() -> None:
     code += "".join(f"import docmail.{name}\n" for name in CORE)
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-
-
-def test_no_module_is_longer_than_a_page_of_thought() -> None:
-    lengths = {_module_name(path): len(path.read_text("utf-8").splitlines()) for path in _modules()}
-    assert {name: length for name, length in lengths.items() if length > 500} == {}
