@@ -17,8 +17,9 @@ from docmail.home import is_unattended
 from docmail.pace import daily_warning
 from docmail.queue_run import nothing_of
 from docmail.translation import _, chosen, language, ngettext
-from docmail.widgets import batch_markup, markup
+from docmail.widgets import batch_markup, live, markup
 from docmail.widgets.controls import Actions
+from docmail.widgets.lifeline import Lifeline
 from docmail.widgets.rows import light
 
 if TYPE_CHECKING:
@@ -43,11 +44,9 @@ _ASKED_ABOUT = 20  # unknown mails with buttons; each is a widget
 
 def show(run: Run) -> bool:
     """Show a run that is about to begin; return whether the view asks first, and then starts it."""
-    from IPython.display import display
-
     asks = asks_first(run)
     view = BatchView(run, asks=asks)
-    display(view)
+    live.show(view.words(), view)
     run.shown = True
     if not asks:
         view.watch()
@@ -62,10 +61,8 @@ def asks_first(run: Run) -> bool:
 
 def show_again(run: Run) -> None:
     """Show a run as it stands, and go on showing it."""
-    from IPython.display import display
-
     view = BatchView(run, asks=run.state == "asked")
-    display(view)
+    live.show(view.words(), view)
     if run.is_going_on:
         view.watch()
 
@@ -81,12 +78,14 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
         self._about: list[int] = []
         self._drawing = RLock()  # presses, the watching thread and a rehearsal all draw
         self._rehearses = False
+        self.lifeline = Lifeline()
         self.heading = light(ipywidgets.HTML)
         self.actions = Actions([], self._pressed).listen_while_the_cell_waits()
         self.report = light(ipywidgets.HTML, _dom_classes=["dm-report"])
         self.doubts = light(ipywidgets.VBox)
         super().__init__(
-            [self.heading, self.actions, self.report, self.doubts], _dom_classes=["docmail", "docmail-form"]
+            self.lifeline.around([self.heading, self.actions, self.report, self.doubts]),
+            _dom_classes=["docmail", "docmail-form"],
         )
         self.refresh()
 
@@ -108,14 +107,15 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
         with self._drawing:
             self.heading.value = self._question() if self._asks else self._progress()
             self._offer()
+            self.lifeline.what_to_do = self._after_a_restart()
             self.report.value = markup.without_addresses(self._note + self._report())
             self._ask_about()
 
     def __repr__(self) -> str:
         return repr(self.run)
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        bundle: dict[str, Any] = super()._repr_mimebundle_(**options)
+    def words(self) -> dict[str, str]:
+        """Return what a notebook without a kernel shows of it."""
         sentence = _("Nothing was sent yet: press Send, or say how many: run(limit={number}).")
         if not self._asks:
             sentence = ngettext(
@@ -125,7 +125,7 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
             )
         title = markup.without_addresses(self._title())
         text = f"{title}: {sentence.format(number=self.run.total)}"
-        return {**bundle, "text/plain": text, "text/html": f"<p>{escape(text)}</p>"}
+        return {"text/plain": text, "text/html": f"<p>{escape(text)}</p>"}
 
     # --- what the buttons do ---
 
@@ -237,15 +237,30 @@ class BatchView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typ
             done, total = run.rehearsed, min(run.limit or total, total)
             title = escape(_("Rehearsal: {batch}").format(batch=self._title()))
         said = _("{done} of {total}").format(done=f"{done:,}", total=f"{total:,}")
-        facts = [said]
+        facts = []
         if run.state == "paused":
             facts.append(_("paused"))
         elif run.is_going_on:
             facts += [fact for fact in (self._speed(), self._left()) if fact]
         label = escape(_("{done} of {total} emails").format(done=done, total=total), quote=True)
         bar = f'<progress max="{max(total, 1)}" value="{done}" aria-label="{label}" style="width: 100%"></progress>'
-        line = " · ".join(map(escape, facts))
-        return f'<div class="dm-heading"><b>{title}</b><span>{line}</span></div>{bar}'
+        passing = "".join(f'<span class="dm-if-live"> · {escape(fact)}</span>' for fact in facts)
+        return f'<div class="dm-heading"><b>{title}</b><span>{escape(said)}{passing}</span></div>{bar}'
+
+    def _after_a_restart(self) -> str:
+        """Return what the view says then: by itself the browser does not know how many were sent."""
+        run = self.run
+        # Of the whole outbox, `counts` knows what earlier runs have sent as well.
+        sent = run.counts().get("sent", 0) if run.batch else run.done - run.missed
+        if self._asks and not sent:
+            return _("Nothing was sent yet; run this cell again.")
+        if run.redirect_to is not None or not (total := run.extent()[0]):
+            return _("Run this cell again.")
+        return ngettext(
+            "{number} of {total} was sent; run this cell again.",
+            "{number} of {total} were sent; run this cell again.",
+            sent,
+        ).format(number=f"{sent:,}", total=f"{total:,}")
 
     def _speed(self) -> str:
         per_minute = self.run.speed * 60

@@ -169,7 +169,7 @@ function renderActions({ model, el }) {
   const elapsed = create("span", "dm-elapsed");
   const silence = create("div", "dm-silence dm-problem");
   silence.setAttribute("role", "status");
-  const state = { waiting: false, settling: false, silent: false, gone: false, pressed: false, closed: false, began: 0 };
+  const state = { waiting: false, settling: false, silent: false, pressed: false, closed: false, began: 0 };
   state.focused = null; // the action whose button had the focus last
   const timers = { answer: 0, clock: 0, settle: 0 };
   let fields = {};
@@ -178,11 +178,12 @@ function renderActions({ model, el }) {
   let release = () => {};
 
   const form = () => el.closest(".docmail-form");
+  const gone = () => el.closest(".dm-gone") !== null; // see lifeline.js, which switches the buttons off
   const values = () => Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, valueOf(field)]));
 
   const paint = () => {
     const busy = model.get("busy");
-    const off = busy || state.waiting || state.settling || state.gone;
+    const off = busy || state.waiting || state.settling;
     const actions = model.get("actions");
     // A button that is replaced between mouse down and mouse up never hears of the click.
     if (actions.map(([action]) => action).join() !== [...buttons.children].map((each) => each.dataset.action).join()) {
@@ -201,17 +202,14 @@ function renderActions({ model, el }) {
       if (button.textContent !== text) button.textContent = text;
       setOff(button, off);
     });
-    stop.hidden = !busy || state.gone;
+    stop.hidden = !busy;
     setOff(stop, !model.get("stoppable"));
     const share = model.get("progress");
     progress.hidden = !busy || share < 0;
     progress.value = Math.max(0, share);
-    elapsed.hidden = !busy || state.gone;
-    // Of several bars in a form the main one speaks.
-    const speaks = model.get("with_notes") || !form();
-    const said = state.gone && speaks ? words.restarted : state.silent ? words.silent : "";
-    silence.hidden = !said;
-    if (silence.textContent !== said) silence.textContent = said;
+    elapsed.hidden = !busy;
+    silence.hidden = !state.silent;
+    silence.textContent = state.silent ? words.silent : "";
   };
   // A button that is replaced or hidden loses the focus; it goes to the one in its place. Not to Stop while something
   // is done: the second half of a double press would stop it.
@@ -252,7 +250,7 @@ function renderActions({ model, el }) {
     repaint();
   };
   const press = (action) => {
-    if (state.waiting || state.settling || state.gone || model.get("busy")) return;
+    if (state.waiting || state.settling || gone() || model.get("busy")) return;
     const secret = model.get("carries"); // a form may ask for several secrets, and a button for one of them
     const input = secret ? form()?.querySelector(`.dm-field-${secret} .dm-password input`) : null;
     // The password travels as a binary buffer: it is then in no text that a kernel or server might log.
@@ -272,12 +270,6 @@ function renderActions({ model, el }) {
     setOff(stop, true);
     model.send({ action: "stop", values: {} });
   });
-  // A restarted kernel knows nothing of what it made before; ipywidgets marks the views when it hears of it.
-  const lostOrFound = () =>
-    setTimeout(() => {
-      state.gone = el.closest(".jupyter-widgets-disconnected") !== null;
-      repaint();
-    });
 
   const arrange = () => {
     const root = form();
@@ -346,7 +338,7 @@ function renderActions({ model, el }) {
   const left = (event) => {
     const row = event.target.closest(".dm-row");
     const name = row && Object.keys(fields).find((each) => row.classList.contains(`dm-field-${each}`));
-    if (name && !row.contains(event.relatedTarget) && !state.gone) model.send({ left: name, values: values() });
+    if (name && !row.contains(event.relatedTarget) && !gone()) model.send({ left: name, values: values() });
   };
   const foldGuide = (root) => {
     for (const guide of root.querySelectorAll(".dm-guide-panel details[open]:not([data-seen])")) {
@@ -401,7 +393,6 @@ function renderActions({ model, el }) {
   model.on("change:actions", actionsChanged);
   model.on("change:busy", busyChanged);
   model.on("change:notes", arrange);
-  model.on("comm_live_update", lostOrFound);
   model.on("msg:custom", hear);
   bar.append(buttons, stop, progress, elapsed);
   el.append(bar, silence);
@@ -417,7 +408,6 @@ function renderActions({ model, el }) {
     model.off("change:actions", actionsChanged);
     model.off("change:busy", busyChanged);
     model.off("change:notes", arrange);
-    model.off("comm_live_update", lostOrFound);
     model.off("msg:custom", hear);
   };
 }

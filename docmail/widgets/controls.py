@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     Handler = Callable[[str, dict[str, Any], Secret | None], None]
 
 _HERE = Path(__file__).parent
-SILENCE_SECONDS = 5.0
-"""After this time a front end that has not said "ready" is taken to lack the widgets' JavaScript."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +146,6 @@ class Actions(Controls):
                 "silent": _(
                     "The kernel does not answer. If it is busy, wait; if it was restarted, run this cell again."
                 ),
-                "restarted": _("The kernel was restarted. Run this cell again to bring the form back to life."),
             },
         )
         if rows is not None:
@@ -158,8 +154,6 @@ class Actions(Controls):
         # The language chosen when the form was made holds for all that it says later, in whatever thread. Not its whole
         # context: ipykernel answers a press on the channel of the context, and that of the making waits for its cell.
         self._language = chosen()
-        self.ready = False
-        self.on_ready: Callable[[], None] = lambda: None
         self.on_left: Callable[[str, dict[str, Any]], None] = lambda _name, _values: None
         self.on_msg(self._received)
 
@@ -175,9 +169,7 @@ class Actions(Controls):
         # variable here, and decoding with "replace" cannot raise.
         secret = Secret(bytes(buffers[0]).decode("utf-8", "replace")) if buffers else None
         if content.get("ready"):
-            self.ready = True
             self.send({"heard": True})  # from now on answers take the channel of presses
-            self.on_ready()
         elif left := content.get("left"):
             with language(self._language):
                 self.on_left(str(left), self._values(content.get("values") or {}))
@@ -196,18 +188,6 @@ class Actions(Controls):
     def current(self) -> dict[str, Any]:
         """Return the values as the kernel knows them."""
         return self._values({})
-
-    def expect(self, silent: Callable[[], None]) -> None:
-        """Call `silent` if no front end shows these buttons within a few seconds."""
-
-        def look() -> None:
-            if not self.ready:
-                with language(self._language):
-                    silent()
-
-        timer = Timer(SILENCE_SECONDS, look)
-        timer.daemon = True
-        timer.start()
 
     def focus_on(self, name: str) -> None:
         """Bring a field into view and into focus where the button was pressed."""

@@ -14,6 +14,7 @@ from docmail.errors import DocmailError, DocumentError
 from docmail.translation import _, ngettext
 from docmail.widgets import live, markup, preview
 from docmail.widgets.email_button import EmailButton
+from docmail.widgets.lifeline import Lifeline
 from docmail.widgets.mail_form import saved_settings
 from docmail.widgets.painted import Painted
 from docmail.widgets.rows import light
@@ -45,7 +46,7 @@ class DocumentView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self.facts.on_ready = self.show_sent
         side = light(ipywidgets.VBox, [self.facts, self.email.bar], _dom_classes=["dm-side"])
         card = light(ipywidgets.HBox, [self.pages, side] if first_page else [side], _dom_classes=["dm-card"])
-        super().__init__([card, self.email.panel], _dom_classes=["docmail"])
+        super().__init__(Lifeline().around([card, self.email.panel]), _dom_classes=["docmail"])
 
     def show_sent(self) -> None:
         """Say to whom it went, if the record knows; only in the browser, because it names addresses."""
@@ -116,9 +117,7 @@ def view_of(document: Document, *, pictured: bool = True) -> tuple[dict[str, Any
     }
     if picture:
         words["image/png"] = b64encode(picture).decode("ascii")
-    view = DocumentView(document, picture)
-    view.email.expect_front_end()
-    return words, view
+    return words, DocumentView(document, picture)
 
 
 def facts_of(document: Document) -> str:

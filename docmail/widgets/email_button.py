@@ -9,8 +9,9 @@ import ipywidgets
 
 from docmail.documents import Document, documents_of
 from docmail.translation import _
-from docmail.widgets import markup, settings_form
+from docmail.widgets import live, markup, settings_form
 from docmail.widgets.controls import Actions
+from docmail.widgets.lifeline import Lifeline
 from docmail.widgets.mail_form import MailForm, saved_settings
 from docmail.widgets.painted import for_browser
 from docmail.widgets.rows import light
@@ -52,7 +53,7 @@ class EmailButton(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
         self.on_sent: Callable[[], None] = lambda: None
         self.bar = Actions([], self._pressed)
         self.panel = light(ipywidgets.VBox)
-        super().__init__([self.bar, self.panel])
+        super().__init__(Lifeline().around([self.bar, self.panel]))
         self.add_class("docmail")
         settings_form.watchers.add(self)
         self._offer()
@@ -94,21 +95,6 @@ class EmailButton(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
             self.settings_form = settings_form.SettingsForm()
         self.panel.children = (self.settings_form,)
 
-    def expect_front_end(self) -> None:
-        """Say what to do if no front end shows the button within a few seconds."""
-        note = ipywidgets.HTML(markup.silence())
-
-        def silent() -> None:
-            if not self.panel.children:
-                self.panel.children = (note,)
-
-        def ready() -> None:
-            if self.form is note:
-                self.panel.children = ()
-
-        self.bar.on_ready = ready
-        self.bar.expect(silent)
-
     def _sent(self) -> None:
         self.on_sent()
 
@@ -116,11 +102,8 @@ class EmailButton(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
         return f"<EmailButton {self.document.name}>"
 
     def _ipython_display_(self) -> None:
-        from docmail.widgets.live import show
-
-        self.expect_front_end()
         text = _("Run this cell to email {name}.").format(name=self.document.name)
-        show({"text/html": f"<p>{escape(text)}</p>", "text/plain": repr(self)}, self)
+        live.show({"text/html": f"<p>{escape(text)}</p>", "text/plain": repr(self)}, self)
 
     def _pressed(self, action: str, _values: dict[str, Any], _secret: Secret | None) -> None:
         try:

@@ -21,6 +21,7 @@ from docmail.translation import _
 from docmail.widgets import history_markup, live, mail_result, markup, preview
 from docmail.widgets.controls import Actions
 from docmail.widgets.document_view import DocumentView
+from docmail.widgets.lifeline import Lifeline
 from docmail.widgets.painted import Painted, for_browser
 from docmail.widgets.rows import light
 from docmail.widgets.work import Work
@@ -54,27 +55,17 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
         self._asked_days: int | None = None
         zones = "".join(f'<div data-zone="{name}"></div>' for name in ("filters", "table", "foot"))
         title = f'<div class="dm-heading"><b>{escape(_("Outbox"))}</b><span data-zone="counts"></span></div>'
-        self.screen = Painted(self._pressed, stored=title + zones, speaks=True, _dom_classes=["dm-history"])
+        self.screen = Painted(self._pressed, stored=title + zones, _dom_classes=["dm-history"])
         self.screen.on_ready = self._begin_again
         self.actions = Actions([], self._stop)
         self.work = Work(self.actions, self._failed)
         self.panel = light(ipywidgets.VBox)
-        super().__init__([self.screen, self.actions, self.panel], _dom_classes=["docmail-form", "dm-outbox"])
+        super().__init__(
+            Lifeline().around([self.screen, self.actions, self.panel]), _dom_classes=["docmail-form", "dm-outbox"]
+        )
 
     def __repr__(self) -> str:
         return "<HistoryView>"
-
-    def expect_front_end(self) -> None:
-        """Say what to do if no front end shows it within a few seconds."""
-        note = ipywidgets.HTML(markup.silence())
-        self.actions.on_ready = lambda: self._put_below(note, shown=False)
-        self.actions.expect(lambda: self._put_below(note, shown=True))
-
-    def _put_below(self, note: ipywidgets.Widget, *, shown: bool) -> None:
-        if shown and not self.panel.children:
-            self.panel.children = (note,)
-        elif not shown and self.panel.children == (note,):
-            self.panel.children = ()
 
     # --- what is pressed ---
 
@@ -266,6 +257,4 @@ def show_outbox(outbox: Outbox) -> None:
         counts = store.count() if store else {}
     listed = escape(history_markup.counted(counts) or _("empty"))
     words = {"text/html": f"<p><b>{escape(_('Outbox'))}</b> {listed}</p>", "text/plain": repr(outbox)}
-    view = HistoryView(outbox.folder)
-    view.expect_front_end()
-    live.show(words, view)
+    live.show(words, HistoryView(outbox.folder))

@@ -5,14 +5,22 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import cached_property
 from html import escape
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+import ipywidgets
+
 from docmail.translation import _, ngettext
+from docmail.widgets import live, markup
+from docmail.widgets.lifeline import Lifeline
+from docmail.widgets.rows import light
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from IPython.display import DisplayHandle
 
     from docmail.preparing import Preparation
 
@@ -43,7 +51,7 @@ class MakingView:
         self._began = time.monotonic()
         self._over = Event()
         self._shown = ""
-        self._output = None
+        self._words: DisplayHandle | None = None
         # The language holds in the thread as well, and so does the cell under which it is shown.
         self._thread = Thread(target=copy_context().run, args=(self._watch,), name="docmail-making", daemon=True)
 
@@ -100,17 +108,30 @@ class MakingView:
     def _draw(self, text: str) -> None:
         if text == self._shown:
             return
-        from IPython.display import display
-
         self._shown = text
-        bundle = {"text/plain": text, "text/html": f"<div>{escape(text)}{self._bar()}</div>"}
+        words = {"text/plain": text, "text/html": markup.beside(f"<div>{escape(text)}{self._bar()}</div>")}
         try:
-            if self._output is None:
-                self._output = display(bundle, raw=True, display_id=True)
+            self._lifeline.what_to_do = self._after_a_restart()
+            if self._words is None:
+                self._words = live.show_beside(
+                    words, light(ipywidgets.VBox, [self._lifeline], _dom_classes=["docmail"])
+                )
             else:
-                self._output.update(bundle, raw=True)
+                self._words.update(words, raw=True)
         except Exception:  # noqa: BLE001, S110 - a batch does not fail because nobody can look at it
             pass
+
+    @cached_property  # most batches are done before anything is shown
+    def _lifeline(self) -> Lifeline:
+        return Lifeline()
+
+    def _after_a_restart(self) -> str:
+        """Return what the view says then."""
+        if self._over.is_set():
+            return _("Run this cell again.")
+        if self._preparation.writes:
+            return _("Run this cell again; it recognises what is there.")
+        return _("Nothing was added; run this cell again.")
 
     def _bar(self) -> str:
         done, total = self._preparation.done, self._preparation.total

@@ -127,25 +127,39 @@ def without_end(text: str, words: str) -> str:
     return found[1] if found else text
 
 
-_STATIC_STYLE = """\
-.docmail-static { max-height: 0; overflow: hidden; animation: docmail-static 0s 2s forwards; }
-@keyframes docmail-static { to { max-height: 40em; } }
-.jp-OutputArea-child:has(.docmail-static) + .jp-OutputArea-child > .jupyter-widgets:not(:has(*)) { display: none; }"""
+# A view that its own kernel made, also when that is gone since (`lifeline.js` then adds `dm-gone`).
+_VIEW = ":is(.docmail, .docmail-form):not(.jupyter-widgets-disconnected:not(.dm-gone, .dm-gone *))"
+_STATIC_STYLE = f"""\
+.docmail-static {{ max-height: 0; overflow: hidden; animation: docmail-static 0s 2s forwards; }}
+@keyframes docmail-static {{ to {{ max-height: 40em; }} }}
+.jp-OutputArea-child:has(.docmail-static):has(+ .jp-OutputArea-child {_VIEW}),
+.jp-OutputArea-child:has(.docmail-static, .docmail-beside) + .jp-OutputArea-child:not(:has({_VIEW})) {{
+  display: block; height: 0; overflow: hidden; visibility: hidden;
+}}"""
 
 
 def static(html: str) -> str:
-    """Return what a notebook shows where the live form cannot be: reopened later, or without its kernel.
+    """Return what a notebook shows where the live view cannot be: reopened later, or without its kernel.
 
-    JupyterLab prefers the live form of a trusted notebook even when its kernel is gone, and then says "model not
-    found". So these words are an output of their own above the form's. They hide while the form comes or is there
-    (`controls.css`), and hide that error.
+    JupyterLab prefers the live view of a trusted notebook even when its kernel is gone, and then says "model not
+    found", waits for ever, or draws it without life. So these words are an output of their own above the view's. They
+    hide while the view comes or is there; otherwise they hide what stands in its place.
     """
     return f'<div class="docmail-static"><style>{_STATIC_STYLE}</style>{html}</div>'
 
 
-def silence() -> str:
-    """Return what to do where the notebook server lacks the widgets' JavaScript."""
-    return box(
+def beside(html: str) -> str:
+    """Return what a notebook shows above a live view, with it and without it."""
+    return f'<div class="docmail-beside"><style>{_STATIC_STYLE}</style>{html}</div>'
+
+
+def without_front_end() -> str:
+    """Return what to do where the notebook server lacks the widgets' JavaScript.
+
+    The browser decides whether it is shown: a kernel that runs a cell does not hear from a front end that is there.
+    It appears some seconds later, as `static` does and by the same animation, unless `lifeline.css` hides it for good.
+    """
+    said = box(
         "mind",
         paragraph(_("If you see no buttons above, this notebook server lacks docmail's front end (anywidget).")),
         paragraph(
@@ -156,6 +170,7 @@ def silence() -> str:
             )
         ),
     )
+    return f'<div style="max-height: 0; overflow: hidden; animation: docmail-static 0s 5s forwards">{said}</div>'
 
 
 def checks(passed: Iterable[Check]) -> str:

@@ -60,14 +60,14 @@ function renderPainted({ model, el }) {
     ...Object.fromEntries(model.get("reads").map((name) => [name, field(name)?.value ?? ""])),
     ...Object.fromEntries([...el.querySelectorAll("[data-name]")].map((input) => [input.dataset.name, input.value])),
   });
-  const gone = () => el.closest(".jupyter-widgets-disconnected") !== null;
+  const gone = () => el.closest(".dm-gone") !== null; // see lifeline.js, which switches inputs and buttons off
   const send = (content, buffers) => {
     clearTimeout(timers.answer);
-    timers.answer = setTimeout(() => say(gone() ? words.restarted : words.silent), ANSWER_WITHIN);
+    timers.answer = setTimeout(() => say(words.silent), ANSWER_WITHIN);
     model.send(content, undefined, buffers);
   };
   const press = (action, element) => {
-    if (gone()) return say(words.restarted);
+    if (gone()) return;
     const { id = "" } = element.dataset;
     state.pressed = true;
     element.setAttribute("aria-busy", "true");
@@ -98,7 +98,7 @@ function renderPainted({ model, el }) {
       zone.innerHTML = html;
       const careful = [...zone.querySelectorAll("[data-careful]")];
       for (const button of careful) button.disabled = true;
-      setTimeout(() => careful.forEach((button) => (button.disabled = false)), SETTLE);
+      setTimeout(() => careful.forEach((button) => (button.disabled = gone())), SETTLE);
     }
     if (left && !el.contains(document.activeElement)) {
       successor(identity(at), at.dataset.id, left)?.focus({ preventScroll: true });
@@ -173,7 +173,6 @@ function renderPainted({ model, el }) {
     if (message.reveal && state.pressed) reveal(message.reveal);
     if (message.suggest) offer(message.suggest, message.options);
   };
-  const lostOrFound = () => setTimeout(() => say(gone() && model.get("speaks") ? words.restarted : ""));
 
   // --- suggestions for the fields of the form in which this stands ---
   const offered = {};
@@ -227,15 +226,12 @@ function renderPainted({ model, el }) {
   el.addEventListener("change", chosen);
   el.addEventListener("keydown", key);
   model.on("msg:custom", hear);
-  model.on("comm_live_update", lostOrFound);
-  lostOrFound();
   begin();
   return () => {
     state.closed = true;
     clearTimeout(timers.typing);
     clearTimeout(timers.answer);
     model.off("msg:custom", hear);
-    model.off("comm_live_update", lostOrFound);
   };
 }
 

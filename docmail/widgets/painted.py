@@ -60,17 +60,15 @@ class Painted(anywidget.AnyWidget):
 
     stored = traitlets.Unicode().tag(sync=True)
     words = traitlets.Dict().tag(sync=True)
-    speaks = traitlets.Bool().tag(sync=True)
     suggests: traitlets.List[Any] = traitlets.List().tag(sync=True)
     reads: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         handle: Handler = lambda _action, _id, _values: None,
         *,
         stored: str = "",
         take: Taker | None = None,
-        speaks: bool = False,
         suggests: Sequence[str] = (),
         reads: Sequence[str] = (),
         _dom_classes: Sequence[str] = (),
@@ -78,7 +76,6 @@ class Painted(anywidget.AnyWidget):
         super().__init__(
             layout=shared(Layout),
             stored=stored,
-            speaks=speaks,
             suggests=list(suggests),
             reads=list(reads),
             _dom_classes=_dom_classes,
@@ -86,7 +83,6 @@ class Painted(anywidget.AnyWidget):
                 "silent": _(
                     "The kernel does not answer. If it is busy, wait; if it was restarted, run this cell again."
                 ),
-                "restarted": _("The kernel was restarted. Run this cell again to bring the form back to life."),
             },
         )
         self._handle = handle

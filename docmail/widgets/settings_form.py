@@ -17,8 +17,9 @@ from docmail.errors import CredentialError, DocmailError, Kind, Problem, Setting
 from docmail.profiles import profile_name, read_profiles
 from docmail.settings import HttpServer, Settings, profiles
 from docmail.translation import _, chosen, language
-from docmail.widgets import handout, markup, report, settings_fields
+from docmail.widgets import handout, live, markup, report, settings_fields
 from docmail.widgets.controls import Actions, Password
+from docmail.widgets.lifeline import Lifeline
 from docmail.widgets.provider_help import ProviderHelp
 from docmail.widgets.rows import light, shared
 from docmail.widgets.secret_row import Places, show_secret
@@ -75,7 +76,6 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self._untrusted = ""
         self._judged: set[str] = set()
         self._replacing = ""
-        self._silent = False
         self._succeeded = False
         self._answering: int | None = None
         self._states: set[str] = set()
@@ -107,22 +107,23 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
             carries="password",
             primary=TEST,
         )
-        self.actions.on_ready = self._front_end_ready
         self.actions.on_left = lambda name, values: self._follow(self._left, name, values)
         self._work = Work(self.actions, self._show_failure)
         above, below = self.rows.controls[:2], self.rows.controls[2:]
         self.sign_in.stand_in(below)
         super().__init__(
-            [
-                self._heading,
-                *above,
-                self.help.finder,
-                self.help.guide,
-                *below,
-                self.actions,
-                self.report,
-                self._trust_button,
-            ],
+            Lifeline().around(
+                [
+                    self._heading,
+                    *above,
+                    self.help.finder,
+                    self.help.guide,
+                    *below,
+                    self.actions,
+                    self.report,
+                    self._trust_button,
+                ]
+            ),
             layout=shared(ipywidgets.Layout),
             _dom_classes=["docmail-form", *(f"dm-{state}" for state in sorted(self._states))],
         )
@@ -187,13 +188,10 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
     @_speaking
     def _outputs(self) -> list[dict[str, Any]]:
         """Return what a cell shows: words for whoever opens the notebook without its kernel, and the form."""
-        live = self._repr_mimebundle_()
-        words = live.pop("text/html")
-        return [{"text/html": markup.static(words), "text/plain": repr(self)}, live]
+        return live.outputs({"text/html": self._repr_mimebundle_()["text/html"], "text/plain": repr(self)}, self)
 
     @_speaking
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        self.actions.expect(self._front_end_silent)
         bundle: dict[str, Any] = super()._repr_mimebundle_(**options)
         return {**bundle, "text/html": report.without_kernel(self._profile, self._saved)}
 
@@ -484,14 +482,3 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         elif name in self._judged:  # what a test has said stays
             self._judged.discard(name)
             self.rows[name].clear_problem()
-
-    def _front_end_ready(self) -> None:
-        if self._silent:
-            self._silent = False
-            self.report.value = ""
-
-    @_speaking
-    def _front_end_silent(self) -> None:
-        if not self.report.value:
-            self._silent = True
-            self.report.value = markup.silence()

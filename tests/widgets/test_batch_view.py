@@ -218,7 +218,7 @@ def test_no_widget_s_state_and_no_stored_output_names_an_address(box: Sandbox) -
     box.drop("end", recipient="c2@example.com", times=1)
     before = set(widget_module._instances)
     view = view_of(box, asks=True)
-    stored = json.dumps(view._repr_mimebundle_())
+    stored = json.dumps(view.words())
     view.press("send")
     ended(view)
     made = [widget for number, widget in widget_module._instances.items() if number not in before]
@@ -232,28 +232,28 @@ def test_only_many_mails_of_which_nobody_said_how_many_are_asked_about(
     box: Sandbox, monkeypatch: pytest.MonkeyPatch, number: int, limit: int | None, asks: Any
 ) -> None:
     shown: list[BatchView] = []
-    monkeypatch.setattr("IPython.display.display", shown.append)
+    monkeypatch.setattr("docmail.widgets.live.show", lambda _words, view: shown.append(view))
     outbox = batch(box, number)
     monkeypatch.setattr("docmail.outbox.watchers", [batch_view.show])
     run = outbox.run(settings=box.settings, limit=limit)
     assert (run.state == "asked") == asks
     assert len(box.inbox) == (0 if asks else number)
     assert len(shown) == 1
-    assert ("press Send" in shown[0]._repr_mimebundle_()["text/plain"]) == asks
+    assert ("press Send" in shown[0].words()["text/plain"]) == asks
 
 
 def test_whoever_has_agreed_to_a_batch_is_not_asked_again_when_the_same_cell_goes_on(
     box: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a restart of the kernel; but what was added since, or stopped by hand, is asked about."""
-    monkeypatch.setattr("IPython.display.display", lambda _view: None)
+    monkeypatch.setattr("IPython.display.display", lambda _view, **_options: None)
     monkeypatch.setattr("docmail.outbox.watchers", [batch_view.show])
     outbox = batch(box, 23)
     view = view_of(box, asks=True)
     monkeypatch.setattr(Run, "start", lambda run: run)  # this program ends before the first mail is sent
     view.press("send")
     monkeypatch.undo()
-    monkeypatch.setattr("IPython.display.display", lambda _view: None)
+    monkeypatch.setattr("IPython.display.display", lambda _view, **_options: None)
     monkeypatch.setattr("docmail.outbox.watchers", [batch_view.show])
     box.delay("end", 0.2)
     run = outbox.run(settings=box.settings, batch="b", wait=False)

@@ -123,17 +123,3 @@ def test_the_language_of_the_form_holds_for_its_later_presses(monkeypatch: pytes
         actions = Actions([], handle)
     actions._handle_custom_msg({"action": "go"}, [])
     assert chosen == ["de"]
-
-
-def test_a_front_end_that_stays_silent_is_noticed_and_one_that_is_ready_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("docmail.widgets.controls.SILENCE_SECONDS", 0.05)
-    import threading
-
-    noticed = threading.Event()
-    Actions([], Presses()).expect(noticed.set)
-    assert noticed.wait(5)
-    noticed.clear()
-    ready = Actions([], Presses())
-    ready._handle_custom_msg({"ready": True}, [])
-    ready.expect(noticed.set)
-    assert not noticed.wait(0.3)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from email import message_from_bytes
 from typing import TYPE_CHECKING, Any
 
@@ -299,18 +298,6 @@ def test_contents_are_removed_only_after_an_answer(folder: Path, monkeypatch: py
     press(view, "days", days="7")
     assert "Changed." in press(view, "keep-days", 7)
     assert kept["days"] == 7
-
-
-def test_where_the_front_end_is_missing_it_is_said_what_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = threading.Event()
-    monkeypatch.setattr("docmail.widgets.controls.SILENCE_SECONDS", 0.05)
-    view = HistoryView(folder)
-    view.panel.observe(lambda _change: said.set(), "children")
-    view.expect_front_end()
-    assert said.wait(5)
-    assert "anywidget" in view.panel.children[0].value
-    view.actions._handle_custom_msg({"ready": True}, [])
-    assert view.panel.children == ()
 
 
 def test_the_record_of_a_sandbox_that_is_closed_is_empty_and_nothing_is_made_anew() -> None:

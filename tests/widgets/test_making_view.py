@@ -28,8 +28,9 @@ class Output:
         self.changed = Event()
 
     def display(self, bundle: dict[str, str], **_options: Any) -> Output:
-        """Show the first text."""
-        self.update(bundle)
+        """Show the first text, or the live view below it."""
+        if bundle["text/plain"]:
+            self.update(bundle)
         return self
 
     def update(self, bundle: dict[str, str], **_options: Any) -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -838,15 +837,3 @@ def test_the_password_is_nowhere_in_the_form_s_state_while_it_works(form: Settin
     press(form, "update", "very-secret-password")
     states = repr(ipywidgets.Widget.get_manager_state())
     assert "very-secret-password" not in states + repr(form) + repr(vars(form))
-
-
-def test_a_silent_front_end_makes_the_form_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("docmail.widgets.controls.SILENCE_SECONDS", 0.01)
-    form = SettingsForm()
-    form._outputs()
-    end = time.monotonic() + 5
-    while not shown(form) and time.monotonic() < end:
-        time.sleep(0.01)
-    assert "DOCMAIL_PASSWORD" in shown(form)
-    form.actions._handle_custom_msg({"ready": True}, [])
-    assert shown(form) == ""
