@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from docmail import credentials, errors, presets
     from docmail.diagnosis import send_test
     from docmail.documents import Document
-    from docmail.merging import merge
-    from docmail.message import Message
+    from docmail.message import Message, merge
     from docmail.outbox import Outbox, send
     from docmail.sandbox import Sandbox
     from docmail.settings import HttpServer, Settings, SmtpServer
@@ -55,7 +54,7 @@ _HOMES = {
     "Settings": "settings",
     "SettingsForm": "widgets",
     "SmtpServer": "settings",
-    "merge": "merging",
+    "merge": "message",
     "send": "outbox",
     "send_test": "diagnosis",
 }
@@ -78,7 +77,7 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: Any) -> None:
     """Let FPDF objects and matplotlib's figures show an Email button as well: `%load_ext docmail`."""
-    from docmail.widgets.display import register, register_foreign
+    from docmail.widgets import register, register_foreign
 
     register(shell)
     register_foreign(shell)
@@ -86,7 +85,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 def unload_ipython_extension(shell: Any) -> None:
     """Take that back: `%unload_ext docmail`."""
-    from docmail.widgets.display import unregister_foreign
+    from docmail.widgets import unregister_foreign
 
     unregister_foreign(shell)
 
@@ -95,7 +94,7 @@ def _register_displays() -> None:
     """Tell a running IPython how docmail's objects are shown; the widgets load when one is."""
     ipython = sys.modules.get("IPython")
     if ipython is not None and (shell := ipython.get_ipython()) is not None:
-        from docmail.widgets.display import register
+        from docmail.widgets import register
 
         register(shell)
 

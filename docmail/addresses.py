@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from docmail.errors import AddressError
-from docmail.translation import _
+from docmail.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -24,14 +24,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from docmail import watching
-from docmail.problem_table import line_of, table_of
+from docmail.outbox import line_of, observers, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from docmail.net import Certificate
     from docmail.replies import Reply
-    from docmail.transport.tls import Certificate
 
 __all__ = [
     "AddressError",
@@ -145,7 +144,7 @@ class BatchError(MessageError):
     def _render_traceback_(self) -> list[str]:
         """Let a notebook show the table alone: no line of code is to blame."""
         # Each is asked, and may be asked twice: IPython renders an error for its history as well.
-        shown = [show(self) for show in watching.bad_batches]
+        shown = [show(self) for show in observers.bad_batches]
         return [f"{type(self).__name__}: {super().__str__() if any(shown) else self}"]
 
 
@@ -259,11 +258,11 @@ class Treatment:
     action: Action
 
 
-# The one table. Which kind a server's words are of is for `docmail.causes` to say, and the code alone never decides:
-# `550 5.4.5` and `550 5.4.6` are limits though 5yz, `451 ... Maximum credits exceeded` is one though waiting a minute
-# does not help, and a 421 is temporary wherever it comes. Without words it is the moment that decides: a connection
-# that breaks before the last byte is NETWORK; after it no reply, half of one or no SMTP at all is UNKNOWN; and what
-# happens to RSET and QUIT is nothing.
+# The one table. Which kind a server's words are of is for `docmail.replies.meaning` to say, and the code alone never
+# decides: `550 5.4.5` and `550 5.4.6` are limits though 5yz, `451 ... Maximum credits exceeded` is one though waiting a
+# minute does not help, and a 421 is temporary wherever it comes. Without words it is the moment that decides: a
+# connection that breaks before the last byte is NETWORK; after it no reply, half of one or no SMTP at all is UNKNOWN;
+# and what happens to RSET and QUIT is nothing.
 TREATMENT: dict[Kind, Treatment] = {
     Kind.AUTH: Treatment(AuthenticationError, Action.STOP),
     Kind.CONFIG: Treatment(Refused, Action.STOP),

@@ -16,7 +16,7 @@ from typing import Any
 import platformdirs
 
 from docmail.errors import SettingsError
-from docmail.translation import _
+from docmail.language import _
 
 SHARED_SANDBOX = "sandbox"
 """The profile name that stands for the sandbox which several notebooks share."""

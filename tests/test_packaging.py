@@ -61,7 +61,7 @@ def test_the_wheel_names_its_licence_and_extras(wheel: Path) -> None:
 
 WORK = """
 import docmail, sys
-from docmail.translation import _, language
+from docmail.language import _, language
 assert docmail.__file__.startswith(sys.prefix), docmail.__file__
 assert docmail.presets.by_address("a@gmail.com").guide == "Gmail"
 assert "app password" in docmail.presets.guide("Gmail").markdown

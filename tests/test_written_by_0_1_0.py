@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import docmail
-from docmail import body, frames, history, journal, markdown, templates, translation
+from docmail import language, templates
 from docmail.errors import DocmailError, MessageError, OutcomeUnknown
-from docmail.given import body_given, source_of, value_given
 from docmail.home import Home
-from docmail.outbox import Outbox
-from docmail.queue_run import Run
+from docmail.message import body
+from docmail.outbox import Outbox, Run, search
+from docmail.outbox import schema as journal
+from docmail.templates import storage
+from docmail.text import body_given, markdown, source_of, value_given
+from docmail.text import columns as frames
 from tests.support import written_by_0_1_0 as old
 
 if TYPE_CHECKING:
@@ -139,15 +142,15 @@ def test_what_an_outbox_of_0_1_0_remembers_of_itself_holds(home_0_1_0: Home, set
 
 def test_texts_and_documents_of_0_1_0_can_be_opened(home_0_1_0: Home) -> None:
     dead = row_of(home_0_1_0.outbox, "dead")
-    with history.reading(home_0_1_0.outbox) as store:
+    with search.reading(home_0_1_0.outbox) as store:
         contents = []
-        for document in history.documents(store, dead.id):
+        for document in search.documents(store, dead.id):
             with document.open() as file:
                 contents.append(file.read())
         assert contents == old.DEAD["documents"]
-        assert history.text(store, dead.id) == old.DEAD["body"]
+        assert search.text(store, dead.id) == old.DEAD["body"]
         with pytest.raises(MessageError, match="no longer kept"):
-            history.documents(store, row_of(home_0_1_0.outbox, "expired").id)
+            search.documents(store, row_of(home_0_1_0.outbox, "expired").id)
 
 
 # --- its keys ---------------------------------------------------------------------------------------------------------
@@ -218,8 +221,8 @@ def written_otherwise(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], 
     """Return what gives every table, figure and value in a template another look, as a later docmail may."""
 
     def forget() -> None:
-        templates._language.cache_clear()
-        templates._compiled.cache_clear()
+        storage._language.cache_clear()
+        storage._compiled.cache_clear()
 
     def change() -> None:
         forget()
@@ -248,7 +251,7 @@ def test_a_text_of_0_1_0_that_docmail_writes_otherwise_is_no_other_text(
         assert outbox.add_all(old.merged(), batch=old.BATCH, settings=settings).known == 9
     result = send(settings, "pieces", {"to": "cfo@example.com", "subject": "Pieces", "body": old.pieces()})
     assert result.repeated
-    with translation.language("en"):
+    with language.language("en"):
         result = send(settings, "pieces", {"to": "cfo@example.com", "subject": "Pieces", "body": old.pieces()})
     assert "recorded by an older docmail" in result.note
 
@@ -264,7 +267,7 @@ def test_a_text_that_docmail_writes_otherwise_is_no_other_text(
         written_otherwise()
         result = send(settings, "new", {**given, "body": old.pieces()})
         assert (result.repeated, result.note) == (True, "")
-        assert docmail.entry.body_digest(docmail.Message(**given)) != before
+        assert docmail.outbox.entry.body_digest(docmail.Message(**given)) != before
         assert outbox.add_all(old.merged(), batch="new", settings=settings).known == 9
     assert len(box.inbox) == 1
 
@@ -371,7 +374,7 @@ OPENERS = """
 import os, signal, sys
 from pathlib import Path
 import docmail, docmail.outbox, filelock, sqlite3
-from docmail import journal
+from docmail.outbox import schema
 
 def killing(connection, kind, left):
     def step(*_statement):
@@ -385,14 +388,14 @@ def killing(connection, kind, left):
         connection.set_progress_handler(step, 1)
     return connection
 
-connected = journal._connected
+connected = schema._connected
 for line in sys.stdin:
     folder, kind, number = line.rstrip("\\n").split("\\t")
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            journal._connected = lambda path: killing(connected(path), kind, int(number))
+            schema._connected = lambda path: killing(connected(path), kind, int(number))
             docmail.Outbox(Path(folder))
             code = 0
         finally:
@@ -496,7 +499,7 @@ def test_an_outbox_of_a_newer_docmail_is_refused_in_a_sentence_and_left_as_it_is
         lambda: Outbox(home_0_1_0.outbox),
         lambda: send(settings, "sent", old.SENT["sent"]),
         lambda: Run(home_0_1_0.outbox, settings),
-        lambda: history.content_days(home_0_1_0.outbox),
+        lambda: search.content_days(home_0_1_0.outbox),
     ):
         with pytest.raises(DocmailError, match=r"written by a newer docmail; it is left as it is.*Update docmail"):
             ask()

@@ -17,10 +17,10 @@ from urllib.parse import urlencode, urlsplit
 from docmail import credentials
 from docmail.credentials import Secret
 from docmail.errors import ConnectError, Kind
-from docmail.oauth import google_errors
+from docmail.language import _
+from docmail.oauth import google_replies
 from docmail.oauth.grant import checked, grant_of
 from docmail.settings import HttpServer
-from docmail.translation import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from docmail.errors import SendError
     from docmail.oauth.grant import Grant
     from docmail.oauth.loopback import Answer
-    from docmail.oauth.web import Answer as Reply
-    from docmail.oauth.web import Client
+    from docmail.oauth.token_requests import Answer as Reply
+    from docmail.oauth.token_requests import Client
     from docmail.settings import Settings
 
 SECONDS = 900.0
@@ -114,10 +114,10 @@ class BrowserSignIn:
         if answer is None and stopped():
             raise ConnectError(_("Stopped; nobody was signed in."), kind=Kind.NETWORK, phase="credential")
         if answer is None:
-            raise google_errors.too_late()
+            raise google_replies.too_late()
         if "code" not in answer:
             description = answer.get("error_description", Secret(""))
-            raise google_errors.failure(answer["error"].reveal(), description.reveal())
+            raise google_replies.failure(answer["error"].reveal(), description.reveal())
         return checked(self._exchanged(answer), self._settings)
 
     def close(self) -> None:
@@ -133,17 +133,17 @@ class BrowserSignIn:
                 "code_verifier": self._verifier.reveal(),
                 "redirect_uri": self._loopback.url,
             },
-            google_errors.of_exchange,
+            google_replies.of_exchange,
             self.client,
         )
         # People may untick what they do not want to allow.
         if scope(self._settings) not in allowed.split():
-            raise google_errors.missing_scope(scope(self._settings))
+            raise google_replies.missing_scope(scope(self._settings))
         return grant
 
 
 def _client_of(settings: Settings) -> Client:
-    from docmail.oauth.web import Client
+    from docmail.oauth.token_requests import Client
 
     return Client(plain=Places.of(settings).token.startswith("http://"))
 
@@ -152,7 +152,7 @@ def _client_secret(settings: Settings) -> Secret:
     account = application(settings)
     secret = credentials.get(account) if credentials.where(account) else None
     if secret is None:
-        raise google_errors.no_secret()
+        raise google_replies.no_secret()
     return secret
 
 
@@ -160,7 +160,7 @@ def renew(settings: Settings, refresh: Secret) -> Grant:
     """Return a new access token."""
     form = {"grant_type": "refresh_token"}
     ask = _client_of(settings)
-    return _ask(settings, lambda: form | {"refresh_token": refresh.reveal()}, google_errors.failure, ask)[0]
+    return _ask(settings, lambda: form | {"refresh_token": refresh.reveal()}, google_replies.failure, ask)[0]
 
 
 def revoke(settings: Settings, refresh: Secret) -> None:
@@ -172,7 +172,7 @@ def revoke(settings: Settings, refresh: Secret) -> None:
         raise exc.with_traceback(None) from None
     # One that is over already is what was wanted.
     if answer.status_code != 200 and answer.json().get("error") != "invalid_token":  # noqa: PLR2004 - RFC 7009 2.2
-        raise google_errors.failure(str(answer.json().get("error", answer.status_code)), "")
+        raise google_replies.failure(str(answer.json().get("error", answer.status_code)), "")
 
 
 def _ask(

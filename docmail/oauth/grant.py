@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from docmail.credentials import Secret, first_strange
-from docmail.oauth import errors
+from docmail.oauth import microsoft_replies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,13 +36,13 @@ class Grant:
         return time.monotonic() < self.ends - _EARLY_SECONDS
 
 
-def grant_of(answer: Mapping[str, Any], failure: Callable[[str, str], SendError] = errors.failure) -> Grant:
+def grant_of(answer: Mapping[str, Any], failure: Callable[[str, str], SendError] = microsoft_replies.failure) -> Grant:
     """Return what stands in the answer of a token endpoint; raises `SendError` for a refusal, in words."""
     if "access_token" not in answer:
         raise failure(str(answer.get("error", "")), str(answer.get("error_description", "")))
     access, refresh = (Secret(str(answer.get(name) or "")) for name in ("access_token", "refresh_token"))
     if access.shown_to(first_strange) or refresh.shown_to(first_strange):
-        raise errors.unusable_token()
+        raise microsoft_replies.unusable_token()
     # The lifetime counts from now by this computer's own clock, however wrong that is.
     ends = time.monotonic() + _seconds(answer.get("expires_in"))
     claims = answer.get("id_token_claims") or _claims(str(answer.get("id_token", "")))
@@ -53,9 +53,9 @@ def grant_of(answer: Mapping[str, Any], failure: Callable[[str, str], SendError]
 def checked(grant: Grant, settings: Settings) -> Grant:
     """Return a sign-in that is of the right account and lasts; raises `SendError` otherwise."""
     if grant.username and grant.username.casefold() != settings.account.username.casefold():
-        raise errors.wrong_account(settings, grant.username)
+        raise microsoft_replies.wrong_account(settings, grant.username)
     if grant.refresh is None:
-        raise errors.no_renewal(settings)
+        raise microsoft_replies.no_renewal(settings)
     return grant
 
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from docmail.credentials import Secret
-from docmail.oauth import google_errors
-from docmail.translation import _, chosen, language
+from docmail.language import _, chosen, language
+from docmail.oauth import google_replies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class Loopback:
     def take(self, address: Secret) -> None:
         """Take the address of the page that a browser elsewhere could not open; `CredentialError` for another text."""
         if not self._accept(address):
-            raise google_errors.no_answer()
+            raise google_replies.no_answer()
 
     def close(self) -> None:
         """Give the port back."""

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from docmail.errors import ConnectError, CredentialError, Kind, SettingsError
-from docmail.oauth import errors
+from docmail.language import _
+from docmail.oauth import microsoft_replies
 from docmail.oauth.grant import checked, grant_of
-from docmail.oauth.web import Client
+from docmail.oauth.token_requests import Client
 from docmail.settings import HttpServer
-from docmail.translation import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ class DeviceSignIn:
         self._app = application(self._settings, client=self.client)
         flow = self._app.initiate_device_flow(scopes=scopes(self._settings))
         if "user_code" not in flow:
-            raise errors.failure(str(flow.get("error", "")), str(flow.get("error_description", "")))
+            raise microsoft_replies.failure(str(flow.get("error", "")), str(flow.get("error_description", "")))
         return Code(flow["user_code"], flow["verification_uri"], float(flow.get("expires_in", 900)), flow)
 
     def wait(self, code: Code, stopped: Callable[[], bool]) -> Grant:
@@ -126,4 +126,4 @@ def application(settings: Settings, credential: Any = None, client: Client | Non
     except ValueError as exc:
         if isinstance(exc, SettingsError):
             raise
-        raise errors.failure(_UNKNOWN_TENANT, str(exc)) from None
+        raise microsoft_replies.failure(_UNKNOWN_TENANT, str(exc)) from None

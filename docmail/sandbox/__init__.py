@@ -9,7 +9,17 @@ the user's. `nobody@…` is refused and `later@…` deferred at any domain; `ans
 `Sandbox(failing=NAME)` plays what goes wrong at real servers; `docmail.sandbox.scenarios.catalogue()` has the names.
 """
 
-from docmail.sandbox.box import Sandbox
-from docmail.sandbox.inbox import Attachment, Inbox, ReceivedMail
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from docmail.faces import lazy
+
+if TYPE_CHECKING:
+    from docmail.sandbox.box import Sandbox
+    from docmail.sandbox.inbox import Attachment, Inbox, ReceivedMail
 
 __all__ = ["Attachment", "Inbox", "ReceivedMail", "Sandbox"]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy(__name__, {"box": ("Sandbox",), "inbox": ("Attachment", "Inbox", "ReceivedMail")})

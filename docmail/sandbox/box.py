@@ -13,19 +13,20 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from docmail import credentials, services
+from docmail import credentials
 from docmail import home as homes
 from docmail.credentials import SANDBOX_PASSWORD, Secret
 from docmail.errors import SettingsError
+from docmail.language import _
+from docmail.presets import services
 from docmail.sandbox.certificates import Certificate
 from docmail.sandbox.failures import Failure, Failures
-from docmail.sandbox.identity import GOOGLE, PATH, IdentityProvider
 from docmail.sandbox.inbox import Inbox, count_mails
-from docmail.sandbox.place import Place, take
+from docmail.sandbox.oauth_server import GOOGLE, PATH, IdentityProvider
 from docmail.sandbox.scenarios import Scenario, scenario
 from docmail.sandbox.server import HOST, Nowhere, Server
+from docmail.sandbox.server_file import Place, take
 from docmail.settings import HttpServer, Security, Settings, SignIn, SmtpServer
-from docmail.translation import _
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NoReturn, get_args
 
 from docmail.errors import MessageError
-from docmail.translation import _
+from docmail.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, overload
 
 from docmail.documents import Document
 from docmail.files import write_whole
-from docmail.translation import _, ngettext
+from docmail.language import _, ngettext
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,8 +13,8 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from docmail.errors import MessageError
+from docmail.language import _
 from docmail.sandbox.failures import Failure
-from docmail.translation import _
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,9 @@ from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from docmail.sandbox.http import HttpEndpoint
+from docmail.sandbox.http_server import HttpEndpoint
 from docmail.sandbox.misbehaviour import linger, misbehave, refuse
-from docmail.sandbox.smtp import SmtpServerProtocol
+from docmail.sandbox.smtp_server import SmtpServerProtocol
 
 if TYPE_CHECKING:
     import ssl
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from docmail.credentials import Secret
     from docmail.sandbox.certificates import Certificate
     from docmail.sandbox.failures import Failures
-    from docmail.sandbox.identity import IdentityProvider
     from docmail.sandbox.inbox import Inbox
+    from docmail.sandbox.oauth_server import IdentityProvider
 
 HOST = "127.0.0.1"
 SIZE_LIMIT = 50_000_000

@@ -6,19 +6,23 @@ loads when something is shown.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from docmail.faces import lazy
 
 if TYPE_CHECKING:
-    from docmail.widgets.email_button import EmailButton
-    from docmail.widgets.settings_form import SettingsForm
+    from docmail.widgets.display import register, register_foreign, unregister_foreign
+    from docmail.widgets.document.email_button import EmailButton
+    from docmail.widgets.settings.form import SettingsForm
 
-__all__ = ["EmailButton", "SettingsForm"]
+__all__ = ["EmailButton", "SettingsForm", "register", "register_foreign", "unregister_foreign"]
 
-_HOMES = {"EmailButton": "email_button", "SettingsForm": "settings_form"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'docmail.widgets' has no attribute {name!r}")  # noqa: EM102, TRY003
-    return getattr(importlib.import_module(f"docmail.widgets.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "display": ("register", "register_foreign", "unregister_foreign"),
+            "document.email_button": ("EmailButton",),
+            "settings.form": ("SettingsForm",),
+        },
+    )

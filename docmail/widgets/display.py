@@ -9,9 +9,9 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from docmail.translation import _, ngettext
-from docmail.watching import makings, watchers
-from docmail.widgets import bad_rows
+from docmail.language import _, ngettext
+from docmail.outbox import makings, watchers
+from docmail.widgets.outbox import bad_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,12 +19,9 @@ if TYPE_CHECKING:
 
     from docmail.diagnosis import Diagnosis
     from docmail.documents import Document
-    from docmail.outbox import Outbox
-    from docmail.preparing import Added, Preparation
-    from docmail.preview import Preview
-    from docmail.queue_run import Run
+    from docmail.outbox import Added, Outbox, Preparation, Preview, Run
     from docmail.reports import Report
-    from docmail.sandbox.inbox import Inbox, ReceivedMail
+    from docmail.sandbox import Inbox, ReceivedMail
     from docmail.settings import Settings
     from docmail.transport import SendResult
 
@@ -34,7 +31,11 @@ if TYPE_CHECKING:
 _NEWEST = 20
 
 
-_OURS = ("docmail.documents", "Document"), ("docmail.reports", "Report"), ("docmail.outbox", "Outbox")
+_OURS = (
+    ("docmail.documents.document", "Document"),
+    ("docmail.reports.report", "Report"),
+    ("docmail.outbox.outbox", "Outbox"),
+)
 _FOREIGN = ("fpdf.fpdf", "FPDF"), ("matplotlib.figure", "Figure")
 """What a document can be made of without a word more, and is shown as one after `%load_ext docmail`."""
 
@@ -43,16 +44,16 @@ def register(shell: Any) -> None:
     """Register the displays with a running IPython; nothing is imported for it."""
     formatter = shell.display_formatter.mimebundle_formatter
     for module, name, show in (
-        ("docmail.settings", "Settings", _settings),
-        ("docmail.diagnosis", "Diagnosis", _diagnosis),
+        ("docmail.settings.settings", "Settings", _settings),
+        ("docmail.diagnosis.diagnosis", "Diagnosis", _diagnosis),
         ("docmail.transport.base", "SendResult", _send_result),
-        ("docmail.preparing", "Added", _added),
-        ("docmail.preview", "Preview", _preview),
+        ("docmail.outbox.batch", "Added", _added),
+        ("docmail.outbox.preview", "Preview", _preview),
         ("docmail.sandbox.inbox", "Inbox", _inbox),
         ("docmail.sandbox.inbox", "ReceivedMail", _received),
     ):
         formatter.for_type_by_name(module, name, show)
-    shell.display_formatter.ipython_display_formatter.for_type_by_name("docmail.queue_run", "Run", _run)
+    shell.display_formatter.ipython_display_formatter.for_type_by_name("docmail.outbox.run", "Run", _run)
     if getattr(shell, "kernel", None) is not None and _show_run not in watchers:
         watchers.append(_show_run)
         makings.append(_show_making)
@@ -76,7 +77,7 @@ def unregister_foreign(shell: Any) -> None:
 
 
 def _document(document: Document) -> None:
-    from docmail.widgets.document_view import show_document
+    from docmail.widgets.document.view import show_document
 
     show_document(document)
 
@@ -88,7 +89,7 @@ def _report(report: Report) -> None:
 
 
 def _outbox(outbox: Outbox) -> None:
-    from docmail.widgets.history_view import show_outbox
+    from docmail.widgets.outbox.history_view import show_outbox
 
     show_outbox(outbox)
 
@@ -99,8 +100,8 @@ def _foreign(shell: Any, source: Any) -> None:
 
     from docmail.documents import Document
     from docmail.errors import DocmailError
-    from docmail.widgets import live
-    from docmail.widgets.document_view import view_of
+    from docmail.widgets.document.view import view_of
+    from docmail.widgets.parts import static_fallback
 
     formatters = shell.display_formatter.formatters
     own = {kind: data for kind in formatters if (data := formatters[kind](source)) is not None}
@@ -113,7 +114,7 @@ def _foreign(shell: Any, source: Any) -> None:
         return
     if pictured:
         display(own, raw=True)
-    live.show(*view_of(document, pictured=not pictured))
+    static_fallback.show(*view_of(document, pictured=not pictured))
 
 
 def _settings(settings: Settings) -> Bundle:
@@ -132,7 +133,7 @@ def _settings(settings: Settings) -> Bundle:
 
 
 def _diagnosis(diagnosis: Diagnosis) -> Bundle:
-    from docmail.widgets import markup
+    from docmail.widgets.parts import markup
 
     failed = diagnosis.failed
     lines = [
@@ -149,7 +150,7 @@ def _diagnosis(diagnosis: Diagnosis) -> Bundle:
 
 
 def _send_result(result: SendResult) -> Bundle:
-    from docmail.widgets import markup
+    from docmail.widgets.parts import markup
 
     number, refused = len(result.accepted), len(result.refused)
     sentences = [ngettext("Sent to {number} recipient.", "Sent to {number} recipients.", number).format(number=number)]
@@ -162,20 +163,20 @@ def _send_result(result: SendResult) -> Bundle:
 
 
 def _show_run(run: Run) -> bool:
-    from docmail.widgets.batch_view import show
+    from docmail.widgets.outbox.run_view import show
 
     return show(run)
 
 
 def _show_making(preparation: Preparation) -> AbstractContextManager[None]:
-    from docmail.widgets.making_view import show
+    from docmail.widgets.outbox.progress_line import show
 
     return show(preparation)
 
 
 def _run(run: Run) -> None:
     """Show a run, unless its own cell has shown it already when it began."""
-    from docmail.widgets.batch_view import show_again
+    from docmail.widgets.outbox.run_view import show_again
 
     if run.shown:
         run.shown = False
@@ -190,7 +191,7 @@ def _added(added: Added) -> Bundle:
 
 def _preview(preview: Preview) -> Bundle:
     """Show mails whole, addresses included, as a mail of the sandbox: nobody displays them for another reason."""
-    from docmail.widgets import markup
+    from docmail.widgets.parts import markup
 
     shown = []
     for mail in preview:
@@ -212,7 +213,7 @@ def _inbox(inbox: Inbox) -> Bundle:
 
 def _received(mail: ReceivedMail) -> Bundle:
     """Show a mail of the sandbox whole, addresses included: nobody displays one without wanting to read it."""
-    from docmail.widgets import markup
+    from docmail.widgets.parts import markup
 
     headers = [[name, str(mail[name])] for name in ("From", "To", "Cc", "Reply-To") if mail[name]]
     attached = [f"{attachment.name} ({markup.size(attachment.size)})" for attachment in mail.attachments]

@@ -56,11 +56,11 @@ def library_message(each):
     return message
 
 if kind in {"docmail", "docmail1"}:
-    import docmail, docmail.helpers
+    import docmail, docmail.outbox.extra_connections
     if kind == "docmail1":
-        docmail.helpers.MOST = 0
+        docmail.outbox.extra_connections.MOST = 0
     from docmail.settings import Security
-    import docmail.outbox, docmail.transport.smtp, mistune, email_validator, filelock
+    import docmail.outbox, docmail.transport.smtp.transport, mistune, email_validator, filelock
     server = docmail.SmtpServer(host, port, None if username else Security.NONE, username, ca_file=ca_file or None)
     settings = docmail.Settings(f"A <{sender}>", server)
     if username:

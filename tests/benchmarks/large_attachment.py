@@ -28,7 +28,7 @@ content = b"%PDF-1.4" + os.urandom({size} - 13) + b"%%EOF"
 if kind == "docmail":
     import docmail
     from docmail.settings import Security
-    import docmail.outbox, docmail.transport.smtp, mistune, email_validator, email.mime.text, filelock
+    import docmail.outbox, docmail.transport.smtp.transport, mistune, email_validator, email.mime.text, filelock
     settings = docmail.Settings("A", docmail.SmtpServer(host, int(port), None if username else Security.NONE, username,
         ca_file=ca_file or None) if username else docmail.SmtpServer(host, int(port), Security.NONE), home=None)
     if not username:

@@ -17,7 +17,7 @@ from fpdf import FPDF
 from reportlab.platypus import SimpleDocTemplate, Table
 
 from docmail.documents import Document
-from docmail.widgets.preview import first_page
+from docmail.widgets.document.page_images import first_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.test_settings_screen import found_by_axe, opened
+from tests.oauth.test_google import decided
 from tests.support.requires import require_axe
-from tests.test_google import decided
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Pictures

@@ -53,7 +53,7 @@ form"""
 SHOWN = """\
 settings = docmail.Settings.load()
 secret = docmail.credentials.get(settings)
-print(docmail.credentials.where(settings), secret, vars(form), docmail.credentials._session)
+print(docmail.credentials.where(settings), secret, vars(form), docmail.credentials.store._session)
 secret"""
 
 TESTED = """\
@@ -62,7 +62,7 @@ assert diagnosis.ok, diagnosis
 diagnosis"""
 
 KEPT = """\
-print(docmail.credentials.set(settings, secret), docmail.credentials._session)
+print(docmail.credentials.set(settings, secret), docmail.credentials.store._session)
 assert docmail.send_test().ok
 form"""
 
@@ -76,7 +76,7 @@ docmail.credentials.ask(settings)"""
 # What a sandbox keeps in a folder of its own stays there.
 REHEARSED = """\
 with docmail.Sandbox("box", password=os.environ["DOCMAIL_PASSWORD"]) as box:
-    print(box, vars(box), docmail.credentials._session)
+    print(box, vars(box), docmail.credentials.store._session)
     box.settings.save()
     assert docmail.send_test(box.settings).ok
     assert len(box.inbox) == 1"""

@@ -16,8 +16,8 @@ from docmail.sandbox import Sandbox
 from tests.leaks.searcher import Finding, new_password, search
 from tests.leaks.stories import PLAIN, SAVE_STATE, SECONDS, Traffic, in_notebooks, received
 from tests.leaks.test_tracebacks import LOG_EVERYTHING
+from tests.oauth.test_google import decided
 from tests.support.lab import LabPage
-from tests.test_google import decided
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,9 +51,9 @@ form"""
 SENT = """\
 settings = docmail.Settings.load("leaks-tokens")
 docmail.send([], to="cfo@example.com", subject="Q3", body="x", settings=settings)
-print(docmail.credentials.get(settings), vars(form.sign_in), docmail.credentials._session)
+print(docmail.credentials.get(settings), vars(form.sign_in), docmail.credentials.store._session)
 tokens = docmail.oauth.tokens_of(settings)
-tokens, tokens.current(), docmail.oauth._kept"""
+tokens, tokens.current(), docmail.oauth.tokens._kept"""
 REFUSED = 'docmail.send([], to="cfo@example.com", subject="Q4", body="x", settings=settings)'
 
 

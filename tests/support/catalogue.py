@@ -17,7 +17,7 @@ from babel.messages.pofile import read_po, write_po
 
 import docmail
 from docmail import presets
-from docmail.translation import LOCALE
+from docmail.language import LOCALE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

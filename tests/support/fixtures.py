@@ -76,13 +76,13 @@ def mailserver(_running_mailserver: RealMailServer) -> RealMailServer:
 
 @pytest.fixture
 def nameserver(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
-    """Return a running name server, the only one that `docmail.discovery` reaches; its database is unreachable."""
-    from docmail import discovery
+    """Return a running name server, the only one that `autoconfig` reaches; its database is unreachable."""
+    from docmail.diagnosis import autoconfig
     from tests.support.nameserver import NameServer
 
     with NameServer() as server:
-        monkeypatch.setattr(discovery, "_resolver", server.resolver)
-        monkeypatch.setattr(discovery, "_DATABASE", "https://127.0.0.1:1/")
+        monkeypatch.setattr(autoconfig, "_resolver", server.resolver)
+        monkeypatch.setattr(autoconfig, "_DATABASE", "https://127.0.0.1:1/")
         yield server
 
 

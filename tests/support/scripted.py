@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from docmail.credentials import Secret
 from docmail.message import Mail, Message
 from docmail.settings import Security, Settings, SmtpServer
-from docmail.transport.smtp import SmtpTransport
+from docmail.transport import SmtpTransport
 
 if TYPE_CHECKING:
     import ssl

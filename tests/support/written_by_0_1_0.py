@@ -163,7 +163,7 @@ def invoices() -> list[dict[str, Any]]:
     return [{"invoice_no": 100, "name": "Nobody", "email": "nobody@example.com", "total": 0.5}, *first]
 
 
-def merged(name: str = "{{ name }}") -> docmail.merging.Merge:
+def merged(name: str = "{{ name }}") -> docmail.message.merging.Merge:
     """Return the messages of the batch."""
     return docmail.merge(
         invoices(),
@@ -283,14 +283,14 @@ def _in_a_process_that_dies(does: Callable[[], object]) -> None:
 
 
 def _send_dead(settings: docmail.Settings) -> None:
-    from docmail.transport.smtp import SmtpTransport
+    from docmail.transport import SmtpTransport
 
     SmtpTransport.send = lambda *_arguments: os._exit(0)  # type: ignore[method-assign]
     docmail.outbox.deliver(docmail.Message(**DEAD, key="dead"), settings=settings)
 
 
 def _begin_next(settings: docmail.Settings) -> None:
-    from docmail.queue_store import QueueStore, Waiting
+    from docmail.outbox.queue import QueueStore, Waiting
 
     store = QueueStore((settings.home or docmail.home.user_home()).outbox)
     store.advance(store.begin_attempt(), None, Waiting("analyst@example.com", BATCH))
@@ -314,7 +314,7 @@ def _locks(folder: Path) -> Iterator[Path]:
 def _write_schema_1(source: Path, path: Path) -> None:
     """Write the same rows as the docmail before 0.1.0 did, whose tables 0.1.0 still makes first."""
     with closing(sqlite3.connect(path)) as database:
-        database.executescript(docmail.journal._TABLES)
+        database.executescript(docmail.outbox.schema._TABLES)
         database.execute("ATTACH ? AS newer", (str(source),))
         for table in ("mail", "recipient", "attachment"):
             names = ", ".join(row[1] for row in database.execute(f"PRAGMA main.table_info({table})"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from docmail.widgets.mail_form import MailForm
-    from docmail.widgets.settings_form import SettingsForm
+    from docmail.widgets import SettingsForm
+    from docmail.widgets.mail.form import MailForm
 
     Form = SettingsForm | MailForm
 

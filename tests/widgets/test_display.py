@@ -14,12 +14,12 @@ from traitlets.config import Config
 import docmail
 from docmail.diagnosis import Check, Diagnosis
 from docmail.errors import Kind, RowProblem
-from docmail.preparing import Added
+from docmail.outbox import Added
 from docmail.replies import Reply
 from docmail.reports import Report
 from docmail.settings import HttpServer, Security, Settings, SmtpServer
 from docmail.transport import SendResult
-from docmail.widgets.display import register
+from docmail.widgets import register
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,7 +197,7 @@ def test_registering_loads_nothing() -> None:
         "shell = Shell(); shell.display_formatter = Shell()\n"
         "shell.display_formatter.mimebundle_formatter = Formatter()\n"
         "shell.display_formatter.ipython_display_formatter = Formatter()\n"
-        "from docmail.widgets.display import register, register_foreign\n"
+        "from docmail.widgets import register, register_foreign\n"
         "register(shell)\nregister_foreign(shell)\n"
         "heavy = ('ipywidgets', 'anywidget', 'mistune', 'pypdfium2', 'keyring', 'matplotlib', 'fpdf')\n"
         "print([name for name in heavy if name in sys.modules])"

@@ -1,0 +1,382 @@
+"""Holds what is attached to a mail: content, file name and media type, checked before anything leaves.
+
+A `Document` is a snapshot: changing the FPDF object afterwards changes nothing, and a file that changes between
+`Document.of` and the sending is reported instead of sent.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import mimetypes
+import os
+import re
+import stat
+import sys
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from docmail.addresses import first_control
+from docmail.credentials import Secret
+from docmail.documents.convert import file_of, locked
+from docmail.errors import DocumentError
+from docmail.language import _
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["Document", "documents_of"]
+
+PDF = "application/pdf"
+
+one_at_a_time = Lock()
+"""For whoever calls pdfium, which is not thread-safe."""
+
+_MAX_NAME = 255  # octets: the limit of common file systems
+_MAX_TITLE = 60  # characters of a PDF's title that become its file name
+# Where a PDF's first and last marks may stand (readers of PDF accept a few bytes of foreign matter around them).
+_HEAD, _TAIL = 1024, 2048
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document ready to be attached; make one with `Document.of`."""
+
+    name: str
+    media_type: str
+    source: bytes | Path
+    size: int
+    changed: int | None = None
+    """When a file was last changed (nanoseconds), to notice that it is no longer the one that was checked."""
+
+    @classmethod
+    def of(cls, source: Any, name: str | None = None, *, password: str | None = None) -> Document:
+        """Return the document for a PDF in the making, a table, a figure, a file, or the bytes of one.
+
+        `source` is an FPDF object, a `docmail.reports.Report`, a DataFrame (pandas, polars), a figure of matplotlib's,
+        a `Path`, or bytes. The name is the one the recipient sees; by default that of the file, or the title of the
+        PDF. A DataFrame becomes a PDF, or with a name that says so `.csv` or `.xlsx`; a figure a PDF, `.png` or `.svg`.
+
+        With a `password` a PDF is locked here and now (AES-256); the password itself is kept nowhere. Raises
+        `DocumentError` for anything that is missing, empty, cut off, or cannot be guessed safely.
+        """
+        try:  # first of all: a traceback that shows all values must not show this one
+            password = Secret(password) if isinstance(password, str) else password  # type: ignore[assignment]
+        except BaseException as exc:
+            password = exc.__traceback__ = None  # an interrupt, which can come anywhere
+            raise
+        if password is not None:
+            return _locked(cls.of(source, name), password)
+        if isinstance(source, Document):
+            return _again(source, source.name if name is None else name)
+        if isinstance(source, Path):
+            return _from_path(source, name)
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            return _from_bytes(bytes(source), name)
+        if _is_fpdf(source):
+            return _from_fpdf(source, name)
+        if (made := file_of(source, name)) is not None:
+            content, ending = made
+            kind = {"Report": "report", "Figure": "figure"}.get(type(source).__name__, "table")
+            return _from_bytes(content, _ending_in(ending, _titled(source, kind) if name is None else name))
+        raise _not_a_document(source)
+
+    @property
+    def is_pdf(self) -> bool:
+        """Whether it is a PDF."""
+        return self.media_type == PDF
+
+    def open(self) -> BinaryIO:
+        """Return its content as a binary file, from the beginning.
+
+        Raises `DocumentError` if the file has been removed or changed since.
+        """
+        if isinstance(self.source, bytes):
+            return io.BytesIO(self.source)
+        try:
+            file = self.source.open("rb")
+        except OSError as exc:
+            raise _unreadable(self.source, exc) from exc
+        try:
+            self.check(file)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def check(self, file: BinaryIO) -> None:
+        """Raise `DocumentError` if what `open` returned has changed since the document was made."""
+        if isinstance(self.source, bytes):
+            return
+        status = os.fstat(file.fileno())
+        if (status.st_size, status.st_mtime_ns) != (self.size, self.changed):
+            raise DocumentError(
+                _("The file {name} has changed since it was made into a document.").format(name=self.name),
+                hint=_("Run the cell that makes the document again."),
+            )
+
+    def pieces(self, octets: int = 1 << 20) -> Iterator[bytes]:
+        """Yield its content in pieces of so many octets; raises as `open` does, also behind the last one."""
+        with self.open() as file:
+            while piece := file.read(octets):
+                yield piece
+            self.check(file)
+
+    def read(self) -> bytes:
+        """Return its content."""
+        return self.source if isinstance(self.source, bytes) else b"".join(self.pieces())
+
+    @cached_property
+    def pages(self) -> int | None:
+        """The number of pages of a PDF; None if it is none, or locked by a password."""
+        if not self.is_pdf:
+            return None
+        import pypdfium2
+
+        with one_at_a_time, self.open() as file:
+            try:
+                pdf = pypdfium2.PdfDocument(file)
+            except pypdfium2.PdfiumError:
+                return None
+            try:
+                return len(pdf)
+            finally:
+                pdf.close()
+
+    def __repr__(self) -> str:
+        return f"<Document {self.name}, {self.size:,} bytes>"
+
+
+def documents_of(sources: Any) -> tuple[Document, ...]:
+    """Return the documents for one source or an iterable of them."""
+    if isinstance(sources, (list, tuple)):
+        return tuple(Document.of(source) for source in sources)
+    return (Document.of(sources),)
+
+
+def _again(document: Document, name: str) -> Document:
+    """Return a document under a name, after a look at what `Document.of` would not have made."""
+    sound = (
+        isinstance(document.media_type, str)
+        and re.fullmatch(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+", document.media_type)
+        and document.size
+        and (
+            document.size == len(document.source)
+            if isinstance(document.source, bytes)
+            else isinstance(document.source, Path)
+        )
+    )
+    if not sound:
+        raise DocumentError(
+            _("This Document was put together by hand, and its parts do not fit."),
+            hint=_('Make it with Document.of(data, name="report.pdf").'),
+        )
+    checked = _checked_name(name)
+    return document if checked == document.name else _named(replace(document, name=checked), is_pdf=document.is_pdf)
+
+
+def _from_path(path: Path, name: str | None) -> Document:
+    try:
+        # Unlike Path's, this expanduser() leaves an unknown ~user as it is.
+        path = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
+        status = path.stat()
+        regular = stat.S_ISREG(status.st_mode)
+        if regular:  # opening a pipe could wait for ever
+            with path.open("rb") as file:
+                head = file.read(_HEAD)
+                file.seek(max(0, status.st_size - _TAIL))
+                tail = file.read(_TAIL)
+    except (OSError, ValueError) as exc:
+        raise _unreadable(path, exc) from exc
+    if not regular:
+        raise DocumentError(
+            _("{path} is not a file.").format(path=_shown(path)), hint=_("Give the path of a single file.")
+        )
+    checked = _checked_name(path.name if name is None else name)
+    return _checked(Document(checked, "", path, status.st_size, status.st_mtime_ns), head, tail)
+
+
+def _from_bytes(content: bytes, name: str | None) -> Document:
+    if name is None:
+        if not _begins_pdf(content[:_HEAD]):
+            raise DocumentError(
+                _("These bytes are not a PDF, and have no file name.") if content else _("The document is empty."),
+                hint=_('Name the file: Document.of(data, name="table.csv").'),
+            )
+        name = "document.pdf"
+    return _checked(Document(_checked_name(name), "", content, len(content)), content[:_HEAD], content[-_TAIL:])
+
+
+def _is_fpdf(source: object) -> bool:
+    # Whoever has an FPDF object has imported fpdf; importing it here would cost others 0.3 s.
+    fpdf = sys.modules.get("fpdf")
+    return fpdf is not None and isinstance(source, fpdf.FPDF)
+
+
+def _from_fpdf(pdf: Any, name: str | None) -> Document:
+    if not pdf.pages:
+        raise DocumentError(_("This PDF has no page yet."), hint=_("Call add_page() and write something on it."))
+    # output() closes an FPDF for good; the user may want to go on writing in it.
+    try:
+        snapshot = copy.deepcopy(pdf)
+        # fpdf2 shares the fonts between copies, and output() leaves only the letters in them that it needed.
+        for font in snapshot.fonts.values():
+            if hasattr(font, "ttfont"):
+                font.ttfont = copy.deepcopy(font.ttfont)
+    except Exception as exc:
+        raise DocumentError(
+            _("This {type} cannot be copied: {reason}.").format(type=type(pdf).__name__, reason=str(exc).rstrip(".")),
+            hint=_("Give its content: bytes(pdf.output())."),
+        ) from exc
+    try:
+        content = bytes(snapshot.output())
+    except Exception as exc:
+        raise DocumentError(
+            _("fpdf2 cannot finish this PDF: {reason}.").format(reason=str(exc).rstrip(".")),
+            hint=_("Correct what it names; pdf.output() alone shows where it comes from."),
+        ) from exc
+    return _from_bytes(content, _ending_in(".pdf", _titled(pdf, "document") if name is None else name))
+
+
+def _titled(source: Any, otherwise: str) -> str:
+    """Return a file name from the title of what is to be a PDF."""
+    title = getattr(source, "title", None)
+    title = (title if isinstance(title, str) else "").strip()[:_MAX_TITLE].strip(" .") or otherwise
+    title = "".join("_" if character in '/\\:*?"<>|' or first_control(character) else character for character in title)
+    return title.removesuffix(".pdf")
+
+
+def _ending_in(ending: str, name: Any) -> str:
+    name = _checked_name(name)
+    return name if name.lower().endswith(ending) else f"{name}{ending}"
+
+
+def _locked(document: Document, password: Any) -> Document:
+    """Return a PDF that opens with this password only."""
+    if not isinstance(password, Secret):
+        raise DocumentError(
+            _("The {field} must be text, not {type}.").format(field="password", type=type(password).__name__),
+            hint=_("Write str(...) around it."),
+            field="password",
+        )
+    if not document.is_pdf:
+        raise DocumentError(
+            _("{name} cannot be locked with a password: only a PDF can.").format(name=document.name),
+            hint=_("Leave out password=, or make it a PDF."),
+            field="password",
+        )
+    content = locked(document.read(), password, document.name)
+    if content is None:
+        raise DocumentError(
+            _("The PDF {name} is locked by a password already.").format(name=document.name),
+            hint=_("Leave out password=, or give the PDF as it was before."),
+        )
+    return _from_bytes(content, document.name)
+
+
+def _not_a_document(source: object) -> DocumentError:
+    kind = type(source).__name__
+    if isinstance(source, str):
+        text = source if source and len(source) <= 80 and source.isprintable() else "report.pdf"  # noqa: PLR2004
+        return DocumentError(
+            _("A text is not a document; docmail does not guess whether it names a file."),
+            # JSON writes a text as Python does, always in double quotes.
+            hint=_("If it does, write Path({name}) (from pathlib import Path).").format(
+                name=json.dumps(text, ensure_ascii=False)
+            ),
+        )
+    corrections = {
+        "Figure": _('Save it first as a PDF, then Path("figure.pdf").'),
+        "Axes": _("Give its figure: axes.figure."),
+        "DataFrame": _('Save it first: df.to_csv("table.csv"), then Path("table.csv").'),
+        "Styler": _("Give its data: styler.data."),
+        "NoneType": _('pdf.output("report.pdf") returns nothing: give the pdf itself, or Path("report.pdf").'),
+        "BytesIO": _('Give its content: Document.of(buffer.getvalue(), name="report.pdf").'),
+        "BufferedReader": _(
+            'Give its path, Path("report.pdf"), or its content: Document.of(file.read(), name="report.pdf").'
+        ),
+    }
+    return DocumentError(
+        _("A {type} cannot be attached.").format(type=kind),
+        hint=corrections.get(kind, _('Give an FPDF object, a DataFrame, a figure, a Path("report.pdf"), or bytes.')),
+    )
+
+
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise DocumentError(
+            _("A file name must be text, not {type}.").format(type=type(name).__name__),
+            hint=_('Write it in quotes: name="Q3.pdf".'),
+        )
+    stripped: str = name.strip()
+    wrong = None
+    if control := first_control(stripped):
+        wrong = _("contains the invisible character {code}").format(code=control)
+    elif "/" in stripped or "\\" in stripped:
+        wrong = _("contains a path separator")
+    elif stripped in {"", ".", ".."}:
+        wrong = _("is missing")
+    elif len(stripped.encode()) > _MAX_NAME:
+        wrong = _("is longer than {limit} bytes").format(limit=_MAX_NAME)
+    if wrong:
+        raise DocumentError(
+            _("The document's file name {wrong}.").format(wrong=wrong),
+            hint=_("Give a plain file name, such as name={example}.").format(example='"Q3.pdf"'),
+        )
+    return stripped
+
+
+def _checked(document: Document, head: bytes, tail: bytes) -> Document:
+    """Return the document with its media type, once its content has been found whole."""
+    if not document.size:
+        raise DocumentError(
+            _("The document {name} is empty.").format(name=document.name), hint=_("Make it again, with content.")
+        )
+    if not _begins_pdf(head):
+        if not document.name.lower().endswith(".pdf"):
+            return _named(document, is_pdf=False)
+        raise DocumentError(
+            _("{name} is not a PDF, whatever its name says.").format(name=document.name),
+            hint=_("Check how it was made, or give it the right ending."),
+        )
+    _whole, mark, rest = tail.rpartition(b"%%EOF")
+    # Objects after the last mark were to have a mark of their own: a revision, or all but the first page.
+    if not mark or b" obj" in rest:
+        raise DocumentError(
+            _("The PDF {name} is cut off: its end is missing.").format(name=document.name),
+            hint=_("Make it again."),
+        )
+    return _named(document, is_pdf=True)
+
+
+def _named(document: Document, *, is_pdf: bool) -> Document:
+    """Return the document with the media type that its name stands for; a PDF without an ending gets one."""
+    name = f"{document.name}.pdf" if is_pdf and "." not in document.name else document.name
+    return replace(document, name=name, media_type=PDF if name.lower().endswith(".pdf") else _media_type(name))
+
+
+def _begins_pdf(head: bytes) -> bool:
+    return b"%PDF-" in head
+
+
+def _media_type(name: str) -> str:
+    guessed: str | None
+    guessed, encoding = mimetypes.guess_type(name)
+    # "report.tar.gz" is a gzip file for its recipient; compression is no media type (RFC 2045).
+    return guessed if guessed and not encoding else "application/octet-stream"
+
+
+def _shown(path: Path | Iterable[str]) -> str:
+    return "".join("·" if first_control(character) else character for character in str(path))
+
+
+def _unreadable(path: Path, exc: Exception) -> DocumentError:
+    reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+    return DocumentError(
+        _("The file {path} cannot be read: {reason}.").format(path=_shown(path), reason=reason),
+        hint=_("Check the path, and that the file is there."),
+    )

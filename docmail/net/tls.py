@@ -1,0 +1,264 @@
+"""The rules for TLS, and what its failures mean in words."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import hmac
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from docmail import presets
+from docmail.errors import Kind, TLSError
+from docmail.language import _
+from docmail.replies import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from cryptography import x509
+
+_MAX_NAMES = 20  # of one certificate; those of large hosters have hundreds
+_MAX_WORDS = 200  # characters of a name in a certificate
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a server's certificate says: whose it is, for which names, from whom, how long it is valid.
+
+    The values are foreign text, cleaned like a server's words. `fingerprint` is its SHA-256.
+    """
+
+    subject: str
+    names: tuple[str, ...]
+    issuer: str
+    not_before: datetime
+    not_after: datetime
+    fingerprint: str
+
+    @classmethod
+    def read(cls, der: bytes) -> Certificate | None:
+        """Read a certificate (DER); None if there is nothing in it to read."""
+        from cryptography import x509  # loads when first used
+
+        try:
+            found = x509.load_der_x509_certificate(der)
+            return cls(
+                _title(found.subject),
+                _names(found),
+                _title(found.issuer),
+                found.not_valid_before_utc,
+                found.not_valid_after_utc,
+                fingerprint(der),
+            )
+        except Exception:  # noqa: BLE001 - a stranger's bytes: the parser has errors of many classes
+            return None
+
+    @property
+    def until(self) -> str:
+        """The last day on which it is valid."""
+        return self.not_after.strftime("%Y-%m-%d")
+
+
+def read_verified(peer: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return owner, issuer and last day of a verified certificate, as `SSLSocket.getpeercert()` gives it.
+
+    `Certificate.read` would say the same; the library that it loads takes 9 MB, for a line in a test.
+    """
+
+    def title(name: Sequence[Sequence[tuple[str, str]]]) -> str:
+        pairs = [pair for part in name for pair in part]
+        found = [
+            next((value for key, value in pairs if key == kind), "") for kind in ("commonName", "organizationName")
+        ]
+        words = ", ".join(value for value in found if value) or ", ".join(f"{key}={value}" for key, value in pairs)
+        return clean(words)[:_MAX_WORDS]
+
+    end = datetime.fromtimestamp(ssl.cert_time_to_seconds(peer["notAfter"]), UTC)
+    return title(peer.get("subject", ())), title(peer.get("issuer", ())), end.strftime("%Y-%m-%d")
+
+
+def _title(name: x509.Name) -> str:
+    """Return the common name, with the organisation, of a subject or issuer."""
+    from cryptography.x509.oid import NameOID
+
+    found = [
+        str(attribute.value)
+        for kind in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME)
+        for attribute in name.get_attributes_for_oid(kind)[:1]
+    ]
+    return clean(", ".join(found) or name.rfc4514_string())[:_MAX_WORDS]
+
+
+def _names(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Return the host names and numbers that it is for (RFC 6125: those of the SAN)."""
+    from cryptography import x509
+
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    found = [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+    return tuple(clean(name)[:_MAX_WORDS] for name in found[:_MAX_NAMES])
+
+
+def tls_context(ca_file: Path | None, *, verify: bool = True) -> ssl.SSLContext:
+    """Return the rules for TLS: 1.2 or later; chain, dates and SAN checked unless a fingerprint is compared instead."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False  # RFC 6125: the name stands in the SAN
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+        # Python 3.13 demands key identifiers and key usage (RFC 5280), which a company's own CA often leaves out.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def fingerprint(certificate: bytes) -> str:
+    """Return the SHA-256 fingerprint of a certificate (DER), as browsers show it: `AB:CD:…`."""
+    return hashlib.sha256(certificate).digest().hex(":").upper()
+
+
+def matches(certificate: bytes, pinned: bytes) -> bool:
+    """Say whether a certificate is the pinned one."""
+    return hmac.compare_digest(hashlib.sha256(certificate).digest(), pinned)
+
+
+# What OpenSSL's verification says (X509_V_ERR_*), in words and with the field to change.
+_EXPIRED, _NOT_YET, _SELF_SIGNED, _SELF_SIGNED_CHAIN, _NO_ISSUER, _WRONG_HOST = 10, 9, 18, 19, (2, 20, 21), (62, 64)
+_WEAK = (66, 67, 68)
+
+# What servers say when they want a certificate from this computer; TLS 1.3 has a word for it, 1.2 has several.
+_WANTS_OURS = ("CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE", "ALERT_HANDSHAKE_FAILURE", "ALERT_CERTIFICATE_UNKNOWN")
+
+
+def wants_certificate(failure: BaseException | None) -> bool:
+    """Say whether a server broke off because this computer showed no certificate of its own."""
+    reason = getattr(failure, "reason", None) or ""
+    return isinstance(failure, ssl.SSLError) and any(word in reason for word in _WANTS_OURS)
+
+
+def tls_failure(failure: Exception, host: str, port: int, shown: bytes | None, *, starttls: bool = False) -> TLSError:
+    """Return the error for a handshake that failed, in words; `shown` is the server's certificate (DER), if known."""
+    certificate = Certificate.read(shown) if shown else None
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        message, hint, field = _certificate_failure(failure, host, certificate)
+        guide = "Certificates"
+        if shown:
+            message += " " + _("Its SHA-256 fingerprint is {fingerprint}.").format(fingerprint=fingerprint(shown))
+    else:
+        message, hint, field, guide = _handshake_failure(failure, host, port, starttls=starttls)
+    return TLSError(
+        message,
+        kind=Kind.CONFIG,
+        phase="tls",
+        hint=hint,
+        field=field,
+        guide=guide,
+        fingerprint=fingerprint(shown) if shown else None,
+        certificate=certificate,
+    )
+
+
+def _handshake_failure(failure: Exception, host: str, port: int, *, starttls: bool) -> tuple[str, str, str, str]:
+    place = {"host": host, "port": port}
+    reason = getattr(failure, "reason", None) or getattr(failure, "strerror", None) or ""
+    if isinstance(failure, TimeoutError):
+        message = _("{host} did not finish the encryption on port {port} in time.")
+        hint = _("Check the port: 465 expects TLS at once, 587 STARTTLS.")
+    elif isinstance(failure, ssl.SSLError) and reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"} and not starttls:
+        message = _("Port {port} of {host} does not speak TLS from the first byte.")
+        hint = _("Choose STARTTLS, or port 465.")
+    elif wants_certificate(failure):
+        message = _("{host} broke the encryption off: it wants something of this computer, such as a certificate.")
+        hint = _("docmail has no certificate to show. Ask for a port where none is wanted, mostly 587.")
+        return message.format(**place), hint, "port", "Certificates"
+    elif isinstance(failure, ssl.SSLError) and "PROTOCOL" in reason:
+        message = _("{host} offers only versions of TLS that are no longer safe.")
+        hint = _("Ask its administrator for TLS 1.2 or later.")
+        return message.format(**place), hint, "host", "Certificates"
+    elif isinstance(failure, ssl.SSLError) and ("TOO_SMALL" in reason or "TOO_WEAK" in reason):
+        message = _("The keys with which {host} would encrypt are too short to be safe.")
+        hint = _("Ask its administrator for a certificate with a longer key.")
+        return message.format(**place), hint, "host", "Certificates"
+    else:
+        if isinstance(failure, ssl.SSLEOFError):
+            reason = _("the server closed the connection in the middle of it")
+        elif isinstance(failure, ConnectionError) or getattr(failure, "errno", 0) == errno.ENOTCONN or not reason:
+            reason = _("the connection was cut")
+        elif reason.isupper():
+            reason = reason.replace("_", " ").lower()  # OpenSSL's names
+        message = _("The encryption to {host}, port {port}, failed: {reason}.")
+        hint = _("Check the server's name and port; a firewall or antivirus program may also cut it.")
+        return message.format(**place, reason=reason), hint, "security", "Ports"
+    return message.format(**place), hint, "security", "Ports"
+
+
+def _certificate_failure(  # noqa: C901, PLR0912 - one table, read downwards
+    failure: ssl.SSLCertVerificationError, host: str, certificate: Certificate | None
+) -> tuple[str, str, str]:
+    code, names = failure.verify_code, ", ".join(certificate.names) if certificate else ""
+    clock = _("Check this computer's clock; if it is right, tell the server's administrator.")
+    field = "host"
+    if code == _EXPIRED:
+        message, hint = _("The certificate of {host} has expired."), clock
+        if certificate:
+            message = _("The certificate of {host} has expired: it was valid until {until}.")
+    elif code == _NOT_YET:
+        message, hint = _("The certificate of {host} is not valid yet."), clock
+        if certificate:
+            message = _("The certificate of {host} is not valid yet: it begins on {since}, and here it is {today}.")
+    elif code == _SELF_SIGNED:
+        message = _("The certificate of {host} is self-signed: anybody could have made it.")
+        hint = _("If it is a server of your own, tick “Allow self-signed certificates” and compare the fingerprint.")
+        field = "fingerprint"
+    elif code == _SELF_SIGNED_CHAIN:
+        message = _("The certificate of {host} was issued by an authority that this computer does not know: {issuer}.")
+        if not certificate:
+            message = _("The certificate of {host} was issued by an authority that this computer does not know.")
+        hint = _("On a company network, give the company's CA file under Advanced; an antivirus may also cause this.")
+        field = "ca_file"
+    elif code in _NO_ISSUER:
+        message = _("Nobody that this computer trusts vouches for the certificate of {host}.")
+        hint = _("Give the issuer's CA file under Advanced, or compare the fingerprint if the server is your own.")
+        field = "ca_file"
+    elif code in _WRONG_HOST and certificate and not names:
+        message = _(
+            "The certificate of {host} names no server where names are looked for; only its subject says {title}."
+        )
+        hint = _("Ask its administrator for a certificate with the server's name as “subject alternative name”.")
+    elif code in _WRONG_HOST:
+        message = _("The certificate that {host} shows is for another name.")
+        if names:
+            message = _("The certificate that {host} shows is for another name: {names}.")
+        hint = _("Write the server's name exactly as your provider gives it.")
+    elif code in _WEAK:
+        message = _(
+            "The certificate of {host} is protected too weakly: its key is too short, or its signature too old."
+        )
+        hint = _("Tell the server's administrator.")
+    else:
+        message = _("The certificate of {host} is not accepted: {reason}.")
+        hint = _("Tell the server's administrator.")
+    if field == "fingerprint" and (provider := presets.established(host)):
+        # The form refuses a fingerprint there, and rightly.
+        hint = _("The real {provider} has another: somebody stands in between. Try another network.").format(
+            provider=provider.name
+        )
+        field = "host"
+    values = {"host": host, "names": names, "reason": str(failure.verify_message).rstrip(".")}
+    if certificate:
+        values |= {
+            "until": certificate.until,
+            "since": certificate.not_before.strftime("%Y-%m-%d"),
+            "today": datetime.now(UTC).strftime("%Y-%m-%d"),
+            "issuer": certificate.issuer,
+            "title": certificate.subject,
+        }
+    return message.format(**values), hint, field

@@ -1,0 +1,22 @@
+"""Knows who wants to see batches, runs and bad rows; it imports nothing, so that a notebook can say so at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from docmail.errors import BatchError
+    from docmail.outbox.batch import Preparation
+    from docmail.outbox.run import Run
+
+watchers: list[Callable[[Run], bool]] = []
+"""Called with each new run; they return whether a person is asked first, who then calls its `start()`."""
+
+makings: list[Callable[[Preparation], AbstractContextManager[None]]] = []
+"""Entered with each batch while it is made, checked and written down; they look at it from a thread of their own."""
+
+bad_batches: list[Callable[[BatchError], bool]] = []
+"""Called with each error about rows that a notebook shows; they return whether they show its table themselves."""

@@ -1,0 +1,315 @@
+"""Turns a mail into what each mail service wants to be asked: one function per service, one builder of mails for all.
+
+Microsoft Graph, Gmail and Mailgun take the mail as it is (RFC 5322); the others take its parts in JSON. A mail goes to
+all of its recipients with one question, so that it is taken or not as a whole. What a service cannot do is an error
+here, before anything is sent.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from docmail.addresses import Address
+from docmail.errors import Kind, MessageError, Refused
+from docmail.language import _
+from docmail.transport.http.body import Base64, Body, File, Wire, json_body, multipart
+from docmail.transport.http.forms import (
+    addresses_of,
+    fields_of,
+    form_of,
+    html_of,
+    pictures_of,
+    refuse_pictures,
+    text_of,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from email.message import EmailMessage
+
+    from docmail.message import Mail
+    from docmail.presets import Service
+    from docmail.settings import HttpServer
+
+_GMAIL_JSON_BYTES = 5_000_000
+"""From here on Gmail wants the mail at its address for uploads, not in JSON."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is posted for these recipients; `url` where it is not the one of the settings."""
+
+    recipients: tuple[str, ...]
+    body: Body
+    headers: tuple[tuple[str, str], ...] = ()
+    url: str | None = None
+
+
+def questions(mail: Mail, server: HttpServer) -> list[Question]:
+    """Return what is posted for a mail, one after the other.
+
+    Raises `MessageError` or `Refused` for what the service cannot do.
+    """
+    if (service := server.service) is None:
+        return _form(mail)
+    if service.max_recipients and len(mail.recipients) > service.max_recipients:
+        raise _refused(
+            _("{service} takes at most {limit} recipients of one mail, and this one has {number}.").format(
+                service=service.name, limit=service.max_recipients, number=len(mail.recipients)
+            ),
+            _("Send it in several parts."),
+        )
+    question = _ASK[service.api](mail, server)
+    if service.max_bytes and question.body.size > service.max_bytes:
+        raise _refused(
+            _("The mail has {size:.1f} MB, and {host} takes at most {limit:.1f} MB.").format(
+                size=question.body.size / 1e6, host=service.name, limit=service.max_bytes / 1e6
+            ),
+            _("Send a smaller document; in an email it grows by about 37 %."),
+        )
+    return [question]
+
+
+def _refused(message: str, hint: str) -> Refused:
+    return Refused(message, kind=Kind.MESSAGE, phase="request", hint=hint, guide="Sending")
+
+
+def _form(mail: Mail) -> list[Question]:
+    """Ask once for all who may see each other, and once for each blind recipient alone, so that nobody sees them."""
+    head = mail.parsed()
+    fields = fields_of(head)
+    # In a repetition only those are left who did not get it the first time.
+    visible = tuple(address for address in addresses_of(head, "To", "Cc") if address in mail.recipients)
+    groups = [visible] if visible else []
+    groups += [(address,) for address in mail.recipients if address not in visible]
+    return [Question(group, form_of({**fields, "to": ", ".join(group)}, mail.attachments)) for group in groups]
+
+
+# --- the mail as it is ------------------------------------------------------------------------------------------------
+
+
+def _with_blind(mail: Mail, service: Service) -> Wire:
+    """Return the mail with its blind recipients in the header that these services read, and take out."""
+    visible = addresses_of(mail.parsed(), "To", "Cc")
+    if not set(visible) <= set(mail.recipients):
+        raise _partly_sent(service)
+    blind = [address for address in mail.recipients if address not in visible]
+    return Wire(mail, f"Bcc: {f',{_FOLD}'.join(blind)}\r\n".encode() if blind else b"")
+
+
+_FOLD = "\r\n "
+
+
+def _partly_sent(service: Service) -> Refused:
+    return _refused(
+        _("Some recipients have this mail already, and {service} can send it only to all of them.").format(
+            service=service.name
+        ),
+        _("Send it to the others as a new mail."),
+    )
+
+
+def _graph(mail: Mail, server: HttpServer) -> Question:
+    # The type is not message/rfc822: base64 is what Graph knows a whole mail by.
+    return Question(mail.recipients, Body("text/plain", (Base64(_with_blind(mail, _service(server))),)))
+
+
+def _gmail(mail: Mail, server: HttpServer) -> Question:
+    wire = _with_blind(mail, _service(server))
+    body = json_body({"raw": Base64(wire, for_url=True)})
+    if body.size <= _GMAIL_JSON_BYTES:
+        return Question(mail.recipients, body)
+    split = urlsplit(server.full_url)
+    url = urlunsplit(split._replace(path=f"/upload{split.path}", query="uploadType=media"))
+    return Question(mail.recipients, Body("message/rfc822", (wire,)), url=url)
+
+
+def _mailgun(mail: Mail, _server: HttpServer) -> Question:
+    # `to` is the envelope here, so blind recipients stand nowhere else.
+    fields = [("to", address) for address in mail.recipients]
+    return Question(mail.recipients, multipart(fields, [("message", "message.eml", "message/rfc822", Wire(mail))]))
+
+
+# --- the mail in parts ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A mail, taken apart."""
+
+    sender: Address
+    to: list[Address]
+    cc: list[Address]
+    bcc: list[Address]
+    reply_to: list[Address]
+    subject: str
+    text: str
+    html: str
+    files: list[tuple[str, str, Base64]]
+    pictures: list[tuple[str, str, str, str]]
+
+    @classmethod
+    def of(cls, mail: Mail, server: HttpServer) -> _Parts:
+        service, head = _service(server), mail.parsed()
+        to, cc = (
+            [each for each in _mailboxes(head, name) if each.addr_spec in mail.recipients] for name in ("To", "Cc")
+        )
+        if not to:
+            raise _partly_sent(service)
+        visible = addresses_of(head, "To", "Cc")
+        if not service.pictures:
+            refuse_pictures(head, service.name)
+        return cls(
+            sender=_mailboxes(head, "From")[0],
+            to=to,
+            cc=cc,
+            bcc=[_mailbox("", address) for address in mail.recipients if address not in visible],
+            reply_to=_mailboxes(head, "Reply-To"),
+            subject=whole(str(head["Subject"])),
+            text=text_of(head) or " ",  # none of them takes a mail without any text
+            html=html_of(head) or "<html><body></body></html>",
+            files=[(each.name, each.media_type, Base64(File(each))) for each in mail.attachments],
+            pictures=[_picture(part) for part in pictures_of(head)],
+        )
+
+
+def _service(server: HttpServer) -> Service:
+    assert server.service is not None  # noqa: S101 - questions() looked
+    return server.service
+
+
+def _mailboxes(head: EmailMessage, name: str) -> list[Address]:
+    header = head[name]
+    return [_mailbox(whole(each.display_name), whole(each.addr_spec)) for each in header.addresses] if header else []
+
+
+def _mailbox(name: str, addr_spec: str) -> Address:
+    local, _at, domain = addr_spec.rpartition("@")
+    return Address(name, local, domain)
+
+
+def _picture(part: EmailMessage) -> tuple[str, str, str, str]:
+    """Return name, type, Content-ID and content of a picture that stands in the text."""
+    content_id = str(part["Content-ID"]).strip().removeprefix("<").removesuffix(">")
+    content = part.get_payload(decode=True)
+    assert isinstance(content, bytes)  # noqa: S101 - what decodes to nothing is multipart, and was left out
+    name = part.get_filename() or content_id
+    return name, part.get_content_type(), content_id, base64.b64encode(content).decode("ascii")
+
+
+def _joined(addresses: list[Address]) -> str:
+    return ", ".join(map(str, addresses))
+
+
+def _postmark(mail: Mail, server: HttpServer) -> Question:
+    parts = _Parts.of(mail, server)
+    content: dict[str, Any] = {
+        "From": str(parts.sender),
+        "To": _joined(parts.to),
+        "Cc": _joined(parts.cc),
+        "Bcc": _joined(parts.bcc),
+        "ReplyTo": _joined(parts.reply_to),
+        "Subject": parts.subject,
+        "TextBody": parts.text,
+        "HtmlBody": parts.html,
+        # Otherwise Postmark gives the mail another Message-ID than the one in the outbox.
+        "Headers": [{"Name": "Message-ID", "Value": mail.message_id}, {"Name": "X-PM-KeepID", "Value": "true"}],
+        "Attachments": [
+            {"Name": name, "ContentType": media_type, "Content": file} for name, media_type, file in parts.files
+        ]
+        + [
+            {"Name": name, "ContentType": media_type, "ContentID": f"cid:{content_id}", "Content": picture}
+            for name, media_type, content_id, picture in parts.pictures
+        ],
+    }
+    return Question(mail.recipients, json_body(_filled(content)))
+
+
+def _resend(mail: Mail, server: HttpServer) -> Question:
+    parts = _Parts.of(mail, server)
+    content: dict[str, Any] = {
+        "from": str(parts.sender),
+        "to": [*map(str, parts.to)],
+        "cc": [*map(str, parts.cc)],
+        "bcc": [*map(str, parts.bcc)],
+        "reply_to": [*map(str, parts.reply_to)],
+        "subject": parts.subject,
+        "text": parts.text,
+        "html": parts.html,
+        "attachments": [
+            {"filename": name, "content_type": media_type, "content": file} for name, media_type, file in parts.files
+        ]
+        + [
+            {"filename": name, "content_type": media_type, "content_id": content_id, "content": picture}
+            for name, media_type, content_id, picture in parts.pictures
+        ],
+    }
+    # The same mail twice is sent once, should a person repeat one whose outcome is unknown.
+    key = mail.message_id.strip("<>")[:256]
+    return Question(mail.recipients, json_body(_filled(content)), (("Idempotency-Key", key),))
+
+
+def _brevo(mail: Mail, server: HttpServer) -> Question:
+    parts = _Parts.of(mail, server)
+    if len(parts.reply_to) > 1:
+        raise MessageError(
+            _("{service} takes one address for replies, and this mail has several.").format(service="Brevo"),
+            field="reply_to",
+            hint=_("Give one address for replies."),
+        )
+    content: dict[str, Any] = {
+        "sender": _named(parts.sender),
+        "to": [*map(_named, parts.to)],
+        "cc": [*map(_named, parts.cc)],
+        "bcc": [*map(_named, parts.bcc)],
+        "replyTo": _named(parts.reply_to[0]) if parts.reply_to else None,
+        "subject": parts.subject,
+        "textContent": parts.text,
+        "htmlContent": parts.html,
+        "attachment": [{"name": name, "content": file} for name, _media_type, file in parts.files],
+    }
+    return Question(mail.recipients, json_body(_filled(content)))
+
+
+def _sendgrid(mail: Mail, server: HttpServer) -> Question:
+    parts = _Parts.of(mail, server)
+    people = {"to": [*map(_named, parts.to)], "cc": [*map(_named, parts.cc)], "bcc": [*map(_named, parts.bcc)]}
+    content: dict[str, Any] = {
+        "personalizations": [_filled(people)],
+        "from": _named(parts.sender),
+        "reply_to_list": [*map(_named, parts.reply_to)],
+        "subject": parts.subject,
+        "content": [{"type": "text/plain", "value": parts.text}, {"type": "text/html", "value": parts.html}],
+        "attachments": [
+            {"filename": name, "type": media_type, "content": file} for name, media_type, file in parts.files
+        ]
+        + [
+            {"filename": name, "type": kind, "content_id": content_id, "disposition": "inline", "content": picture}
+            for name, kind, content_id, picture in parts.pictures
+        ],
+    }
+    return Question(mail.recipients, json_body(_filled(content)))
+
+
+def _named(address: Address) -> dict[str, str]:
+    return _filled({"email": address.addr_spec, "name": address.name})
+
+
+def _filled(content: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is empty: some services refuse an empty list."""
+    return {name: value for name, value in content.items() if value or name in {"subject", "Subject"}}
+
+
+_ASK: dict[str, Callable[[Mail, HttpServer], Question]] = {
+    "graph": _graph,
+    "gmail": _gmail,
+    "mailgun": _mailgun,
+    "postmark": _postmark,
+    "resend": _resend,
+    "brevo": _brevo,
+    "sendgrid": _sendgrid,
+}

@@ -1,0 +1,1 @@
+"""Sends mail by SMTP: the connection, the conversation, sign-in, and the delivery of a mail."""

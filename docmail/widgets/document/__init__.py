@@ -1,0 +1,1 @@
+"""A document under a cell, and its Email button."""

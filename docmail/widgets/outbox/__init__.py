@@ -1,0 +1,1 @@
+"""The outbox, a run and a batch under a cell."""

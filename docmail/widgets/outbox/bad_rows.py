@@ -1,0 +1,50 @@
+"""Shows the rows of a batch that cannot be sent as a table below the error, where a notebook wraps what is long."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from docmail.home import is_unattended
+from docmail.outbox import bad_batches, cells_of, further_of, table_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from docmail.errors import BatchError, RowProblem
+
+__all__ = ["register", "table"]
+
+_LEFT = 'style="text-align: left; vertical-align: top"'
+
+
+def table(problems: Sequence[RowProblem]) -> str:
+    """Return the table as HTML; it names no address."""
+    heads, lines = cells_of(problems)
+    head = "".join(f'<th scope="col" {_LEFT}>{escape(cell)}</th>' for cell in heads)
+    rows = ("".join(f"<td {_LEFT}>{escape(cell)}</td>" for cell in line) for line in lines)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    further = f"<p>{escape(said)}</p>" if (said := further_of(problems)) else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{further}"
+
+
+def register(shell: Any) -> None:
+    """Show the table of such an error when its cell is done: IPython itself has only text for an error."""
+    waiting: list[BatchError] = []
+
+    def keep(error: BatchError) -> bool:
+        if is_unattended():
+            return False  # the log of whatever executes the notebook has the error's text, and no tables
+        if all(error is not known for known in waiting):
+            waiting.append(error)
+        return True
+
+    def show(_result: object) -> None:
+        from IPython.display import display
+
+        shown, waiting[:] = waiting[:], []
+        for error in shown:
+            display({"text/plain": table_of(error.problems), "text/html": table(error.problems)}, raw=True)
+
+    bad_batches.append(keep)
+    shell.events.register("post_run_cell", show)

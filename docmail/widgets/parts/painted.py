@@ -1,0 +1,185 @@
+"""What is drawn on the screen and must not be kept in the notebook: it goes to the browser as messages.
+
+A trait is stored with the notebook ("Save Widget State", nbclient, papermill) and echoed to all clients. The record of
+mail, the addresses in it and the content of files are therefore no traits. How the HTML says what a click does stands
+at the top of `painted.js`; whatever comes from outside is escaped by whoever makes the HTML.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+from ipywidgets import Layout
+
+from docmail.errors import DocumentError
+from docmail.language import _, chosen, language
+from docmail.widgets.parts import markup
+from docmail.widgets.parts.form_rows import shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ipywidgets import Widget
+
+    from docmail.documents import Document
+
+    Handler = Callable[[str, str, dict[str, Any]], None]
+    Taker = Callable[[str, bytes], None]
+
+_HERE = Path(__file__).parent
+MAX_UPLOAD = 60_000_000
+"""Bytes: more than any provider takes, and little enough to be held in the kernel's memory."""
+
+
+def for_browser(document: Document) -> bytes:
+    """Return the content of a document that the browser is to save; raises `DocumentError` if that is too much."""
+    if document.size > MAX_UPLOAD:
+        place = document.source if isinstance(document.source, Path) else None
+        raise DocumentError(
+            _("{name} is too large to be downloaded here ({size}).").format(
+                name=document.name, size=markup.size(document.size)
+            ),
+            hint=_("Fetch it from {path}.").format(path=place) if place else _("Write it into a file in a cell."),
+        )
+    return document.read()
+
+
+class Painted(anywidget.AnyWidget):
+    """HTML in zones, drawn by the kernel; a press calls `handle(action, id, values)`, whose failure is shown.
+
+    `stored` is what stands there until the kernel draws, and what the notebook may keep. `take` gets each file that is
+    uploaded, name and content; `reads` are fields of the form around it, whose values come with a press as well; for
+    those in `suggests`, `suggest(name, typed)` says what is offered. `on_ready` is called when a browser shows it.
+    """
+
+    _esm = _HERE / "painted.js"
+    _css = _HERE / "painted.css"
+
+    stored = traitlets.Unicode().tag(sync=True)
+    words = traitlets.Dict().tag(sync=True)
+    suggests: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    reads: traitlets.List[Any] = traitlets.List().tag(sync=True)
+
+    def __init__(
+        self,
+        handle: Handler = lambda _action, _id, _values: None,
+        *,
+        stored: str = "",
+        take: Taker | None = None,
+        suggests: Sequence[str] = (),
+        reads: Sequence[str] = (),
+        _dom_classes: Sequence[str] = (),
+    ) -> None:
+        super().__init__(
+            layout=shared(Layout),
+            stored=stored,
+            suggests=list(suggests),
+            reads=list(reads),
+            _dom_classes=_dom_classes,
+            words={
+                "silent": _(
+                    "The kernel does not answer. If it is busy, wait; if it was restarted, run this cell again."
+                ),
+            },
+        )
+        self._handle = handle
+        self._take = take
+        self._zones: dict[str, str] = {}
+        self._frame = ""
+        self._arriving: dict[str, tuple[str, bytearray]] = {}
+        self._language = chosen()  # as in Actions
+        self.ready = False
+        self.ratio = 1.0
+        self.on_ready: Callable[[], None] = lambda: None
+        self.suggest: Callable[[str, str], list[str]] = lambda _name, _typed: []
+        self.on_msg(self._received)
+
+    @property
+    def html(self) -> str:
+        """What the kernel has drawn, all zones one after the other."""
+        return "".join(self._zones.values())
+
+    @property
+    def arriving(self) -> list[str]:
+        """The names of the files that are being uploaded."""
+        return [name for name, _content in list(self._arriving.values())]
+
+    def draw(self, **zones: str) -> None:
+        """Replace the content of zones."""
+        changed = {name: html for name, html in zones.items() if self._zones.get(name) != html}
+        self._zones |= changed
+        if self.ready and changed:
+            self.send({"draw": changed})
+
+    def download(self, name: str, media_type: str, content: bytes) -> None:
+        """Let the browser in which something was pressed save a file."""
+        self.send({"download": name, "type": media_type}, buffers=[content])
+
+    def frame(self, html: str) -> None:
+        """Show a whole page of HTML in the frame that `stored` contains."""
+        self._frame = html
+        if self.ready:
+            self.send({"frame": html})
+
+    def focus_on(self, selector: str) -> None:
+        """Bring the focus to a place where something was pressed."""
+        self.send({"focus": selector})
+
+    def reveal(self, selector: str) -> None:
+        """Bring something that was put below into view and into focus, where that was pressed."""
+        self.send({"reveal": selector})
+
+    def _received(self, _widget: Widget, content: dict[str, Any], buffers: Sequence[Any]) -> None:
+        with language(self._language):
+            if content.get("ready"):
+                self.ratio = min(3.0, max(1.0, float(content.get("ratio") or 1)))
+                self.ready = True
+                try:
+                    self.on_ready()
+                except Exception as exc:  # noqa: BLE001 - as below
+                    self._zones["failure"] = markup.failure(exc)
+                if self._frame:
+                    self.send({"frame": self._frame})
+                self.send({"draw": self._zones})  # this view may be one of several, or come after a reload
+            elif name := content.get("suggest"):
+                options = self.suggest(str(name), str(content.get("typed") or ""))
+                self.send({"suggest": name, "options": options})
+            elif content.get("piece"):
+                self._piece(content, bytes(buffers[0]) if buffers else b"")
+            elif action := content.get("press"):
+                self._press(str(action), str(content.get("id") or ""), dict(content.get("values") or {}))
+                self.send({"answered": True})
+
+    def _press(self, action: str, which: str, values: dict[str, Any]) -> None:
+        try:
+            self._handle(action, which, values)
+        except Exception as exc:  # noqa: BLE001 - ipywidgets would write it into a log that nobody reads
+            self.draw(failure=markup.failure(exc))
+        else:
+            if self._zones.get("failure"):
+                self.draw(failure="")
+
+    def _piece(self, content: Mapping[str, Any], piece: bytes) -> None:
+        """Take a piece of a file that is being uploaded."""
+        which, name, size = str(content["piece"]), str(content.get("name") or ""), int(content.get("size") or 0)
+        _name, whole = self._arriving.setdefault(which, (name, bytearray()))
+        taken = self._take is not None and len(whole) == content.get("at") and size <= MAX_UPLOAD
+        whole += piece
+        self.send({"piece": which, "taken": taken})
+        if taken and len(whole) < size:
+            self.on_piece(name, len(whole), size)
+            return
+        del self._arriving[which]
+        if not taken:
+            self.refuse_upload(name)
+        elif self._take is not None:
+            self._take(name, bytes(whole))
+
+    def on_piece(self, name: str, have: int, size: int) -> None:
+        """Say how far an upload has come."""
+
+    def refuse_upload(self, name: str) -> None:
+        """Say that a file is not taken."""
