@@ -92,7 +92,8 @@ def guarded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 # --- a copy made in the kernel ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("guarded")
+# Where no lock outlives a copy, the process may end with a bus error in that moment: not tried in this one.
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has locks that outlive a copy")
 def test_a_backup_made_in_the_kernel_that_sends_doubles_and_loses_nothing(box: Sandbox, tmp_path: Path) -> None:
     """Closing the copied files dropped this process's locks, and the next program removed the log under it."""
     outbox = queue(box.settings)
