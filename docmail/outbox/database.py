@@ -34,9 +34,9 @@ that slept may find that a server has given its locks to somebody else; its clai
 “unknown”, and SQLite takes its locks anew in each transaction.
 
 Out of reach remain: a backup made in the same kernel in the very milliseconds of a transaction, while another program
-writes, where the system has no locks that outlive a copy (see guard.py; SQLite may then even end the process, by a
-bus error, as if it had been killed); and a copy of a database put in the place of another one whose log stays, which SQLite joins together. The
-second is why a run also remembers what it has sent (see queue.py).
+writes, where the system has no locks that outlive a copy (see guard.py; SQLite may then even end the process by a bus
+error, as if it had been killed); and a copy of a database put in the place of another one whose log stays, which SQLite
+joins together. The second is why a run also remembers what it has sent (see queue.py).
 """
 
 from __future__ import annotations
