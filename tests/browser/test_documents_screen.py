@@ -306,7 +306,7 @@ def test_the_record_is_filtered_opened_and_a_doubt_is_settled(lab: LabPage, pict
     with lab.page.expect_download() as download:
         table.get_by_role("button", name="Save as .eml").click()
     assert email.message_from_bytes(download.value.path().read_bytes())["Subject"] == "Q3 report"
-    table.get_by_role("button", name="Send again…").press("Enter")
+    table.get_by_role("button", name="Send again to everybody…").press("Enter")
     expect(table.get_by_role("button", name="Cancel")).to_be_focused()
     table.get_by_role("button", name="Send again", exact=True).click()  # waits until it can have been read
     expect(table.get_by_text("Sent to 2 recipients.")).to_be_visible(timeout=20_000)

@@ -248,7 +248,7 @@ def test_children_that_fork_under_a_run_add_and_send_themselves_and_nothing_is_d
     assert counts == {"sent": len(expected)}
     assert said["send done"] == said["add done"] == 2
     assert sum(number for text, number in said.items() if text.startswith("run Somebody is sending")) == 2
-    assert sum(number for text, number in said.items() if text.startswith("wait This process was forked")) == 2
+    assert sum(number for text, number in said.items() if text.startswith("wait This run goes on in the program")) == 2
 
 
 POOL = """

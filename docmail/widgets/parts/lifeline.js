@@ -2,7 +2,7 @@
 //
 // When that kernel is restarted, killed or shut down, the line says so and what to do; the fields stay as they were, and
 // are off. The view's outermost element then has the class `dm-gone`, which the other scripts and the style sheets know.
-// A view that comes out of a saved notebook has never had a kernel: `markup.static` hides it and shows words instead.
+// A view that comes out of a saved notebook has never had a kernel: `markup.static` and `markup.beside` hide it and show words.
 
 const ROOT = ":is(.docmail, .docmail-form)";
 const RESTARTED = new Set(["restarting", "autorestarting"]);
@@ -65,7 +65,7 @@ function render({ model, el }) {
   const begin = async () => {
     await attached();
     const before = el.closest(".jp-OutputArea-child")?.previousElementSibling;
-    if (!before?.querySelector(".docmail-static")) lose("ended");
+    if (!before?.querySelector(".docmail-static, .docmail-beside")) lose("ended");
   };
 
   el.classList.add("dm-lifeline");
