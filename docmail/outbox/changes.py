@@ -31,7 +31,7 @@ _STATE_OF_ALL = (
     + "".join(f" WHEN {_SOMEBODY.format(state)} THEN '{state}'" for state in ("unknown", "queued", "sent", "refused"))
     + " ELSE 'failed' END"
 )
-"""The state of a mail by those of its recipients, as `verdicts.whole_of` has it."""
+"""The state of a mail by those of its recipients, as `outcomes.whole_of` has it."""
 
 _PEOPLE = "EXISTS (SELECT 1 FROM recipient WHERE mail = id AND role != 'archive' AND recipient.state {})"
 _ONLY_THE_ARCHIVE_IN_DOUBT = _PEOPLE.format("= 'sent'") + " AND NOT " + _PEOPLE.format("IN ('unknown', 'queued')")
@@ -142,7 +142,7 @@ class Store(Records):
     # --- states ---
 
     def begin_attempt(self) -> str:
-        """Return a new attempt, which may claim mails of this journal until `owners.end_attempt`."""
+        """Return a new attempt, which may claim mails of this journal until `claims.end_attempt`."""
         with self._translated():
             return owners.begin_attempt(self.folder)
 

@@ -169,7 +169,7 @@ def _show_run(run: Run) -> bool:
 
 
 def _show_making(preparation: Preparation) -> AbstractContextManager[None]:
-    from docmail.widgets.outbox.progress_line import show
+    from docmail.widgets.outbox.preparation_view import show
 
     return show(preparation)
 

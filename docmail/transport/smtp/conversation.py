@@ -6,12 +6,10 @@ reply after the last byte means is for the caller of `receive()` to say.
 
 from __future__ import annotations
 
-import base64
 import re
 from typing import TYPE_CHECKING
 
-from docmail import presets
-from docmail.errors import AuthenticationError, ConnectError, Kind, SendError, TLSError
+from docmail.errors import ConnectError, Kind, SendError, TLSError
 from docmail.language import _
 from docmail.net import Connection, ServerClosed, stopped, tls_failure, wants_certificate
 from docmail.replies import Reply, clean, refusal, sentence
@@ -35,7 +33,6 @@ CLOSING = 421
 """RFC 5321 3.8: the server ends the conversation, whatever it was asked."""
 
 _READY = 220  # RFC 5321 4.3.2: the one reply with which the conversation goes on
-_CONTINUE, _SIGNED_IN = 334, 235  # RFC 4954 6
 
 
 class NoReply(ValueError):
@@ -182,53 +179,6 @@ class Conversation:
                 field="security",
                 guide="Ports",
             )
-
-    def sign_in(self, username: str, secret: Secret, deadline: Deadline) -> str:
-        """Say AUTH with a password, under encryption or to this computer itself; return the mechanism."""
-        self.require_encryption()
-        offered = self.extensions.get("AUTH", "").split()
-        mechanism = next((known for known in ("PLAIN", "LOGIN") if known in offered), "")
-        if mechanism == "PLAIN":
-            # RFC 4616, with the initial response of RFC 4954
-            reply = self.say_secret(lambda: b"AUTH PLAIN " + _base64(f"\0{username}\0{secret.reveal()}"), deadline)
-        elif mechanism == "LOGIN":
-            reply = self.say("AUTH LOGIN", "auth", deadline)
-            if reply.code == _CONTINUE:
-                reply = self.say(_base64(username).decode(), "auth", deadline)
-            if reply.code == _CONTINUE:
-                reply = self.say_secret(lambda: _base64(secret.reveal()), deadline)
-        else:
-            raise self._no_sign_in(offered)
-        if reply.code != _SIGNED_IN:
-            raise self.refusal(reply, "auth")
-        self.signed_in = True
-        return mechanism
-
-    def _no_sign_in(self, offered: list[str]) -> AuthenticationError:
-        place = {"host": self._host, "port": self._server.port}
-        provider = presets.by_host(self._host)
-        if offered:
-            message = _("{host} lets nobody in with a password, only by {mechanisms}.")
-            hint = _(
-                "If it is Microsoft's or Google's, choose to sign in with them; otherwise ask the provider for a server"
-                " or an account that takes a password, such as an app password."
-            )
-            field = "host"
-        elif "STARTTLS" in self.extensions:
-            message = _("{host} offers a sign-in on port {port} only once the connection is encrypted.")
-            hint, field = _("Choose STARTTLS."), "security"
-        else:
-            message = _("{host} offers no sign-in with a password on port {port}.")
-            hint = _("Check the port (587 or 465); if it is right and the server wants no sign-in, empty Username.")
-            field = "port"
-        return AuthenticationError(
-            message.format(**place, mechanisms=clean(", ".join(offered), self._secret)[:200]),
-            kind=Kind.AUTH,
-            phase="auth",
-            hint=hint,
-            field=field,
-            guide=provider.guide if provider and offered else "Passwords",
-        )
 
     def read(self, phase: str, deadline: Deadline) -> Reply:
         """Return the next reply; raises `ConnectError` if there is none."""
@@ -398,10 +348,6 @@ def other_protocol(words: str) -> tuple[str, str, str] | None:
         message = _("At port {port} of {host} a server for terminals (SSH) answers, not a mail server.")
         return message, _("Check the port: most servers use 587 or 465."), "port"
     return None
-
-
-def _base64(text: str) -> bytes:
-    return base64.b64encode(text.encode())
 
 
 def _text(octets: bytes) -> str:

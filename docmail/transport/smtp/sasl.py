@@ -1,4 +1,7 @@
-"""Signs in at an SMTP server with a token instead of a password: OAUTHBEARER (RFC 7628), and XOAUTH2 before it."""
+"""Signs in at an SMTP server (AUTH, RFC 4954): every mechanism that docmail speaks.
+
+With a password by PLAIN (RFC 4616) or LOGIN; with a token by OAUTHBEARER (RFC 7628), or XOAUTH2 before it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
+from docmail import presets
 from docmail.errors import AuthenticationError, Kind
 from docmail.language import _
 from docmail.replies import clean, sentence
@@ -17,6 +21,56 @@ if TYPE_CHECKING:
     from docmail.transport.smtp.conversation import Conversation
 
 _CONTINUE, _SIGNED_IN = 334, 235  # RFC 4954 6
+
+
+def sign_in_with_password(talk: Conversation, host: str, username: str, secret: Secret, deadline: Deadline) -> str:
+    """Say AUTH with a password, under encryption or to this computer itself; return the mechanism."""
+    talk.require_encryption()
+    offered = talk.extensions.get("AUTH", "").split()
+    mechanism = next((known for known in ("PLAIN", "LOGIN") if known in offered), "")
+    if mechanism == "PLAIN":
+        # RFC 4616, with the initial response of RFC 4954
+        reply = talk.say_secret(lambda: _line("PLAIN", f"\0{username}\0{secret.reveal()}"), deadline)
+    elif mechanism == "LOGIN":
+        reply = talk.say("AUTH LOGIN", "auth", deadline)
+        if reply.code == _CONTINUE:
+            reply = talk.say(_base64(username).decode(), "auth", deadline)
+        if reply.code == _CONTINUE:
+            reply = talk.say_secret(lambda: _base64(secret.reveal()), deadline)
+    else:
+        raise _no_password(talk, host, offered, secret)
+    if reply.code != _SIGNED_IN:
+        raise talk.refusal(reply, "auth")
+    talk.signed_in = True
+    return mechanism
+
+
+def _no_password(talk: Conversation, host: str, offered: list[str], secret: Secret) -> AuthenticationError:
+    """Return the error for a server that takes no password, here or at all."""
+    place = {"host": host, "port": talk.connection.port}
+    provider = presets.by_host(host)
+    if offered:
+        message = _("{host} lets nobody in with a password, only by {mechanisms}.")
+        hint = _(
+            "If it is Microsoft's or Google's, choose to sign in with them; otherwise ask the provider for a server"
+            " or an account that takes a password, such as an app password."
+        )
+        field = "host"
+    elif "STARTTLS" in talk.extensions:
+        message = _("{host} offers a sign-in on port {port} only once the connection is encrypted.")
+        hint, field = _("Choose STARTTLS."), "security"
+    else:
+        message = _("{host} offers no sign-in with a password on port {port}.")
+        hint = _("Check the port (587 or 465); if it is right and the server wants no sign-in, empty Username.")
+        field = "port"
+    return AuthenticationError(
+        message.format(**place, mechanisms=clean(", ".join(offered), secret)[:200]),
+        kind=Kind.AUTH,
+        phase="auth",
+        hint=hint,
+        field=field,
+        guide=provider.guide if provider and offered else "Passwords",
+    )
 
 
 def sign_in_with_token(talk: Conversation, host: str, username: str, token: Secret, deadline: Deadline) -> str:
@@ -58,7 +112,11 @@ def sign_in_with_token(talk: Conversation, host: str, username: str, token: Secr
 
 
 def _line(mechanism: str, response: str) -> bytes:
-    return f"AUTH {mechanism} ".encode() + base64.b64encode(response.encode())
+    return f"AUTH {mechanism} ".encode() + _base64(response)
+
+
+def _base64(text: str) -> bytes:
+    return base64.b64encode(text.encode())
 
 
 def _reason(challenge: Reply, token: Secret) -> str:

@@ -20,6 +20,7 @@ from docmail.settings import Security, SmtpServer, fingerprint_bytes
 from docmail.transport.base import REPLY_SECONDS, Deadline
 from docmail.transport.smtp.conversation import Conversation
 from docmail.transport.smtp.delivery import Sending
+from docmail.transport.smtp.sasl import sign_in_with_password, sign_in_with_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,9 +104,7 @@ class SmtpTransport(Sending):
         username = self._server.username
         if self._tokens is None:
             assert self._secret is not None  # noqa: S101 - open() looked
-            return self._talk.sign_in(username, self._secret, deadline)
-        from docmail.transport.smtp.sasl import sign_in_with_token
-
+            return sign_in_with_password(self._talk, self._host, username, self._secret, deadline)
         self._talk.use(self._tokens.current())
         try:
             return sign_in_with_token(self._talk, self._host, username, self._tokens.current(), deadline)

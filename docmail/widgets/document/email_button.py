@@ -13,7 +13,7 @@ from docmail.widgets.mail.form import MailForm, saved_settings
 from docmail.widgets.parts import markup, static_fallback
 from docmail.widgets.parts.controls import Actions
 from docmail.widgets.parts.form_rows import light
-from docmail.widgets.parts.lifeline import Lifeline
+from docmail.widgets.parts.kernel_gone import Lifeline
 from docmail.widgets.parts.painted import for_browser
 from docmail.widgets.settings import form
 

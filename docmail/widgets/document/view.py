@@ -17,7 +17,7 @@ from docmail.widgets.document.email_button import EmailButton
 from docmail.widgets.mail.form import saved_settings
 from docmail.widgets.parts import markup, static_fallback
 from docmail.widgets.parts.form_rows import light
-from docmail.widgets.parts.lifeline import Lifeline
+from docmail.widgets.parts.kernel_gone import Lifeline
 from docmail.widgets.parts.painted import Painted
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from docmail.widgets.parts import markup, static_fallback
 from docmail.widgets.parts.background import Work
 from docmail.widgets.parts.controls import Actions
 from docmail.widgets.parts.form_rows import light
-from docmail.widgets.parts.lifeline import Lifeline
+from docmail.widgets.parts.kernel_gone import Lifeline
 from docmail.widgets.parts.painted import Painted, for_browser
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from docmail.widgets.outbox import run_markup
 from docmail.widgets.parts import markup, static_fallback
 from docmail.widgets.parts.controls import Actions
 from docmail.widgets.parts.form_rows import light
-from docmail.widgets.parts.lifeline import Lifeline
+from docmail.widgets.parts.kernel_gone import Lifeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -178,7 +178,7 @@ function renderActions({ model, el }) {
   let release = () => {};
 
   const form = () => el.closest(".docmail-form");
-  const gone = () => el.closest(".dm-gone") !== null; // see lifeline.js, which switches the buttons off
+  const gone = () => el.closest(".dm-gone") !== null; // see kernel_gone.js, which switches the buttons off
   const values = () => Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, valueOf(field)]));
 
   const paint = () => {

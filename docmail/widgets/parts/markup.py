@@ -126,7 +126,7 @@ def without_end(text: str, words: str) -> str:
     return found[1] if found else text
 
 
-# A view that its own kernel made, also when that is gone since (`lifeline.js` then adds `dm-gone`).
+# A view that its own kernel made, also when that is gone since (`kernel_gone.js` then adds `dm-gone`).
 _VIEW = ":is(.docmail, .docmail-form):not(.jupyter-widgets-disconnected:not(.dm-gone, .dm-gone *))"
 _STATIC_STYLE = f"""\
 .docmail-static {{ max-height: 0; overflow: hidden; animation: docmail-static 0s 2s forwards; }}
@@ -156,7 +156,8 @@ def without_front_end() -> str:
     """Return what to do where the notebook server lacks the widgets' JavaScript.
 
     The browser decides whether it is shown: a kernel that runs a cell does not hear from a front end that is there.
-    It appears some seconds later, as `static` does and by the same animation, unless `lifeline.css` hides it for good.
+    It appears some seconds later, as `static` does and by the same animation, unless `kernel_gone.css` hides it for
+    good.
     """
     said = box(
         "mind",

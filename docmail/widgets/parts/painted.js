@@ -60,7 +60,7 @@ function renderPainted({ model, el }) {
     ...Object.fromEntries(model.get("reads").map((name) => [name, field(name)?.value ?? ""])),
     ...Object.fromEntries([...el.querySelectorAll("[data-name]")].map((input) => [input.dataset.name, input.value])),
   });
-  const gone = () => el.closest(".dm-gone") !== null; // see lifeline.js, which switches inputs and buttons off
+  const gone = () => el.closest(".dm-gone") !== null; // see kernel_gone.js, which switches inputs and buttons off
   const send = (content, buffers) => {
     clearTimeout(timers.answer);
     timers.answer = setTimeout(() => say(words.silent), ANSWER_WITHIN);

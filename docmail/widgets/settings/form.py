@@ -20,7 +20,7 @@ from docmail.widgets.parts import markup, static_fallback
 from docmail.widgets.parts.background import Work
 from docmail.widgets.parts.controls import Actions, Password
 from docmail.widgets.parts.form_rows import light, shared
-from docmail.widgets.parts.lifeline import Lifeline
+from docmail.widgets.parts.kernel_gone import Lifeline
 from docmail.widgets.settings import fields, report, support_report
 from docmail.widgets.settings.password_row import Places, show_secret
 from docmail.widgets.settings.provider_help import ProviderHelp

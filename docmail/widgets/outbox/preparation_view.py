@@ -15,7 +15,7 @@ import ipywidgets
 from docmail.language import _, ngettext
 from docmail.widgets.parts import markup, static_fallback
 from docmail.widgets.parts.form_rows import light
-from docmail.widgets.parts.lifeline import Lifeline
+from docmail.widgets.parts.kernel_gone import Lifeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

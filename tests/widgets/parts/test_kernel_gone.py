@@ -13,7 +13,7 @@ from docmail.widgets import EmailButton, SettingsForm
 from docmail.widgets.document.view import DocumentView
 from docmail.widgets.outbox.history_view import HistoryView
 from docmail.widgets.outbox.run_view import BatchView
-from docmail.widgets.parts.lifeline import Lifeline
+from docmail.widgets.parts.kernel_gone import Lifeline
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,7 +1,7 @@
 """What every view contains: it says in the view's own layout that the kernel is gone, and what to do then.
 
 The browser alone can know: a kernel that was restarted has forgotten the view, and one that runs a cell hears nothing.
-How it finds out stands at the top of `lifeline.js`.
+How it finds out stands at the top of `kernel_gone.js`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _HERE = Path(__file__).parent
 class Lifeline(anywidget.AnyWidget):
     """A line at the top of a view, empty while its kernel lives; `what_to_do` is what it says besides what happened."""
 
-    _esm = _HERE / "lifeline.js"
-    _css = _HERE / "lifeline.css"
+    _esm = _HERE / "kernel_gone.js"
+    _css = _HERE / "kernel_gone.css"
 
     words = traitlets.Dict().tag(sync=True)
     what_to_do = traitlets.Unicode().tag(sync=True)

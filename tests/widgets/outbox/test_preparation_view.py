@@ -10,7 +10,7 @@ import pytest
 import docmail
 from docmail.errors import BatchError
 from docmail.outbox import Outbox, Preparation
-from docmail.widgets.outbox import progress_line
+from docmail.widgets.outbox import preparation_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,9 +44,9 @@ class Output:
 def output(monkeypatch: pytest.MonkeyPatch) -> Output:
     shown = Output()
     monkeypatch.setattr("IPython.display.display", shown.display)
-    monkeypatch.setattr("docmail.outbox.batch.makings", [progress_line.show])
-    monkeypatch.setattr(progress_line, "_CALM_SECONDS", 0.01)
-    monkeypatch.setattr(progress_line, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("docmail.outbox.batch.makings", [preparation_view.show])
+    monkeypatch.setattr(preparation_view, "_CALM_SECONDS", 0.01)
+    monkeypatch.setattr(preparation_view, "_LOOK_SECONDS", 0.01)
     return shown
 
 
@@ -128,5 +128,5 @@ def test_rows_of_unknown_number_are_counted(output: Output, monkeypatch: pytest.
     monkeypatch.setattr(preparation, "done", 1234, raising=False)
     monkeypatch.setattr(preparation, "total", None, raising=False)
     monkeypatch.setattr(preparation, "writes", False, raising=False)
-    assert progress_line.MakingView(preparation).text() == "Making and checking: 1,234"
+    assert preparation_view.MakingView(preparation).text() == "Making and checking: 1,234"
     assert output.texts == []
