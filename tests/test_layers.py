@@ -100,6 +100,7 @@ ORDER = [
     "outbox.preview",
     "outbox.outbox",
     "outbox.search",
+    "outbox.resending",
     "diagnosis.diagnosis",
     "sandbox",
     "widgets",

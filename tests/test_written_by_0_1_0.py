@@ -118,7 +118,7 @@ def test_passwords_that_0_1_0_put_into_the_keyring_are_found_and_forgotten_whole
 def test_every_mail_of_0_1_0_has_its_state_and_those_of_ended_processes_are_unknown(home_0_1_0: Home) -> None:
     with Outbox(home_0_1_0.outbox) as outbox:
         rows = list(outbox)
-        assert outbox._store.value("PRAGMA user_version") == journal.SCHEMA
+        assert outbox._store._value("PRAGMA user_version") == journal.SCHEMA
     assert {row.key: row.state for row in rows} == STATES
     assert {row.user for row in rows} == {"analyst"}
     partly = next(row for row in rows if row.key == "partly")
@@ -142,15 +142,15 @@ def test_what_an_outbox_of_0_1_0_remembers_of_itself_holds(home_0_1_0: Home, set
 
 def test_texts_and_documents_of_0_1_0_can_be_opened(home_0_1_0: Home) -> None:
     dead = row_of(home_0_1_0.outbox, "dead")
-    with search.reading(home_0_1_0.outbox) as store:
+    with search.history_of(home_0_1_0.outbox) as store:
         contents = []
-        for document in search.documents(store, dead.id):
+        for document in store.documents(dead.id):
             with document.open() as file:
                 contents.append(file.read())
         assert contents == old.DEAD["documents"]
-        assert search.text(store, dead.id) == old.DEAD["body"]
+        assert store.text(dead.id) == old.DEAD["body"]
         with pytest.raises(MessageError, match="no longer kept"):
-            search.documents(store, row_of(home_0_1_0.outbox, "expired").id)
+            store.documents(row_of(home_0_1_0.outbox, "expired").id)
 
 
 # --- its keys ---------------------------------------------------------------------------------------------------------
@@ -499,7 +499,7 @@ def test_an_outbox_of_a_newer_docmail_is_refused_in_a_sentence_and_left_as_it_is
         lambda: Outbox(home_0_1_0.outbox),
         lambda: send(settings, "sent", old.SENT["sent"]),
         lambda: Run(home_0_1_0.outbox, settings),
-        lambda: search.content_days(home_0_1_0.outbox),
+        lambda: search.history_of(home_0_1_0.outbox).__enter__(),
     ):
         with pytest.raises(DocmailError, match=r"written by a newer docmail; it is left as it is.*Update docmail"):
             ask()

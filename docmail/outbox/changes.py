@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from docmail.errors import DocmailError, MessageError
 from docmail.language import _
@@ -14,7 +14,7 @@ from docmail.outbox.journal import Records
 from docmail.outbox.rows import Row, reply_to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from docmail.documents import Document
     from docmail.outbox.entry import Entry
@@ -187,9 +187,11 @@ class Store(Records):
 
     def _begin_again(self, number: int, attempt: str, state: str) -> Row | None:
         # A doubt about a mail whose key a later one has is over: that one was sent instead.
-        which = "id = ? AND state = ? AND owner IS NULL AND head IS NOT NULL AND (current OR state != 'unknown')"
-        found = self.rows(which, (number, state)) if state != "sending" else []
-        if not found:
+        question = (
+            "SELECT id FROM mail WHERE id = ? AND state = ? AND state != 'sending' AND owner IS NULL"
+            " AND head IS NOT NULL AND (current OR state != 'unknown')"
+        )
+        if not (found := self.rows(self._numbers(question, (number, state)))):
             return None
         self._database.execute("UPDATE mail SET state = 'sending', owner = ? WHERE id = ?", (attempt, number))
         refused = "'refused'" if state in {"unknown", "queued"} else "''"
@@ -314,37 +316,28 @@ class Store(Records):
             raise MessageError(
                 _("“{outcome}” is no outcome.").format(outcome=outcome), hint=_('Say "sent" or "resend".')
             )
+        state = states[outcome]
         # A mail whose key a later one has was sent again already.
-        which = "id = ?" if outcome == "sent" else "id = ? AND current AND head IS NOT NULL"
-        if not self.change("unknown", states[outcome], which, (id,)):
-            raise MessageError(
-                _("Mail {id} is not one whose outcome is unknown, or it was sent again since.").format(id=id),
-                hint=_("Look at the rows of docmail.Outbox() whose state is “unknown”."),
-            )
-
-    def change(self, old: str, new: str, where: str, parameters: Sequence[Any]) -> int:
-        """Move the mails in a state that fit a condition, and their recipients in it, to another; return how many."""
+        again = "AND current AND head IS NOT NULL" if outcome == "resend" else ""
         with self._transaction() as database:
-            numbers = [
-                row["id"]
-                for row in database.execute(f"SELECT id FROM mail WHERE state = ? AND {where}", (old, *parameters))  # noqa: S608
-            ]
-            for number in numbers:
-                database.execute(
-                    "UPDATE mail SET state = ?, owner = NULL, single = 0, tries = 0, not_before = NULL,"
-                    " sent_at = CASE WHEN ? = 'sent' THEN ? WHEN EXISTS"
-                    " (SELECT 1 FROM recipient WHERE mail = id AND recipient.state = 'sent') THEN sent_at END"
-                    " WHERE id = ?",
-                    (new, new, time.time(), number),
+            changed = database.execute(
+                "UPDATE mail SET state = ?, owner = NULL, single = 0, tries = 0, not_before = NULL,"  # noqa: S608 - ours
+                f" sent_at = CASE WHEN ? = 'sent' THEN ? WHEN {_SOMEBODY.format('sent')} THEN sent_at END"
+                f" WHERE id = ? AND state = 'unknown' {again}",
+                (state, state, time.time(), id),
+            )
+            if not changed.rowcount:
+                raise MessageError(
+                    _("Mail {id} is not one whose outcome is unknown, or it was sent again since.").format(id=id),
+                    hint=_("Look at the rows of docmail.Outbox() whose state is “unknown”."),
                 )
-                database.execute("UPDATE recipient SET state = ? WHERE mail = ? AND state = ?", (new, number, old))
-                # Who was deferred while nobody knew of the others has not got it: the next run sends it to them alone.
-                database.execute(
-                    "UPDATE mail SET state = 'queued' WHERE id = ? AND state = 'sent' AND head IS NOT NULL AND EXISTS"
-                    " (SELECT 1 FROM recipient WHERE mail = id AND recipient.state = 'queued')",
-                    (number,),
-                )
-        return len(numbers)
+            database.execute("UPDATE recipient SET state = ? WHERE mail = ? AND state = 'unknown'", (state, id))
+            # Who was deferred while nobody knew of the others has not got it: the next run sends it to them alone.
+            database.execute(
+                "UPDATE mail SET state = 'queued' WHERE id = ? AND state = 'sent' AND head IS NOT NULL"  # noqa: S608 - ours
+                f" AND {_SOMEBODY.format('queued')}",
+                (id,),
+            )
 
     def recover(self) -> None:
         """Settle the mails of attempts that are over: begun ones are unknown, single ones not begun have failed.

@@ -52,7 +52,17 @@ from docmail.errors import DocmailError
 from docmail.language import _
 from docmail.outbox import traces
 from docmail.outbox.guard import Guard
-from docmail.outbox.schema import JOURNAL, changes_of, count_change, doubt, must_be_looked_through, open_journal
+from docmail.outbox.schema import (
+    JOURNAL,
+    begin,
+    changes_of,
+    count_change,
+    doubt,
+    has_log,
+    has_mail,
+    must_be_looked_through,
+    open_journal,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -126,15 +136,15 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Write in one durable step, or not at all."""
         with self.lock:
-            # All in one `try`: an interrupt is raised as soon as BEGIN or COMMIT returns, or instead of either.
+            # All in one `try`: an interrupt is raised as soon as `begin` or `commit` returns, or instead of either.
             try:
                 connection = self._begin()
                 changes = self._count(connection)
                 yield connection
                 self._commit(connection, changes)
             except BaseException:
-                if self._connection is not None and self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                if self._connection is not None:
+                    self._connection.rollback()
                 raise
             finally:
                 self._guard.stop_writing()
@@ -175,8 +185,7 @@ class Database:
     def _open(self) -> None:
         self._connection = open_journal(self.folder)
         try:
-            (mode,) = self._connection.execute("PRAGMA journal_mode").fetchone()
-            self._guard = Guard(self._path, is_wal=mode == "wal")
+            self._guard = Guard(self._path, is_wal=has_log(self._connection))
             self._look_at(self._connection)
         except BaseException:
             self._close()
@@ -210,12 +219,11 @@ class Database:
         for _turn in range(_TURNS):
             connection = self._own()
             self._guard.wait_to_write()
-            # IMMEDIATE: two processes must not both read “queued” and both write “sending”.
-            connection.execute("BEGIN IMMEDIATE")
+            begin(connection)
             self._guard.begin_to_write()
             if (files := self._named()) == self._files:
                 return connection
-            connection.execute("ROLLBACK")
+            connection.rollback()
             if files[0] != self._files[0]:
                 break
             self._close()
@@ -235,8 +243,8 @@ class Database:
         if self._connection is not connection:
             raise self._forked()  # in the middle of it
         if not self._has_mail:
-            self._has_mail = connection.execute("SELECT 1 FROM mail LIMIT 1").fetchone() is not None
-        connection.execute("COMMIT")
+            self._has_mail = has_mail(connection)
+        connection.commit()
         is_here = (files := self._named()) == self._files
         if not is_here and (files[0] != self._files[0] or changes_of(self.connection) != changes):
             raise self._replaced()

@@ -11,8 +11,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from docmail.errors import CredentialError, SendError
-from docmail.outbox.outcomes import BEFORE_A_MAIL
-from docmail.outbox.sender import about_connection
+from docmail.outbox.outcomes import BEFORE_A_MAIL, about_connection
 from docmail.transport import SmtpTransport
 
 if TYPE_CHECKING:

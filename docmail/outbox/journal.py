@@ -5,6 +5,7 @@ Durable means WAL with synchronous=FULL: what is committed outlives a killed pro
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import weakref
 from contextlib import contextmanager, suppress
@@ -20,7 +21,7 @@ from docmail.outbox.spool import Spool
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 _ROW = "id, key, batch, state, addressed, subject, message_id, created, sent_at, reply, user, sender, reason"
 _ROW += ", body_sha256, given_sha256"  # all that a `Row` shows; a head may have megabytes
+_LISTED = "IN (SELECT value FROM json_each(?))"
+_ROWS_WITH_HEAD = f"SELECT {_ROW}, head FROM mail WHERE id {_LISTED} ORDER BY id"  # noqa: S608 - ours
+_ROWS = f"SELECT {_ROW}, NULL AS head FROM mail WHERE id {_LISTED} ORDER BY id"  # noqa: S608 - ours
+_PARTS = f"SELECT * FROM {{}} WHERE mail {_LISTED} ORDER BY position"  # noqa: S608 - ours
 _PORTION = 200  # rows
 _RESERVE = 512 * 1024  # octets kept for the one moment in which the disk must not be full
 
@@ -105,65 +110,75 @@ class Records:
 
     # --- reading ---
 
-    def rows(self, where: str = "1", parameters: Sequence[Any] = (), *, with_head: bool = False) -> list[Row]:
-        """Return the rows that fit a condition, newest last; with their heads, `Row.reply_to` is known."""
-        columns = f"{_ROW}, head" if with_head else f"{_ROW}, NULL AS head"
+    def _ask(self, question: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Return all that a question in SQL has for an answer; for the modules of the journal, which have the SQL."""
+        with self._lock, self._translated():
+            return self._database.execute(question, parameters).fetchall()
+
+    def _value(self, question: str, parameters: Sequence[Any] = ()) -> Any:
+        """Return the one value that a question in SQL has for an answer; None if there is no row."""
+        found = self._ask(question, parameters)
+        return found[0][0] if found else None
+
+    def _numbers(self, question: str, parameters: Sequence[Any] = ()) -> list[int]:
+        """Return the numbers of mails that a question in SQL has for an answer."""
+        return [number for (number,) in self._ask(question, parameters)]
+
+    def _counts(self, question: str, parameters: Sequence[Any] = ()) -> dict[str, int]:
+        """Return the numbers that a question in SQL has for an answer, each by what stands before it."""
+        return {row[0]: row[1] for row in self._ask(question, parameters)}
+
+    def rows(self, numbers: Iterable[int], *, with_head: bool = False) -> list[Row]:
+        """Return the rows with these numbers, as far as they are there, newest last.
+
+        With their heads, `Row.reply_to` is known.
+        """
+        listed = (json.dumps([*numbers]),)  # one parameter, however many they are
         with self._lock, self._translated():
             database = self._database
-            found = database.execute(f"SELECT {columns} FROM mail WHERE {where} ORDER BY id", parameters).fetchall()  # noqa: S608 - conditions are ours
-            recipients = _grouped(
-                database.execute(
-                    f"SELECT * FROM recipient WHERE mail IN (SELECT id FROM mail WHERE {where}) ORDER BY position",  # noqa: S608
-                    parameters,
-                )
-            )
-            attachments = _grouped(
-                database.execute(
-                    f"SELECT * FROM attachment WHERE mail IN (SELECT id FROM mail WHERE {where}) ORDER BY position",  # noqa: S608
-                    parameters,
-                )
-            )
+            found = database.execute(_ROWS_WITH_HEAD if with_head else _ROWS, listed).fetchall()
+            recipients = _grouped(database.execute(_PARTS.format("recipient"), listed))
+            attachments = _grouped(database.execute(_PARTS.format("attachment"), listed))
         return [row_of(row, recipients.get(row["id"], []), attachments.get(row["id"], [])) for row in found]
+
+    def row(self, number: int) -> Row:
+        """Return one row; raises `MessageError` if there is none with this number."""
+        found = self.rows([number])
+        if not found:
+            raise MessageError(_("There is no mail {id}.").format(id=number), hint=_("Look at docmail.Outbox()."))
+        return found[0]
 
     def with_key(self, account: str, batch: str | None, key: str) -> Row | None:
         """Return the row that has this key now."""
         question = "SELECT id FROM mail WHERE account = ? AND batch = ? AND key = ? AND current"
-        number = self.value(question, (account, batch or "", key))
-        return None if number is None else self.rows("id = ?", (number,), with_head=True)[0]
+        found = self.rows(self._numbers(question, (account, batch or "", key)), with_head=True)
+        return found[0] if found else None
 
     def all_rows(self) -> Iterator[Row]:
         """Return the rows that there are now, newest last, each as it is when its portion is read."""
-        newest = int(self.value("SELECT max(id) FROM mail") or 0)
+        newest = int(self._value("SELECT max(id) FROM mail") or 0)
         return self._portions(newest)
 
     def _portions(self, newest: int) -> Iterator[Row]:
         # By number, not by place: what changes or is added meanwhile moves no other row.
-        which = "id IN (SELECT id FROM mail WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)"
+        question = "SELECT id FROM mail WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
         last = 0
-        while portion := self.rows(which, (last, newest, _PORTION)):
+        while portion := self.rows(self._numbers(question, (last, newest, _PORTION))):
             yield from portion
             last = portion[-1].id
 
     def knows(self, account: str, batch: str) -> bool:
         """Say whether any row of a batch has a key."""
         question = "SELECT 1 FROM mail WHERE account = ? AND batch = ? AND key IS NOT NULL AND current LIMIT 1"
-        return self.value(question, (account, batch)) is not None
+        return self._value(question, (account, batch)) is not None
 
-    def count(self, where: str = "1", parameters: Sequence[Any] = ()) -> dict[str, int]:
-        """Return the number of mails in each state, of those that fit a condition."""
-        with self._lock, self._translated():
-            counted = f"SELECT state, count(*) FROM mail WHERE {where} GROUP BY state"  # noqa: S608 - conditions are ours
-            return dict(self._database.execute(counted, parameters).fetchall())
-
-    def value(self, question: str, parameters: Sequence[Any] = ()) -> Any:
-        """Return the one value that a question of ours has for an answer; None if there is no row."""
-        with self._lock, self._translated():
-            found = self._database.execute(question, parameters).fetchone()
-        return found[0] if found else None
+    def count(self) -> dict[str, int]:
+        """Return how many mails are in each state."""
+        return self._counts("SELECT state, count(*) FROM mail GROUP BY state")
 
     def note(self, name: str) -> str | None:
         """Return something that the journal keeps about itself."""
-        return cast("str | None", self.value("SELECT value FROM note WHERE name = ?", (name,)))
+        return cast("str | None", self._value("SELECT value FROM note WHERE name = ?", (name,)))
 
     def set_note(self, name: str, value: str) -> None:
         """Keep something about the journal itself."""

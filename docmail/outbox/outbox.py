@@ -36,9 +36,9 @@ from docmail.outbox.observers import watchers
 from docmail.outbox.queue import QueueStore
 from docmail.outbox.rate import Pace
 from docmail.outbox.rows import Row
-from docmail.outbox.run import Run, sent_or_failed
+from docmail.outbox.run import Run, run_of, sent_or_failed
 from docmail.outbox.sender import not_written_down
-from docmail.outbox.starting import account_of, going_on
+from docmail.outbox.starting import account_of
 from docmail.settings import Settings, usable
 from docmail.transport import SendResult, Transport, open_transport
 
@@ -291,7 +291,7 @@ class Outbox:
                 _("The limit must be a number of mails."), field="limit", hint=_("Leave it out, or write limit=10.")
             )
         (address,) = parse_addresses([redirect_to], "redirect_to") if redirect_to is not None else (None,)
-        run = going_on(self._store.folder, settings, batch) if address is None else None
+        run = run_of(self._store.folder, settings, batch) if address is None else None
 
         def outcome(run: Run) -> Run:
             if nobody_there:

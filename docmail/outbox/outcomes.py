@@ -10,7 +10,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from docmail.errors import TREATMENT, Action, Kind, SendError
+from docmail.errors import TREATMENT, Action, ConnectError, Deferred, Kind, SendError
 from docmail.language import _
 from docmail.outbox.changes import Settled
 from docmail.outbox.rate import retry_seconds
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 BEFORE_A_MAIL = {"dns", "connect", "greeting", "ehlo", "tls", "auth"}
 """The phases in which nothing is about a particular mail yet."""
+_CLOSING = 421
 
 
 def of_success(
@@ -161,6 +162,26 @@ class Known:
 def stops_a_run(error: SendError) -> bool:
     """Say whether every other mail would meet the same."""
     return TREATMENT[error.kind].action is Action.STOP or error.phase in BEFORE_A_MAIL
+
+
+def about_connection(error: SendError) -> bool:
+    """Say whether it was the connection that failed, so that a new one may serve."""
+    return (
+        isinstance(error, ConnectError)
+        or wants_another_connection(error)
+        or (isinstance(error, Deferred) and error.kind is Kind.TEMPORARY and error.phase in BEFORE_A_MAIL)
+    )
+
+
+def is_about_all(error: SendError) -> bool:
+    """Say whether it may be about more than this one mail."""
+    return about_connection(error) or stops_a_run(error) or bool(getattr(error, "retry_after", None))
+
+
+def wants_another_connection(error: SendError) -> bool:
+    """Say whether the server ends the conversation (RFC 5321 3.8), as some do after a number of mails."""
+    closing = isinstance(error, Deferred) and error.reply is not None and error.reply.code == _CLOSING
+    return closing and error.kind is not Kind.LIMIT  # which holds for every connection
 
 
 def limit_in(result: SendResult, host: str) -> SendError | None:

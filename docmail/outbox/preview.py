@@ -57,10 +57,8 @@ class Preview(Sequence[PreviewedMail]):
 
 def preview(store: QueueStore, n: int, batch: str | None) -> Preview:
     """Return the first mails that wait, of all accounts."""
-    waiting = "state = 'queued' AND (? IS NULL OR batch = ?)"
-    numbers = store.value(f"SELECT count(*) FROM mail WHERE {waiting}", (batch, batch))  # noqa: S608 - ours
-    rows = store.rows(f"id IN (SELECT id FROM mail WHERE {waiting} ORDER BY id LIMIT ?)", (batch, batch, n))  # noqa: S608 - ours
-    return Preview([_previewed(row.key, store.mail(row.id)) for row in rows], numbers)
+    mails = [_previewed(row.key, store.mail(row.id)) for row in store.first_queued(batch, n)]
+    return Preview(mails, store.count_queued(batch))
 
 
 def _previewed(key: str | None, mail: Mail) -> PreviewedMail:

@@ -28,24 +28,25 @@ class Waiting:
     batch: str | None = None
 
     @property
-    def where(self) -> str:
-        """The condition for those that wait."""
-        return "state = 'queued' AND owner IS NULL AND account = ? AND (? IS NULL OR batch = ?)"
-
-    @property
-    def parameters(self) -> tuple[str | None, ...]:
-        """The values for its question marks."""
+    def values(self) -> tuple[str | None, ...]:
+        """What stands for the question marks of the condition for those that wait."""
         return (self.account, self.batch, self.batch)
 
 
+_IN_BATCH = "(? IS NULL OR batch = ?)"
+"""The condition for mails of a batch, or of any (NULL)."""
+
+_WAITING = f"state = 'queued' AND owner IS NULL AND account = ? AND {_IN_BATCH}"
+"""The condition for mails that wait; `Waiting.values` are its values."""
+
 _MISSED = "EXISTS (SELECT 1 FROM recipient WHERE mail = id AND role != 'archive' AND recipient.state"
 
-PARTLY = f"state = 'sent' AND (? IS NULL OR batch = ?) AND {_MISSED} != 'sent')"
-"""The condition for mails of a batch that were sent, but not to everybody; the archive is nobody."""
+_PARTLY_SENT = f"state = 'sent' AND {_IN_BATCH} AND {_MISSED} != 'sent')"
+"""The condition for mails of a batch that were sent, but not to everybody; the archive does not count."""
 
-GIVEN_UP = (
+_UNDELIVERED = (
     "state IN ('sent', 'refused', 'failed') AND current AND NOT single AND owner IS NULL AND head IS NOT NULL"
-    f" AND (? IS NULL OR batch = ?) AND {_MISSED} IN ('refused', 'failed'))"
+    f" AND {_IN_BATCH} AND {_MISSED} IN ('refused', 'failed'))"
 )
 """The condition for mails of a batch that somebody certainly has not got, and that nobody tries to send any more."""
 
@@ -120,9 +121,9 @@ class QueueStore(Store):
     def _next(self, waiting: Waiting) -> Taken | None:
         now = time.time()
         row = self._database.execute(
-            f"SELECT id, tries FROM mail WHERE {waiting.where}"  # noqa: S608 - conditions are ours
+            f"SELECT id, tries FROM mail WHERE {_WAITING}"  # noqa: S608 - conditions are ours
             " AND (not_before IS NULL OR not_before <= ? OR put_off > ?) ORDER BY id LIMIT 1",
-            (*waiting.parameters, now, now + _JUMP),
+            (*waiting.values, now, now + _JUMP),
         ).fetchone()
         if row is None:
             return None
@@ -137,65 +138,93 @@ class QueueStore(Store):
         now = time.time()
         return cast(
             "float | None",
-            self.value(
+            self._value(
                 "SELECT min(CASE WHEN not_before IS NULL OR put_off > ? THEN 0.0 ELSE not_before END) FROM mail"  # noqa: S608 - ours
-                f" WHERE {waiting.where}",
-                (now + _JUMP, *waiting.parameters),
+                f" WHERE {_WAITING}",
+                (now + _JUMP, *waiting.values),
             ),
         )
 
     def first_waiting(self, waiting: Waiting, limit: int | None) -> list[int]:
         """Return the numbers of the first of these mails."""
-        with self._lock, self._translated():
-            found = self._database.execute(
-                f"SELECT id FROM mail WHERE {waiting.where} ORDER BY id LIMIT ?",  # noqa: S608 - conditions are ours
-                (*waiting.parameters, -1 if limit is None else limit),
-            ).fetchall()
-        return [row["id"] for row in found]
+        question = f"SELECT id FROM mail WHERE {_WAITING} ORDER BY id LIMIT ?"  # noqa: S608 - conditions are ours
+        return self._numbers(question, (*waiting.values, -1 if limit is None else limit))
 
     def count_waiting(self, waiting: Waiting) -> int:
         """Return how many of these mails there are."""
-        return int(self.value(f"SELECT count(*) FROM mail WHERE {waiting.where}", waiting.parameters))  # noqa: S608 - ours
+        return int(self._value(f"SELECT count(*) FROM mail WHERE {_WAITING}", waiting.values))  # noqa: S608 - ours
 
     def last_waiting(self, waiting: Waiting) -> int:
         """Return the number of the newest of these mails; 0 if there is none."""
-        return int(self.value(f"SELECT max(id) FROM mail WHERE {waiting.where}", waiting.parameters) or 0)  # noqa: S608 - ours
+        return int(self._value(f"SELECT max(id) FROM mail WHERE {_WAITING}", waiting.values) or 0)  # noqa: S608 - ours
 
     def count_recipients(self, waiting: Waiting, *, again: Sequence[int] = (), retried: bool = False) -> int:
         """Return to how many different addresses these mails go, and those that are sent again or retried."""
         numbers = ", ".join("?" * len(again))
         return int(
-            self.value(
+            self._value(
                 "SELECT count(DISTINCT lower(address)) FROM recipient WHERE role != 'archive'"  # noqa: S608 - ours
-                f" AND recipient.state != 'sent' AND (mail IN (SELECT id FROM mail WHERE {waiting.where})"
-                f" OR mail IN ({numbers}) OR mail IN (SELECT id FROM mail WHERE ? AND account = ? AND {GIVEN_UP}))",
-                (*waiting.parameters, *again, retried, waiting.account, waiting.batch, waiting.batch),
+                f" AND recipient.state != 'sent' AND (mail IN (SELECT id FROM mail WHERE {_WAITING})"
+                f" OR mail IN ({numbers}) OR mail IN (SELECT id FROM mail WHERE ? AND account = ? AND {_UNDELIVERED}))",
+                (*waiting.values, *again, retried, *waiting.values),
             )
         )
 
     def recipients(self, number: int) -> tuple[str, ...]:
         """Return the addresses of a mail that have not got it yet."""
-        with self._lock, self._translated():
-            found = self._database.execute(
-                "SELECT address FROM recipient WHERE mail = ? AND state IN ('queued', 'sending')", (number,)
-            ).fetchall()
-        return tuple(row["address"] for row in found)
+        question = "SELECT address FROM recipient WHERE mail = ? AND state IN ('queued', 'sending')"
+        return tuple(address for (address,) in self._ask(question, (number,)))
 
     def shared_contents(self, waiting: Waiting) -> list[tuple[str, int]]:
         """Return SHA-256 and size of the contents that several of these mails have, the one with most mails first."""
-        with self._lock, self._translated():
-            found = self._database.execute(
-                "SELECT sha256, size FROM attachment JOIN mail ON mail.id = attachment.mail"  # noqa: S608 - ours
-                f" WHERE {waiting.where} GROUP BY sha256 HAVING count(*) > 1 ORDER BY count(*) DESC",
-                waiting.parameters,
-            ).fetchall()
-        return [(row["sha256"], row["size"]) for row in found]
+        found = self._ask(
+            "SELECT sha256, size FROM attachment JOIN mail ON mail.id = attachment.mail"  # noqa: S608 - ours
+            f" WHERE {_WAITING} GROUP BY sha256 HAVING count(*) > 1 ORDER BY count(*) DESC",
+            waiting.values,
+        )
+        return [(sha256, size) for sha256, size in found]
 
     def content(self, sha256: str) -> SpoolFile:
         """Return a content of the spool."""
         return self._spool.file(sha256)
 
-    # --- those that were given up on ---
+    # --- what became of a batch (None: of the whole outbox) ---
+
+    def count_current(self, batch: str | None) -> dict[str, int]:
+        """Return how many mails are in each state; those whose key a later mail has are left out."""
+        question = f"SELECT state, count(*) FROM mail WHERE current AND {_IN_BATCH} GROUP BY state"  # noqa: S608 - ours
+        return self._counts(question, (batch, batch))
+
+    def first_in(self, state: str, batch: str | None, limit: int) -> list[Row]:
+        """Return the first of the mails in a state, again without those whose key a later mail has."""
+        return self._first(f"state = ? AND current AND {_IN_BATCH}", (state, batch, batch), limit)
+
+    def count_queued(self, batch: str | None) -> int:
+        """Return how many mails wait, or are about to be sent, whoever sends them."""
+        return self._count(f"state = 'queued' AND {_IN_BATCH}", batch)
+
+    def first_queued(self, batch: str | None, limit: int) -> list[Row]:
+        """Return the first of them."""
+        return self._first(f"state = 'queued' AND {_IN_BATCH}", (batch, batch), limit)
+
+    def count_partly_sent(self, batch: str | None) -> int:
+        """Return how many mails were sent, but not to everybody."""
+        return self._count(_PARTLY_SENT, batch)
+
+    def first_partly_sent(self, batch: str | None, limit: int) -> list[Row]:
+        """Return the first of them."""
+        return self._first(_PARTLY_SENT, (batch, batch), limit)
+
+    def count_undelivered(self, batch: str | None) -> int:
+        """Return how many mails `retry` puts back into the queue."""
+        return self._count(_UNDELIVERED, batch)
+
+    def _count(self, condition: str, batch: str | None) -> int:
+        return int(self._value(f"SELECT count(*) FROM mail WHERE {condition}", (batch, batch)))  # noqa: S608 - ours
+
+    def _first(self, condition: str, values: tuple[str | None, ...], limit: int) -> list[Row]:
+        question = f"SELECT id FROM mail WHERE {condition} ORDER BY id LIMIT ?"  # noqa: S608 - ours
+        return self.rows(self._numbers(question, (*values, limit)))
 
     def retry(self, batch: str | None) -> int:
         """Put the mails back into the queue that failed or were refused; return how many.
@@ -203,8 +232,8 @@ class QueueStore(Store):
         They go to those who have not got them. The mails of `send()` are not among them.
         """
         with self._transaction() as database:
-            found = database.execute(f"SELECT id FROM mail WHERE {GIVEN_UP}", (batch, batch)).fetchall()  # noqa: S608 - ours
-            numbers = [(row["id"],) for row in found]
+            question = f"SELECT id FROM mail WHERE {_UNDELIVERED}"  # noqa: S608 - ours
+            numbers = [(number,) for number in self._numbers(question, (batch, batch))]
             database.executemany(
                 "UPDATE recipient SET state = 'queued' WHERE mail = ? AND state IN ('refused', 'failed')", numbers
             )
@@ -217,12 +246,12 @@ class QueueStore(Store):
         """Return when the account's first mail since a moment was sent; None if there is none."""
         return cast(
             "float | None",
-            self.value("SELECT min(sent_at) FROM mail WHERE account = ? AND sent_at >= ?", (account, since)),
+            self._value("SELECT min(sent_at) FROM mail WHERE account = ? AND sent_at >= ?", (account, since)),
         )
 
     def rate(self, account: str) -> str | None:
         """Return the rate that a person has set for an account."""
-        return cast("str | None", self.value("SELECT rate FROM pace WHERE account = ?", (account,)))
+        return cast("str | None", self._value("SELECT rate FROM pace WHERE account = ?", (account,)))
 
     def set_rate(self, account: str, rate: str) -> None:
         """Remember the rate of an account."""
@@ -234,7 +263,7 @@ class QueueStore(Store):
 
     def next_at(self, account: str) -> float | None:
         """Return when the account's next mail may go."""
-        return cast("float | None", self.value("SELECT next_at FROM pace WHERE account = ?", (account,)))
+        return cast("float | None", self._value("SELECT next_at FROM pace WHERE account = ?", (account,)))
 
     def reserve_time(self, account: str, interval: float) -> None:
         """Have the account's next mail wait so much longer."""

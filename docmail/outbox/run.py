@@ -15,17 +15,17 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from docmail.errors import Deferred, DocmailError, Kind, OutcomeUnknown, Refused
 from docmail.language import _
 from docmail.outbox import claims
 from docmail.outbox.extra_connections import WORTH_IT, Helpers
 from docmail.outbox.journal import no_journal
-from docmail.outbox.queue import GIVEN_UP, PARTLY, QueueStore, Waiting
+from docmail.outbox.queue import QueueStore, Waiting
 from docmail.outbox.rate import Pace
 from docmail.outbox.sender import Sender
-from docmail.outbox.starting import Start, account_of, leave
+from docmail.outbox.starting import Start, account_of, going_on, leave
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from docmail.errors import SendError
     from docmail.outbox.changes import Settled
     from docmail.outbox.rows import Row
+    from docmail.outbox.starting import State
     from docmail.settings import Settings
-
-    State = Literal["asked", "sending", "paused", "over", "stopped", "failed"]
 
 _LAST = 5
 _STEP_SECONDS = 0.5
@@ -147,7 +146,7 @@ class Run(Mapping[str, int]):
         gone, as that of a closed sandbox, it is what was counted last.
         """
         if self._store.is_there:
-            self._last_counts = self.store.count("current AND (? IS NULL OR batch = ?)", (self.batch, self.batch))
+            self._last_counts = self.store.count_current(self.batch)
         return dict(self._last_counts)
 
     # --- what a view shows ---
@@ -200,23 +199,21 @@ class Run(Mapping[str, int]):
 
     def rows(self, state: str, most: int) -> list[Row]:
         """Return the first rows of the batch, or of the whole outbox, in this state."""
-        which = "SELECT id FROM mail WHERE state = ? AND current AND (? IS NULL OR batch = ?) ORDER BY id LIMIT ?"
-        return self.store.rows(f"id IN ({which})", (state, self.batch, self.batch, most))
+        return self.store.first_in(state, self.batch, most)
 
     @property
     def partly_sent(self) -> int:
         """How many of the mails that were sent somebody has not got."""
-        return sum(self.store.count(PARTLY, (self.batch, self.batch)).values())
+        return self.store.count_partly_sent(self.batch)
 
     def partly_sent_rows(self, most: int) -> list[Row]:
         """Return the first of them."""
-        which = f"SELECT id FROM mail WHERE {PARTLY} ORDER BY id LIMIT ?"  # noqa: S608 - ours
-        return self.store.rows(f"id IN ({which})", (self.batch, self.batch, most))
+        return self.store.first_partly_sent(self.batch, most)
 
     @property
     def given_up(self) -> int:
         """How many mails `retry()` puts back into the queue."""
-        return sum(self.store.count(GIVEN_UP, (self.batch, self.batch)).values())
+        return self.store.count_undelivered(self.batch)
 
     # --- what a person does ---
 
@@ -278,7 +275,7 @@ class Run(Mapping[str, int]):
         start = Start(self)
         self._not_begun = None
         try:
-            return start.begin()
+            return cast("Run", start.begin())  # nothing else is started
         except BaseException as exc:
             start.call_off()
             if self.state == "asked":
@@ -434,6 +431,11 @@ class Run(Mapping[str, int]):
         self._told, self._stopped, self._paused = threading.Lock(), threading.Event(), threading.Event()
         self._wake, self.over = threading.Event(), threading.Event()
         self.over.set()
+
+
+def run_of(folder: Path, settings: Settings, batch: str | None) -> Run | None:
+    """Return the run of this program that goes through this very queue at the moment."""
+    return cast("Run | None", going_on(folder, settings, batch))
 
 
 def nothing_of(batch: str | None) -> str:

@@ -193,7 +193,24 @@ def mark_spoilt(folder: Path) -> None:
         (folder / "outbox.damaged").touch(mode=0o600)
 
 
-# --- how often it has changed ---
+# --- what database.py needs of an open one, so that SQL stands here ---
+
+
+def has_log(database: sqlite3.Connection) -> bool:
+    """Say whether the journal has a write-ahead log (WAL mode)."""
+    (mode,) = database.execute("PRAGMA journal_mode").fetchone()
+    return bool(mode == "wal")
+
+
+def has_mail(database: sqlite3.Connection) -> bool:
+    """Say whether any mail is in the journal."""
+    return database.execute("SELECT 1 FROM mail LIMIT 1").fetchone() is not None
+
+
+def begin(database: sqlite3.Connection) -> None:
+    """Begin a transaction, with the lock for writing; `commit()` and `rollback()` of the connection end it."""
+    # IMMEDIATE: two processes must not both read “queued” and both write “sending”.
+    database.execute("BEGIN IMMEDIATE")
 
 
 def changes_of(database: sqlite3.Connection) -> tuple[int, str]:
@@ -272,7 +289,7 @@ def _migrate(database: sqlite3.Connection, folder: Path) -> None:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version == SCHEMA:
         return
-    database.execute("BEGIN IMMEDIATE")
+    begin(database)
     try:
         for statement in _statements(_TABLES) if version == 0 else ():
             database.execute(statement)
@@ -283,10 +300,9 @@ def _migrate(database: sqlite3.Connection, folder: Path) -> None:
             # After one that was lost: a copy of that one, put in its place, has fewer.
             count_change(database, changes - 1)
         database.execute(f"PRAGMA user_version = {SCHEMA}")
-        database.execute("COMMIT")
+        database.commit()
     except BaseException:
-        if database.in_transaction:
-            database.execute("ROLLBACK")
+        database.rollback()
         raise
 
 

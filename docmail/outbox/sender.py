@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from docmail.addresses import Address
     from docmail.outbox.changes import Settled
-    from docmail.outbox.extra_connections import Helpers
     from docmail.outbox.queue import QueueStore, Taken, Waiting
     from docmail.settings import Settings
 
@@ -35,7 +34,6 @@ IDLE_SECONDS = 20.0  # servers hang up on those who wait longer; a good-bye is m
 PATIENCE_SECONDS = 600.0
 """How long a run waits for the mails that were put off; what takes longer is left to the next run."""
 _BUSY_IN_A_ROW = 3  # mails put off one after the other: it is the server, not they
-_CLOSING = 421
 _DAY = 86400.0
 
 
@@ -70,6 +68,19 @@ class Control(Protocol):
 
     def put_back(self) -> None:
         """Put them back, now that there is a connection."""
+
+
+class ExtraConnections(Protocol):
+    """The further connections of a run, as the first one sees them."""
+
+    def go_on(self, attempt: str, shared: SharedContents, first: Transport) -> None:
+        """Have one more of them begin, if there is work for it."""
+
+    def end(self) -> bool:
+        """Return when none of them sends any more and all is written down; whether there was any."""
+
+    def error(self) -> SendError | None:
+        """Return, once, a failure that one ended with, if the first has to judge it as one of its own."""
 
 
 class Sender:
@@ -107,7 +118,7 @@ class Sender:
             with suppress(OSError):
                 transport.abort()
 
-    def send_all(self, attempt: str, helpers: Helpers) -> None:
+    def send_all(self, attempt: str, helpers: ExtraConnections) -> None:
         """Send what waits, until nothing does, somebody stops it, or every mail would meet the same failure.
 
         Of a long queue, the helpers send a part.
@@ -156,7 +167,7 @@ class Sender:
                     break
                 error = self._send(attempt, taken, shared)
                 self._put_off = self._put_off + 1 if isinstance(error, Deferred) else 0
-                if error is not None and (_is_about_all(error) or self._put_off >= _BUSY_IN_A_ROW):
+                if error is not None and (outcomes.is_about_all(error) or self._put_off >= _BUSY_IN_A_ROW):
                     raise error
         finally:
             try:
@@ -175,7 +186,7 @@ class Sender:
         self._settled = None
         return taken
 
-    def _has_to_wait(self, attempt: str, helpers: Helpers) -> bool:
+    def _has_to_wait(self, attempt: str, helpers: ExtraConnections) -> bool:
         """Wait as long as somebody has paused the run, or as the account's rate wants; say whether that was so."""
         rest = max(self._rests_until - time.monotonic(), 0.0)
         wait = None if self._control.paused else max(self._pace.wait_seconds(), rest)
@@ -188,7 +199,7 @@ class Sender:
 
     def _judge(self, error: SendError | None) -> None:
         """Go on after a mail, or raise what every further one would meet."""
-        if error is not None and about_connection(error):
+        if error is not None and outcomes.about_connection(error):
             self._failures += 1
             if self._failures > len(RECONNECT_SECONDS):
                 raise error
@@ -229,7 +240,7 @@ class Sender:
             self._settled = outcomes.of_failure(
                 taken.id, everybody, exc, repeatable=repeatable, tries=taken.tries, put_off=put_off
             )
-            if _wants_another_connection(exc) and self._on_connection:
+            if outcomes.wants_another_connection(exc) and self._on_connection:
                 self._settled = replace(self._settled, not_before=None)  # it is about the connection, not this mail
         except BaseException as exc:
             everybody = everybody or self._store.recipients(taken.id)
@@ -295,7 +306,7 @@ class Sender:
         except SendError as exc:
             self._transport = None
             self._failures += 1
-            if exc.phase == "auth" or not about_connection(exc) or self._failures > len(RECONNECT_SECONDS):
+            if exc.phase == "auth" or not outcomes.about_connection(exc) or self._failures > len(RECONNECT_SECONDS):
                 self._with_time(exc)
                 raise
             self._sleep(RECONNECT_SECONDS[self._failures - 1])
@@ -366,23 +377,3 @@ def not_written_down(failure: DocmailError) -> DocmailError:
 
 def _local(moment: float) -> datetime:
     return datetime.fromtimestamp(moment, UTC).astimezone()
-
-
-def about_connection(error: SendError) -> bool:
-    """Say whether it was the connection that failed, so that a new one may serve."""
-    return (
-        isinstance(error, ConnectError)
-        or _wants_another_connection(error)
-        or (isinstance(error, Deferred) and error.kind is Kind.TEMPORARY and error.phase in outcomes.BEFORE_A_MAIL)
-    )
-
-
-def _is_about_all(error: SendError) -> bool:
-    """Say whether it may be about more than this one mail."""
-    return about_connection(error) or outcomes.stops_a_run(error) or bool(getattr(error, "retry_after", None))
-
-
-def _wants_another_connection(error: SendError) -> bool:
-    """Say whether the server ends the conversation (RFC 5321 3.8), as some do after a number of mails."""
-    closing = isinstance(error, Deferred) and error.reply is not None and error.reply.code == _CLOSING
-    return closing and error.kind is not Kind.LIMIT  # which holds for every connection

@@ -13,7 +13,7 @@ import threading
 from contextvars import copy_context
 from datetime import datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from filelock import FileLock, Timeout
 
@@ -23,29 +23,65 @@ from docmail.language import _
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from docmail.addresses import Address
     from docmail.outbox.queue import QueueStore
-    from docmail.outbox.run import Run, State
     from docmail.settings import Settings
+
+State = Literal["asked", "sending", "paused", "over", "stopped", "failed"]
 
 _STEP_SECONDS = 0.5
 
-_going_on: dict[tuple[Path, str], Run] = {}
+
+class Startable(Protocol):
+    """A run, as whoever starts it sees it."""
+
+    state: State
+    account: str
+    batch: str | None
+    redirect_to: Address | None
+
+    @property
+    def folder(self) -> Path:
+        """Where the outbox is."""
+
+    @property
+    def store(self) -> QueueStore:
+        """The journal, opened for one question."""
+
+    @property
+    def is_going_on(self) -> bool:
+        """Whether it is sending, or paused."""
+
+    def work(self, lock: FileLock) -> None:
+        """Send, and let the next one have the account's queue."""
+
+    def abort(self) -> None:
+        """Stop, and abort the mail that is on its way, unless its last byte has gone."""
+
+    def say_goodbye(self) -> None:
+        """Stop because this program ends."""
+
+    def leave_to_the_parent(self) -> None:
+        """Be over in a forked child."""
+
+
+_going_on: dict[tuple[Path, str], Startable] = {}
 _guard = threading.Lock()
 
 
 class Start:
     """One start of a run: what its thread and whoever starts it say to each other."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Startable) -> None:
         self.error: BaseException | None = None  # what the thread has met instead of a beginning
         self._run = run
         self._thread = threading.Lock()  # held as long as the thread has something that would have to be undone
         self._done = threading.Event()  # a run goes on, or there is an error
-        self._going: Run | None = None
+        self._going: Startable | None = None
         self._decided = threading.Event()  # whether it is still wanted
         self._wanted = True
 
-    def begin(self) -> Run:
+    def begin(self) -> Startable:
         """Begin, and return the run that goes on; call it off after whatever this raises, also after an interrupt."""
         # The language of whoever started it holds in the thread as well.
         work = copy_context().run
@@ -105,7 +141,7 @@ class Start:
         return lock
 
 
-def leave(run: Run, lock: FileLock, state: State) -> None:
+def leave(run: Startable, lock: FileLock, state: State) -> None:
     """Let the next one have the account's queue; the run is in this state then."""
     try:
         lock.release()
@@ -117,7 +153,7 @@ def leave(run: Run, lock: FileLock, state: State) -> None:
         atexit.unregister(run.say_goodbye)
 
 
-def going_on(folder: Path, settings: Settings, batch: str | None) -> Run | None:
+def going_on(folder: Path, settings: Settings, batch: str | None) -> Startable | None:
     """Return the run of this program that goes through this very queue at the moment."""
     with _guard:
         found = _going_on.get((folder, account_of(settings)))

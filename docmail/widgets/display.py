@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from docmail.diagnosis import Diagnosis
     from docmail.documents import Document
-    from docmail.outbox import Added, Outbox, Preparation, Preview, Run
+    from docmail.outbox import Added, BatchProgress, Outbox, Preview, Run
     from docmail.reports import Report
     from docmail.sandbox import Inbox, ReceivedMail
     from docmail.settings import Settings
@@ -168,7 +168,7 @@ def _show_run(run: Run) -> bool:
     return show(run)
 
 
-def _show_making(preparation: Preparation) -> AbstractContextManager[None]:
+def _show_making(preparation: BatchProgress) -> AbstractContextManager[None]:
     from docmail.widgets.outbox.preparation_view import show
 
     return show(preparation)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import docmail
-from docmail.outbox import Outbox, search
+from docmail.outbox import Outbox, resending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ def test_seeded_mails_of_every_entrance_have_message_ids_and_boundaries_of_their
     seeded(lambda: docmail.send(PDF, to="c@example.com", subject="x"))
     seeded(batch)
     (number, *_others) = [row.id for row in Outbox()]
-    seeded(lambda: search.send_again(Outbox().folder, number, box.settings))
+    seeded(lambda: resending.send_again(Outbox().folder, number, box.settings))
     assert len(ids(box)) == len(set(ids(box))) == 12
     # A mail that is sent again, or rehearsed, is the same below its headers.
     assert all(each.startswith((b"=_", b"docmail-")) for each in boundaries(box))

@@ -124,7 +124,7 @@ def test_a_log_that_vanishes_in_the_middle_of_a_transaction_is_noticed_before_an
     folder = tmp_path / "outbox"
     outbox = Outbox(folder)
     outbox.add(docmail.Message("c@example.com", "No. 1"), settings=SETTINGS)
-    outbox._store.value("PRAGMA wal_checkpoint(TRUNCATE)")
+    outbox._store._value("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def write_into_nothing() -> None:
         with outbox._store._transaction() as connection:
@@ -472,7 +472,7 @@ def test_an_older_copy_under_a_run_stops_it_and_nothing_is_sent_twice(
     box.delay("end", 0.2)
     run = outbox.run(settings=box.settings, wait=False)
     box.inbox.wait(3)
-    outbox._store.value("PRAGMA wal_checkpoint(TRUNCATE)")
+    outbox._store._value("PRAGMA wal_checkpoint(TRUNCATE)")
     restore(copy, outbox.folder, way)
     with pytest.raises(DocmailError, match=r"older copy|removed or replaced"):
         run.wait()

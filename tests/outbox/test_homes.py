@@ -15,7 +15,7 @@ from docmail import credentials
 from docmail import home as homes
 from docmail.command_line import main
 from docmail.errors import DocmailError, MessageError, SettingsError
-from docmail.outbox import Outbox, search
+from docmail.outbox import Outbox, resending, search
 from docmail.sandbox import Sandbox
 from docmail.widgets.outbox.history_view import HistoryView
 from tests.support.scripted import PASSWORD, ScriptedServer, settings_for
@@ -48,7 +48,7 @@ def message(key: str = "1", to: str = "c@example.com") -> docmail.Message:
 
 
 def subjects(folder: Path) -> list[str]:
-    if not search.is_there(folder):
+    if not search.has_history(folder):
         return []
     with closing(Outbox(folder)) as outbox:
         return [row.subject for row in outbox]
@@ -294,7 +294,7 @@ def test_a_mail_is_sent_again_through_the_account_of_its_own_record(
         assert "Sent to" in shown
         assert (len(server.mails), len(box.inbox)) == (2, 0)
         with pytest.raises(MessageError, match="recorded in"):
-            search.send_again(Outbox(homes.user_home().outbox).folder, row.id, box.settings)
+            resending.send_again(Outbox(homes.user_home().outbox).folder, row.id, box.settings)
     assert mine() == ["x", "x"]
 
 

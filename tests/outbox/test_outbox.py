@@ -29,7 +29,8 @@ from docmail.errors import (
     SettingsError,
 )
 from docmail.home import user_home
-from docmail.outbox import Outbox, Row, Store, claims, deliver, rate, sender
+from docmail.outbox import Outbox, Row, claims, deliver, rate, sender
+from docmail.outbox.changes import Store
 from docmail.outbox.spool import SpoolFile
 from docmail.transport import SmtpTransport
 

@@ -20,7 +20,8 @@ from docmail.command_line import commands as command_line
 from docmail.errors import AuthenticationError, ConnectError, Deferred, DocmailError, Kind, MessageError, TLSError
 from docmail.home import user_home
 from docmail.message import base64_pieces
-from docmail.outbox import Outbox, Run, Store, daily_warning, rate, sender
+from docmail.outbox import Outbox, Run, daily_warning, rate, sender
+from docmail.outbox.changes import Store
 from docmail.outbox.queue import QueueStore
 from docmail.outbox.rate import Pace, Rate, retry_seconds
 from docmail.settings import Security
@@ -352,7 +353,7 @@ def test_a_clock_that_jumps_neither_stops_a_queue_nor_hurries_it(
     keeper.set("30/min")
     store.reserve_time("a@example.com", keeper.interval)
     waiting = sender_waiting()
-    store.value("SELECT 1")
+    store._value("SELECT 1")
     with store._transaction() as database:
         database.execute("UPDATE mail SET not_before = ?, put_off = ?", (time.time() + 60, time.time()))
     now = time.time

@@ -66,7 +66,7 @@ def test_a_journal_of_an_older_docmail_is_brought_up_to_date_with_all_its_rows(t
     (row,) = outbox
     assert (row.key, row.state, row.subject) == ("q3", "sent", "Q3")
     assert outbox.add(docmail.Message("c@example.com", "Q4"), settings=SETTINGS) == 2
-    assert outbox._store.value("PRAGMA user_version") == schema.SCHEMA
+    assert outbox._store._value("PRAGMA user_version") == schema.SCHEMA
 
 
 def test_a_step_to_a_new_schema_is_taken_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +230,7 @@ def test_every_entrance_says_that_the_record_vanished(box: Sandbox, capsys: pyte
         docmail.send(PDF, to="c@example.com", subject="Q3", settings=settings, key="q3")
 
     def look_back() -> None:
-        with search.opened(folder) as store:
+        with search.history_if_any(folder) as store:
             assert store is not None
 
     for entrance in (send, lambda: Outbox(folder), look_back):
@@ -272,8 +272,8 @@ def test_on_a_network_file_system_the_journal_needs_no_shared_memory(
 ) -> None:
     monkeypatch.setattr(schema, "file_system", lambda _folder: kind)
     outbox = Outbox(tmp_path)
-    assert outbox._store.value("PRAGMA journal_mode") == mode
-    assert outbox._store.value("PRAGMA synchronous") == 2
+    assert outbox._store._value("PRAGMA journal_mode") == mode
+    assert outbox._store._value("PRAGMA synchronous") == 2
     assert outbox.add_all(messages(3), batch="b", settings=SETTINGS).added == 3
     assert (tmp_path / "outbox.sqlite3-shm").exists() == (mode == "wal")
 
@@ -380,7 +380,7 @@ def test_what_expires_gives_its_space_back(tmp_path: Path, monkeypatch: pytest.M
     sent_long_ago(outbox, 40)
 
     def size() -> int:
-        outbox._store.value("PRAGMA wal_checkpoint(TRUNCATE)")
+        outbox._store._value("PRAGMA wal_checkpoint(TRUNCATE)")
         return (tmp_path / "outbox.sqlite3").stat().st_size
 
     before = size()
@@ -400,7 +400,7 @@ def test_sending_makes_the_file_no_larger_however_many_mails_there_are(
     monkeypatch.setattr(docmail.Message, "render", lambda _self, _settings: mail)
     outbox, store = Outbox(tmp_path), QueueStore(tmp_path)
     outbox.add_all(texts, batch="b", settings=SETTINGS)
-    store.value("PRAGMA synchronous = OFF")  # how long the disk takes is not looked at here
+    store._value("PRAGMA synchronous = OFF")  # how long the disk takes is not looked at here
     waiting, attempt, settled, sizes = Waiting("a@example.com", "b"), store.begin_attempt(), None, []
     while (taken := store.advance(attempt, settled, waiting)) is not None:
         settled = Settled(taken.id, "sent", {"c@example.com": ("sent", Reply(250, "2.0.0", "queued as 4D1X"))})
@@ -416,7 +416,7 @@ def test_the_days_are_kept_in_the_journal_and_hold_at_once(tmp_path: Path) -> No
     outbox.add_all(messages(1), batch="b", settings=SETTINGS)
     sent_long_ago(outbox, 5)
     outbox.content_days = 3
-    assert outbox._store.value("SELECT head FROM mail") is None
+    assert outbox._store._value("SELECT head FROM mail") is None
     assert Outbox(tmp_path).content_days == 3
 
 

@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,11 +13,11 @@ import docmail
 from docmail.documents import Document
 from docmail.errors import AuthenticationError, DocmailError, MessageError, OutcomeUnknown
 from docmail.message import Message
-from docmail.outbox import Outbox, Store, search
-from docmail.outbox.search import Wanted
+from docmail.outbox import Outbox, resending, search
+from docmail.outbox.search import History, Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from docmail.outbox import Row
@@ -63,14 +63,14 @@ def settings(folder: Path, box: docmail.Sandbox) -> docmail.Settings:
 
 
 @pytest.fixture
-def store(folder: Path) -> Iterator[Store]:
+def store(folder: Path) -> Iterator[History]:
     """Return its journal."""
-    with search.reading(folder) as found:
+    with search.history_of(folder) as found:
         yield found
 
 
-def subjects(store: Store, wanted: Wanted) -> list[str]:
-    return [row.subject for row in search.page(store, wanted).rows]
+def subjects(store: History, wanted: Wanted) -> list[str]:
+    return [row.subject for row in store.page(wanted).rows]
 
 
 # --- finding ---
@@ -98,40 +98,40 @@ def subjects(store: Store, wanted: Wanted) -> list[str]:
     ],
 )
 def test_mails_are_found_by_who_what_when_state_and_reply_the_newest_first(
-    store: Store, wanted: Wanted, found: list[str]
+    store: History, wanted: Wanted, found: list[str]
 ) -> None:
     assert subjects(store, wanted) == found
 
 
-def test_a_page_holds_some_and_knows_how_many_there_are(store: Store) -> None:
-    page = search.page(store, Wanted(), begin=1, limit=2)
+def test_a_page_holds_some_and_knows_how_many_there_are(store: History) -> None:
+    page = store.page(Wanted(), begin=1, limit=2)
     assert [row.subject for row in page.rows] == ["To nobody", "Hello"]
     assert page.counts == {"sent": 3, "refused": 1, "unknown": 1}
     assert page.total == 5
-    assert search.page(store, Wanted(what="Q3"), begin=1, limit=2).total == 1
+    assert store.page(Wanted(what="Q3"), begin=1, limit=2).total == 1
 
 
 def test_a_journal_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    with search.opened(tmp_path / "outbox") as store:
+    with search.history_if_any(tmp_path / "outbox") as store:
         assert store is None
     assert not (tmp_path / "outbox").exists()
-    with pytest.raises(DocmailError, match="no outbox"), search.reading(tmp_path / "outbox"):
+    with pytest.raises(DocmailError, match="no outbox"), search.history_of(tmp_path / "outbox"):
         pass
 
 
 def test_a_question_reads_one_page_of_the_journal_however_long_it_is(
-    store: Store, settings: docmail.Settings, monkeypatch: pytest.MonkeyPatch
+    store: History, settings: docmail.Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    rows = Store.rows
+    rows = History.rows
 
-    def watched(self: Store, *condition: Any) -> list[Row]:
-        found = rows(self, *condition)
+    def watched(self: History, numbers: Iterable[int]) -> list[Row]:
+        found = rows(self, numbers)
         read.append(len(found))
         return found
 
-    monkeypatch.setattr(Store, "rows", watched)
-    search.page(store, Wanted(), limit=2)
+    monkeypatch.setattr(History, "rows", watched)
+    store.page(Wanted(), limit=2)
     message = Message("ben@example.com", "100 % Q3", documents=[TABLE])
     assert search.sent_before(message, settings)
     assert read == [2, 1]
@@ -163,7 +163,7 @@ def test_it_is_known_who_has_got_the_same_mail_before(settings: docmail.Settings
 
 
 def test_a_document_made_again_under_its_name_is_taken_for_the_same_for_a_day(
-    settings: docmail.Settings, store: Store
+    settings: docmail.Settings, store: History
 ) -> None:
     again = Message("ben@example.com", "100 % Q3", documents=[Document.of(b"a,b\n1,3\n", name=TABLE.name)])
     found = search.sent_before(again, settings)
@@ -196,19 +196,19 @@ def test_the_archive_is_no_earlier_recipient(settings: docmail.Settings) -> None
 # --- bringing a mail back ---
 
 
-def number(store: Store, subject: str) -> int:
-    (found,) = search.page(store, Wanted(what=subject)).rows
+def number(store: History, subject: str) -> int:
+    (found,) = store.page(Wanted(what=subject)).rows
     return found.id
 
 
-def test_the_documents_of_a_mail_are_documents_again(store: Store) -> None:
-    (document,) = search.documents(store, number(store, "Q3"))
+def test_the_documents_of_a_mail_are_documents_again(store: History) -> None:
+    (document,) = store.documents(number(store, "Q3"))
     assert (document.name, document.media_type, document.read()) == ("table_1.csv", "text/csv", TABLE.read())
-    assert search.documents(store, number(store, "Hello")) == ()
+    assert store.documents(number(store, "Hello")) == ()
 
 
-def test_a_mail_is_saved_as_it_went_out_and_without_bcc(store: Store) -> None:
-    content = search.eml(store, number(store, "Q3"))
+def test_a_mail_is_saved_as_it_went_out_and_without_bcc(store: History) -> None:
+    content = store.eml(number(store, "Q3"))
     mail = message_from_bytes(content, policy=policy.default)
     assert mail["Subject"] == "100 % Q3"
     assert mail["Cc"] == "anna@example.com"
@@ -216,9 +216,11 @@ def test_a_mail_is_saved_as_it_went_out_and_without_bcc(store: Store) -> None:
     assert b"boss@" not in content
 
 
-def test_a_copy_says_the_same_to_the_same_people_as_a_mail_of_its_own(store: Store, settings: docmail.Settings) -> None:
+def test_a_copy_says_the_same_to_the_same_people_as_a_mail_of_its_own(
+    store: History, settings: docmail.Settings
+) -> None:
     row = number(store, "Q3")
-    again, before = search.copy(store, row), store.mail(row)
+    again, before = resending.copy(store, row), store.mail(row)
     assert [str(address) for address in again.to] == ["ben@example.com"]
     assert [str(address) for address in again.cc] == ["anna@example.com"]
     assert [str(address) for address in again.bcc] == ["boss@example.com"]
@@ -232,97 +234,97 @@ def test_a_copy_says_the_same_to_the_same_people_as_a_mail_of_its_own(store: Sto
     assert all(line.startswith((b"Message-ID: ", b"Date: ")) for line in changed)
 
 
-def test_a_copy_keeps_the_text_and_the_names_and_leaves_the_key_to_the_first(store: Store) -> None:
-    hello = search.copy(store, number(store, "Hello")).render(docmail.Settings.load())
+def test_a_copy_keeps_the_text_and_the_names_and_leaves_the_key_to_the_first(store: History) -> None:
+    hello = resending.copy(store, number(store, "Hello")).render(docmail.Settings.load())
     html = hello.parsed().get_body(("html",))
     assert html
     assert "<strong>Dear</strong> all" in html.get_content()
-    first = search.copy(store, number(store, "Invoice"))
+    first = resending.copy(store, number(store, "Invoice"))
     assert [str(address) for address in first.to] == ["Anna <anna@example.com>"]
     assert first.key is None
 
 
-def test_what_is_no_longer_kept_is_said_in_a_sentence(store: Store) -> None:
+def test_what_is_no_longer_kept_is_said_in_a_sentence(store: History) -> None:
     row = number(store, "Q3")
     store.expire(-1)
-    for bring in (search.documents, search.eml, search.copy):
+    for bring in (History.documents, History.eml, resending.copy):
         with pytest.raises(MessageError, match="no longer kept"):
             bring(store, row)
     with pytest.raises(MessageError, match="no mail 999"):
-        search.row(store, 999)
+        store.row(999)
 
 
-def test_a_document_in_whose_place_is_another_content_is_not_brought_back(store: Store, folder: Path) -> None:
+def test_a_document_in_whose_place_is_another_content_is_not_brought_back(store: History, folder: Path) -> None:
     for path in (folder / "spool").iterdir():
         path.write_bytes(path.read_bytes()[::-1])
     with pytest.raises(MessageError, match=r"table_1\.csv is no longer in the outbox"):
-        search.documents(store, number(store, "Q3"))
+        store.documents(number(store, "Q3"))
 
 
-def test_a_document_whose_file_is_gone_is_named(store: Store, folder: Path) -> None:
+def test_a_document_whose_file_is_gone_is_named(store: History, folder: Path) -> None:
     for path in (folder / "spool").iterdir():
         path.unlink()
     with pytest.raises(MessageError, match=r"table_1\.csv"):
-        search.documents(store, number(store, "Q3"))
+        store.documents(number(store, "Q3"))
 
 
 # --- sending again ---
 
 
 def test_a_mail_that_was_sent_goes_out_again_as_a_mail_of_its_own(
-    folder: Path, store: Store, settings: docmail.Settings, box: docmail.Sandbox
+    folder: Path, store: History, settings: docmail.Settings, box: docmail.Sandbox
 ) -> None:
     before = len(box.inbox)
-    result = search.send_again(folder, number(store, "Invoice"), settings)
+    result = resending.send_again(folder, number(store, "Invoice"), settings)
     assert result.accepted == ("anna@example.com",)
     assert not result.repeated
     assert len(box.inbox) == before + 1
-    assert box.inbox[-1]["Message-ID"] != search.row(store, number(store, "Hello") - 2).message_id
+    assert box.inbox[-1]["Message-ID"] != store.row(number(store, "Hello") - 2).message_id
     assert subjects(store, Wanted(what="invoice", state="sent")) == ["Invoice 1", "Invoice 1"]
 
 
 def test_a_mail_nobody_knows_of_stays_the_same_mail_when_it_is_sent_again(
-    folder: Path, store: Store, settings: docmail.Settings, box: docmail.Sandbox
+    folder: Path, store: History, settings: docmail.Settings, box: docmail.Sandbox
 ) -> None:
     row = number(store, "Lost")
-    search.send_again(folder, row, settings)
-    found = search.row(store, row)
+    resending.send_again(folder, row, settings)
+    found = store.row(row)
     assert found.state == "sent"
     assert box.inbox[-1]["Message-ID"] == found.message_id
     assert {each.state for each in found.recipients.values()} == {"sent"}
 
 
 def test_a_mail_that_was_refused_stays_the_same_mail_and_keeps_its_key(
-    folder: Path, store: Store, settings: docmail.Settings, box: docmail.Sandbox
+    folder: Path, store: History, settings: docmail.Settings, box: docmail.Sandbox
 ) -> None:
     box.answer("rcpt", "550 5.1.1 Unknown", times=1)
     with pytest.raises(docmail.errors.Refused):
         docmail.send((), to="late@example.com", subject="Late", key="late", settings=settings)
     row, before = number(store, "Late"), len(box.inbox)
-    assert search.send_again(folder, row, settings).accepted == ("late@example.com",)
-    assert search.row(store, row).state == "sent"
+    assert resending.send_again(folder, row, settings).accepted == ("late@example.com",)
+    assert store.row(row).state == "sent"
     assert docmail.send((), to="late@example.com", subject="Late", key="late", settings=settings).repeated
     assert len(box.inbox) == before + 1
 
 
 def test_a_mail_that_cannot_be_sent_again_stays_in_doubt(
-    folder: Path, store: Store, settings: docmail.Settings, box: docmail.Sandbox
+    folder: Path, store: History, settings: docmail.Settings, box: docmail.Sandbox
 ) -> None:
     row = number(store, "Lost")
     box.answer("auth", "535 5.7.8 No", times=1)
     with pytest.raises(AuthenticationError):
-        search.send_again(folder, row, settings)
-    assert search.row(store, row).state == "unknown"
+        resending.send_again(folder, row, settings)
+    assert store.row(row).state == "unknown"
 
 
 def test_a_mail_is_not_sent_again_as_somebody_else(
-    folder: Path, store: Store, settings: docmail.Settings, box: docmail.Sandbox
+    folder: Path, store: History, settings: docmail.Settings, box: docmail.Sandbox
 ) -> None:
     other = docmail.Settings("Other <other@example.com>", settings.server)
     before, row = len(box.inbox), number(store, "Lost")
     with pytest.raises(MessageError, match=r"accounts@example\.com"):
-        search.send_again(folder, row, other)
-    assert search.row(store, row).state == "unknown"
+        resending.send_again(folder, row, other)
+    assert store.row(row).state == "unknown"
     assert len(box.inbox) == before
 
 

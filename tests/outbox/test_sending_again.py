@@ -30,7 +30,7 @@ from docmail.errors import (
     TLSError,
 )
 from docmail.home import user_home
-from docmail.outbox import Outbox, Run, rate, search
+from docmail.outbox import Outbox, Run, rate, resending
 from docmail.transport import open_transport
 from docmail.widgets.outbox.run_view import BatchView
 
@@ -88,7 +88,7 @@ def got(box: Sandbox) -> Counter[str]:
 
 
 def again(row: Row, settings: Settings, **options: Any) -> Any:
-    return search.send_again(Outbox().folder, row.id, settings, **options)
+    return resending.send_again(Outbox().folder, row.id, settings, **options)
 
 
 def no_password(box: Sandbox) -> Settings:
@@ -211,7 +211,7 @@ def test_a_doubt_that_ends_in_another_one_is_still_about_everybody_who_was_not_r
 def test_it_goes_to_those_alone_who_have_not_got_it_and_stays_the_same_mail(box: Sandbox, state: str, way: str) -> None:
     row = mail_in(state, box, way=way)
     missing = ("gone@example.com",) if state == "partly sent" else ("got@example.com", "gone@example.com")
-    assert search.missing(row) == missing
+    assert resending.missing(row) == missing
     assert again(row, box.settings).accepted == missing
     (row,) = rows()
     assert (row.state, states(row)) == ("sent", {"got": "sent", "gone": "sent"})
@@ -258,10 +258,10 @@ def test_a_mail_that_somebody_else_has_settled_meanwhile_is_not_sent(
 
 CHILD = """
 import sys, docmail
-from docmail import credentials; from docmail.outbox import search
+from docmail import credentials; from docmail.outbox import resending
 settings = docmail.Settings.load("victim")
 credentials.provide(settings.account, credentials.Secret(credentials.SANDBOX_PASSWORD))
-search.send_again(docmail.Outbox().folder, 1, settings)
+resending.send_again(docmail.Outbox().folder, 1, settings)
 """
 
 

@@ -11,7 +11,7 @@ import ipywidgets
 
 from docmail.errors import DocmailError, DocumentError
 from docmail.language import _, ngettext
-from docmail.outbox import search
+from docmail.outbox import last_emailed
 from docmail.widgets.document import page_images
 from docmail.widgets.document.email_button import EmailButton
 from docmail.widgets.mail.form import saved_settings
@@ -171,7 +171,7 @@ def _pager(number: int, last: int) -> str:
 def _sent(document: Document) -> str:
     """Return to whom a document went last, and when."""
     try:
-        found = search.last_emailed(document, saved_settings())
+        found = last_emailed(document, saved_settings())
     except DocmailError:
         return ""  # an outbox that cannot be read says so itself, where it is looked at
     if found is None:

@@ -22,7 +22,7 @@ from docmail.errors import (
 from docmail.home import is_unattended
 from docmail.language import _
 from docmail.message import Message, draft
-from docmail.outbox import search
+from docmail.outbox import earlier_recipients, file_name, sent_before
 from docmail.settings import Settings
 from docmail.widgets.mail import result as mail_result
 from docmail.widgets.mail.attachments import Attachments
@@ -202,7 +202,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
     def _suggest(self, _name: str, typed: str) -> list[str]:
         settings = saved_settings()
         try:
-            return search.earlier_recipients(typed, settings) if settings else []
+            return earlier_recipients(typed, settings) if settings else []
         except DocmailError:
             return []  # suggestions are a help; what is wrong is said when something is sent
 
@@ -258,7 +258,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         if (message := self._message(values)) is None:
             return
         content = draft(message, Settings.load())
-        name = f"{search.file_name(message.subject) or _('email')}.eml"
+        name = f"{file_name(message.subject) or _('email')}.eml"
         self.actions.download(name, "message/rfc822", content)
         sentence = _("Saved by your browser as {name}; nothing was sent.").format(name=name)
         self.report.value = markup.box("good", markup.good(sentence))
@@ -287,7 +287,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         if not message.subject:
             questions.append(_("The subject is empty."))
             label = _("Send without a subject")
-        if (earlier := search.sent_before(message, settings)) is not None:
+        if (earlier := sent_before(message, settings)) is not None:
             questions.append(mail_result.earlier(earlier))
             label = _("Send again")
         if not questions:

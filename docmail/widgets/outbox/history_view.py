@@ -15,7 +15,7 @@ import ipywidgets
 from docmail.errors import ConnectError, DocmailError
 from docmail.home import of_record
 from docmail.language import _
-from docmail.outbox import Outbox, search
+from docmail.outbox import Outbox, Page, Wanted, file_name, has_history, history_if_any, history_of, send_again
 from docmail.settings import usable
 from docmail.widgets.document import page_images
 from docmail.widgets.document.view import DocumentView
@@ -30,11 +30,9 @@ from docmail.widgets.parts.painted import Painted, for_browser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from docmail.credentials import Secret
-    from docmail.outbox import Store
     from docmail.transport import SendResult
 
 __all__ = ["HistoryView", "show_outbox"]
@@ -48,7 +46,7 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._wanted = search.Wanted()
+        self._wanted = Wanted()
         self._values: dict[str, str] = {}
         self._begin = 0
         self._opened: int | None = None
@@ -106,7 +104,7 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
         self._values = {name: str(values.get(name, "")) for name in ("who", "what", "state", "reply", "when")}
         days = history_markup.PERIODS.get(self._values["when"], 0)
         today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-        self._wanted = search.Wanted(
+        self._wanted = Wanted(
             who=self._values["who"],
             what=self._values["what"],
             state=self._values["state"],
@@ -136,22 +134,19 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
         self._show()
 
     def _arrived(self, number: int | None) -> None:
-        outbox = Outbox(self._folder)
-        try:
+        with Outbox(self._folder) as outbox:
             outbox.resolve(number or 0, "sent")
-        finally:
-            outbox.close()
         self._say(markup.good(_("Noted: it arrived.")))
 
     def _save(self, number: int | None) -> None:
-        with self._reading() as store:
-            name = f"{search.file_name(search.row(store, number or 0).subject) or _('email')}.eml"
-            self.screen.download(name, "message/rfc822", search.eml(store, number or 0))
+        with history_of(self._folder) as history:
+            name = f"{file_name(history.row(number or 0).subject) or _('email')}.eml"
+            self.screen.download(name, "message/rfc822", history.eml(number or 0))
 
     def _document(self, which: str, *, show: bool) -> None:
         number, _slash, position = which.partition("/")
-        with self._reading() as store:
-            document = search.documents(store, int(number))[int(position)]
+        with history_of(self._folder) as history:
+            document = history.documents(int(number))[int(position)]
         if not show:
             self.screen.download(document.name, document.media_type, for_browser(document))
             return
@@ -161,12 +156,16 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
     def _ask_days(self, days: str) -> None:
         if not days.isdecimal() or not 1 <= int(days) <= _MOST_DAYS:
             self._show_foot(markup.problem(_("Give a number of days, such as 30.")))
-        elif int(days) < search.content_days(self._folder):
+        elif int(days) < self._content_days():
             self._asked_days = int(days)  # what is removed does not come back
             self.screen.draw(foot=history_markup.days_question(int(days)))
         else:
             self._asked_days = int(days)
             self._keep_contents(int(days))
+
+    def _content_days(self) -> int:
+        with Outbox(self._folder) as outbox:
+            return outbox.content_days
 
     def _leave_contents(self) -> None:
         self._asked_days = None
@@ -174,7 +173,8 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
 
     def _keep_contents(self, days: int | None) -> None:
         if days is not None and days == self._asked_days:
-            search.keep_contents(self._folder, days)
+            with Outbox(self._folder) as outbox:
+                outbox.content_days = days
             self._asked_days = None
             self._show_foot(markup.found(_("Changed.")))
 
@@ -188,12 +188,10 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
             self.work.start(lambda: self._send_now(number, everybody=everybody))
 
     def _send_now(self, number: int, *, everybody: bool) -> None:
-        with self._reading() as store:
-            people = [
-                address for address, each in search.row(store, number).recipients.items() if each.role != "archive"
-            ]
+        with history_of(self._folder) as history:
+            people = [address for address, each in history.row(number).recipients.items() if each.role != "archive"]
         self.actions.progress = 0.0
-        result: SendResult = search.send_again(
+        result: SendResult = send_again(
             self._folder,
             number,
             usable(None, of_record(self._folder)),
@@ -223,40 +221,37 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
 
     # --- what is shown ---
 
-    def _reading(self) -> AbstractContextManager[Store]:
-        return search.reading(self._folder)
-
     def _show(self) -> None:
         text = ""
-        with search.opened(self._folder) as store:
-            if store is None:
-                page = search.Page((), {})
+        with history_if_any(self._folder) as history:
+            if history is None:
+                page = Page((), {})
             else:
-                page = search.page(store, self._wanted, begin=self._begin, limit=PAGE)
+                page = history.page(self._wanted, begin=self._begin, limit=PAGE)
                 if self._begin and not page.rows:  # mails have gone since, or the filter leaves fewer
                     self._begin = 0
-                    page = search.page(store, self._wanted, limit=PAGE)
+                    page = history.page(self._wanted, limit=PAGE)
             opened = next((row for row in page.rows if row.id == self._opened), None)
-            if store is not None and opened is not None:
-                text = search.text(store, opened.id)
+            if history is not None and opened is not None:
+                text = history.text(opened.id)
         detail = history_markup.detail(opened, text, asks=self._asks, said=self._said) if opened else ""
         said = "" if opened else self._said
-        filtered = self._wanted != search.Wanted()
+        filtered = self._wanted != Wanted()
         self.screen.draw(
             counts=escape(history_markup.counted(page.counts) or ("" if filtered else _("empty"))),
             table=history_markup.table(page, self._begin, self._opened, detail, filtered=filtered) + said,
         )
 
     def _show_foot(self, said: str = "") -> None:
-        if search.is_there(self._folder):
-            days, changeable = search.content_days(self._folder), hasattr(Outbox, "content_days")
+        if has_history(self._folder):
+            days, changeable = self._content_days(), hasattr(Outbox, "content_days")
             self.screen.draw(foot=history_markup.foot(days, changeable=changeable, said=said))
 
 
 def show_outbox(outbox: Outbox) -> None:
     """Show it under the cell: the table, and for readers without a kernel how many mails are in which state."""
-    with search.opened(outbox.folder) as store:
-        counts = store.count() if store else {}
+    with history_if_any(outbox.folder) as history:
+        counts = history.count() if history else {}
     listed = escape(history_markup.counted(counts) or _("empty"))
     words = {"text/html": f"<p><b>{escape(_('Outbox'))}</b> {listed}</p>", "text/plain": repr(outbox)}
     static_fallback.show(words, HistoryView(outbox.folder))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from IPython.display import DisplayHandle
 
-    from docmail.outbox import Preparation
+    from docmail.outbox import BatchProgress
 
 __all__ = ["MakingView", "show"]
 
@@ -31,7 +31,7 @@ _LOOK_SECONDS = 0.25
 
 
 @contextmanager
-def show(preparation: Preparation) -> Iterator[None]:
+def show(preparation: BatchProgress) -> Iterator[None]:
     """Show how far a batch is while it is made."""
     view = MakingView(preparation)
     view.start()
@@ -46,7 +46,7 @@ def show(preparation: Preparation) -> Iterator[None]:
 class MakingView:
     """The line; the cell itself is busy, so a thread draws it."""
 
-    def __init__(self, preparation: Preparation) -> None:
+    def __init__(self, preparation: BatchProgress) -> None:
         self._preparation = preparation
         self._began = time.monotonic()
         self._over = Event()

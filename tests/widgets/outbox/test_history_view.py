@@ -10,8 +10,9 @@ import pytest
 
 import docmail
 from docmail.documents import Document
-from docmail.outbox import Outbox, search
+from docmail.outbox import History, Outbox, history_of
 from docmail.widgets.document.view import DocumentView
+from docmail.widgets.outbox import history_view
 from docmail.widgets.outbox.history_view import PAGE, HistoryView
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def test_an_empty_outbox_says_that_it_is_empty(box: docmail.Sandbox) -> None:
 
 
 def test_ten_thousand_mails_come_a_page_at_a_time(folder: Path) -> None:
-    with search.reading(folder) as store:
+    with history_of(folder) as store:
         store._database.execute(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) INSERT INTO mail"
             " (account, state, single, message_id, sender, addressed, subject, body_sha256, boundary, smtputf8,"
@@ -213,8 +214,8 @@ def test_a_doubt_is_settled_by_saying_that_it_arrived(view: HistoryView, folder:
     assert "✓ sent noted: it arrived" in shown, "the doubt is over"
     assert "may have arrived" not in shown
     assert "is not one whose outcome is unknown" in press(view, "arrived", row)
-    with search.reading(folder) as store:
-        assert search.row(store, row).state == "sent"
+    with history_of(folder) as store:
+        assert store.row(row).state == "sent"
 
 
 def test_a_doubt_is_settled_by_sending_it_again_to_those_nobody_knows_of(
@@ -245,20 +246,20 @@ def test_a_failure_is_shown_even_if_the_record_cannot_be_read_any_more(
     press(view, "again", row)
 
     def damaged(*_args: object, **_options: object) -> None:
-        monkeypatch.setattr(search, "page", fails)
+        monkeypatch.setattr(History, "page", fails)
         fails()
 
     def fails(*_args: object, **_options: object) -> None:
         message = "The outbox cannot be used."
         raise docmail.errors.DocmailError(message)
 
-    monkeypatch.setattr(search, "send_again", damaged)
+    monkeypatch.setattr(history_view, "send_again", damaged)
     assert "The outbox cannot be used." in press(view, "send", row)
     assert not view.actions.busy
 
 
 def test_a_mail_whose_content_has_expired_says_so(view: HistoryView, folder: Path) -> None:
-    with search.reading(folder) as store:
+    with history_of(folder) as store:
         store.expire(-1)
     row = number(view, "Q3 &lt;b&gt;")
     press(view, "open", row)

@@ -9,7 +9,8 @@ import pytest
 
 import docmail
 from docmail.errors import BatchError
-from docmail.outbox import Outbox, Preparation
+from docmail.outbox import Outbox
+from docmail.outbox.batch import Preparation
 from docmail.widgets.outbox import preparation_view
 
 if TYPE_CHECKING:
