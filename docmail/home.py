@@ -66,6 +66,14 @@ def shared_sandbox() -> Path:
     return user_home().outbox.parent / SHARED_SANDBOX
 
 
+def memory_of_records() -> Path:
+    """Return the folder in which the user's docmail remembers how far each record of mail had come.
+
+    It is none of a home's, so that a backup of a home that is put in its place does not bring it along.
+    """
+    return platformdirs.user_state_path("docmail", appauthor=False) / "records"
+
+
 def current() -> Home:
     """Return the home in force: that of the sandbox opened last, else the user's own."""
     return _rehearsals[-1] if _rehearsals else user_home()

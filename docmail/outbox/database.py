@@ -23,9 +23,10 @@ Therefore:
 - Before a fork, the connection is closed, so that the child inherits none; both open it anew when they need it. Where
   that cannot be (a transaction goes on for longer, or the fork came from a library that announces none) the child
   leaves what it inherited alone, never closes it, and says so.
-- Each transaction counts in the journal, and after the commit in a file beside it (see traces.py). A journal with fewer
-  changes than this process, or that file, has seen is an older copy, however it came there: what waits in it may have
-  been sent, so it becomes “unknown”, and a person decides.
+- Each transaction counts in the journal, and after the commit in a file beside it and in the user's state outside of
+  the folder (see traces.py). A journal with fewer changes than this process, or one of these files, has seen is an
+  older copy, however it came there, alone or with its whole folder: what waits in it may have been sent, so it becomes
+  “unknown”, and a person decides.
 
 In DELETE mode, on a network drive, there is no log, and SQLite holds locks within a transaction only. So nothing is
 removed behind anybody's back; the database is looked at as above. Two containers on one volume, or two computers on a
@@ -33,10 +34,11 @@ network drive, are two processes like any others: all that is relied on are the 
 that slept may find that a server has given its locks to somebody else; its claims are over then, its mail in flight is
 “unknown”, and SQLite takes its locks anew in each transaction.
 
-Out of reach remain: a backup made in the same kernel in the very milliseconds of a transaction, while another program
-writes, where the system has no locks that outlive a copy (see guard.py; SQLite may then even end the process by a bus
-error, as if it had been killed); and a copy of a database put in the place of another one whose log stays, which SQLite
-joins together. The second is why a run also remembers what it has sent (see queue.py).
+Out of reach remain: a copy of the folder at another place, or of all that the user has; a backup made in the same
+kernel in the very milliseconds of a transaction, while another program writes, where the system has no locks that
+outlive a copy (see guard.py; SQLite may then even end the process by a bus error, as if it had been killed); and a copy
+of a database put in the place of another one whose log stays, which SQLite joins together. The last is why a run also
+remembers what it has sent (see queue.py).
 """
 
 from __future__ import annotations
@@ -60,6 +62,7 @@ from docmail.outbox.schema import (
     doubt,
     has_log,
     has_mail,
+    identity_of,
     must_be_looked_through,
     open_journal,
 )
@@ -100,6 +103,7 @@ class Database:
         self._guard = Guard(self._path, is_wal=False)
         self._changes = 0  # as many as this process has seen
         self._has_mail = False
+        self._memory: traces.Memory | None = None  # once it has an identity
         self._open()
 
     def is_in(self, path: str) -> bool:
@@ -201,6 +205,8 @@ class Database:
 
     def _look_back(self, connection: sqlite3.Connection) -> None:
         """Report it if this is an older copy."""
+        if self._memory is None and (identity := identity_of(connection)):
+            self._memory = traces.Memory(self.folder, identity)
         if changes_of(connection)[0] < self._known():
             with self.transaction():  # which looks again
                 pass
@@ -237,19 +243,22 @@ class Database:
         return count_change(connection, changes)
 
     def _known(self) -> int:
-        return max(self._changes, traces.mark(self.folder))
+        return max(self._changes, traces.mark(self.folder), self._memory.changes() if self._memory else 0)
 
     def _commit(self, connection: sqlite3.Connection, changes: tuple[int, str]) -> None:
         if self._connection is not connection:
             raise self._forked()  # in the middle of it
         if not self._has_mail:
             self._has_mail = has_mail(connection)
+        memory = self._memory or traces.Memory(self.folder, identity_of(connection))
         connection.commit()
         is_here = (files := self._named()) == self._files
         if not is_here and (files[0] != self._files[0] or changes_of(self.connection) != changes):
             raise self._replaced()
         self._changes = changes[0]
+        self._memory = memory
         if self._has_mail:
+            memory.keep(self._changes)
             # On a disk that fails now, the mark says too little, which is no harm; what was committed counts.
             with suppress(OSError):
                 (_device, database), (_same, log), _index = self._files

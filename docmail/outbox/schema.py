@@ -226,8 +226,16 @@ def count_change(database: sqlite3.Connection, before: int) -> tuple[int, str]:
     value = (f"{number} {which}",)
     # Not INSERT OR REPLACE, which writes into the index of the table as well, each time.
     if not database.execute("UPDATE note SET value = ? WHERE name = 'changes'", value).rowcount:
-        database.execute("INSERT INTO note (name, value) VALUES ('changes', ?)", value)
+        database.execute(
+            "INSERT INTO note (name, value) VALUES ('changes', ?), ('identity', ?)", (*value, token_hex(8))
+        )
     return number, which
+
+
+def identity_of(database: sqlite3.Connection) -> str:
+    """Return what tells a journal and its copies from all others; nothing before its first change."""
+    found = database.execute("SELECT value FROM note WHERE name = 'identity'").fetchone()
+    return str(found[0]) if found else ""
 
 
 def doubt(database: sqlite3.Connection, reason: str) -> None:

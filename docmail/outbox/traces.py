@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from docmail import home
 from docmail.files import sync_folder
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 _SHA256 = 64  # digits, which are the name of a document in the spool
 _MARK = b"%020d %020d %020d\n"  # always as long: one write replaces it all, and takes no space on a full disk
+_REMEMBERED = "{identity:>16} {changes:020d}\n"
 
 
 def mark(folder: Path | str) -> int:
@@ -65,6 +68,47 @@ def show_use(folder: Path) -> bool:
         if any(len(path.name) == _SHA256 for path in (folder / "spool").iterdir()):
             return True
     return mark(folder) > 0 or any((folder / "owners").glob("*.lock"))
+
+
+class Memory:
+    """How many changes a record has had, as is remembered outside of its folder; it never says more."""
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        self._record = str(folder.resolve()), identity
+        self._file: Path | None = None
+        whose, place = home.of_record(folder), home.memory_of_records()
+        if (whose is None or not whose.rehearsal) and place.is_absolute():  # not so for a user without a home
+            self._file = place / sha256(os.fsencode(self._record[0])).hexdigest()[:32]
+
+    def changes(self) -> int:
+        """Return how many there were at least; 0 if nothing is remembered of this record."""
+        found = _in_this_process.get(self._record, 0)
+        with suppress(OSError):  # where the user has no place for it, this process remembers
+            if self._file is not None:
+                identity, _blank, number = self._file.read_text("ascii", "replace").strip().partition(" ")
+                if identity == self._record[1] and number.isdigit():
+                    found = max(found, int(number))
+        return found
+
+    def keep(self, changes: int) -> None:
+        """Remember that there were so many."""
+        _in_this_process[self._record] = max(changes, _in_this_process.get(self._record, 0))
+        if self._file is None:
+            return
+        written = _REMEMBERED.format(identity=self._record[1], changes=changes).encode()
+        with suppress(OSError):
+            try:
+                file = os.open(self._file, os.O_WRONLY)
+            except FileNotFoundError:
+                self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                file = os.open(self._file, os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                os.write(file, written)
+            finally:
+                os.close(file)
+
+
+_in_this_process: dict[tuple[str, str], int] = {}
 
 
 def _read(folder: Path | str) -> tuple[int, int, int]:

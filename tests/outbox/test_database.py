@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import docmail
+from docmail import home
 from docmail.errors import DocmailError
-from docmail.outbox import Outbox, database, schema
+from docmail.outbox import Outbox, database, schema, traces
 from docmail.outbox.guard import Guard
 
 if TYPE_CHECKING:
@@ -505,6 +506,68 @@ def test_a_copy_of_the_whole_folder_is_used_as_it_is(box: Sandbox, tmp_path: Pat
     outbox.run(settings=box.settings, limit=2)
     copy = shutil.copytree(outbox.folder, tmp_path / "copy")
     assert look(copy) == {"sent": 2, "queued": MAILS - 2}
+
+
+@pytest.mark.parametrize("where", ["at a place of its own", "a sandbox's"])
+@pytest.mark.parametrize("way", ["moved away", "removed", "written over", "in place"])
+def test_the_whole_folder_restored_from_a_backup_is_an_older_copy(
+    box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, where: str
+) -> None:
+    outbox = Outbox() if where == "a sandbox's" else Outbox(tmp_path / "outbox")
+    outbox.add_all(messages(), batch="b", settings=box.settings)
+    outbox.run(settings=box.settings, limit=2)
+    folder = outbox.folder
+    backup = shutil.copytree(folder, tmp_path / "backup")
+    assert outbox.run(settings=box.settings) == {"sent": MAILS}
+    outbox.close()
+    gc.collect()
+    if where != "a sandbox's":
+        monkeypatch.setattr(traces, "_in_this_process", {})  # as in the next one
+    if way == "moved away":
+        folder.rename(tmp_path / "moved")
+    elif way == "removed":
+        shutil.rmtree(folder)
+    for file in [each for each in backup.rglob("*") if each.is_file()]:
+        place = folder / file.relative_to(backup)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if way != "in place":
+            place.unlink(missing_ok=True)
+        shutil.copyfile(file, place)
+    with pytest.raises(DocmailError, match=r"older copy.*“unknown” now"):
+        Outbox(folder)
+    assert Outbox(folder).run(settings=box.settings) == {"sent": 2, "unknown": MAILS - 2}
+    assert set(arrived(box).values()) == {1}
+
+
+def test_the_whole_folder_restored_under_an_open_outbox_is_an_older_copy(box: Sandbox, tmp_path: Path) -> None:
+    outbox = queue(box.settings)
+    backup = shutil.copytree(outbox.folder, tmp_path / "backup")
+    outbox.run(settings=box.settings, limit=2)
+    outbox.folder.rename(tmp_path / "moved")
+    shutil.copytree(backup, outbox.folder)
+    with pytest.raises(DocmailError, match="older copy"):
+        outbox.run(settings=box.settings)
+    assert Outbox().run(settings=box.settings) == {"unknown": MAILS}
+    assert set(arrived(box).values()) == {1}
+
+
+def test_a_new_record_where_another_one_was_is_no_older_copy(tmp_path: Path) -> None:
+    for _again in range(2):
+        with Outbox(tmp_path / "outbox") as outbox:
+            outbox.add_all(messages(), batch="b", settings=SETTINGS)
+        with Outbox(tmp_path / "outbox") as outbox:
+            assert {row.state for row in outbox} == {"queued"}
+        shutil.rmtree(outbox.folder)
+
+
+def test_where_the_user_has_no_place_to_remember_records_mail_is_written_down_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(home, "memory_of_records", lambda: tmp_path / "file" / "records")
+    with Outbox(tmp_path / "outbox") as outbox:
+        outbox.add_all(messages(), batch="b", settings=SETTINGS)
+        assert len(list(outbox)) == MAILS
 
 
 def test_programs_that_are_killed_leave_no_mark_that_looks_like_an_older_copy(tmp_path: Path) -> None:
