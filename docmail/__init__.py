@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from docmail import credentials, errors, presets
+    from docmail import credentials, errors, presets, reports
     from docmail.diagnosis import send_test
     from docmail.documents import Document
     from docmail.message import Message, merge
@@ -40,6 +40,7 @@ __all__ = [
     "errors",
     "merge",
     "presets",
+    "reports",
     "send",
     "send_test",
 ]

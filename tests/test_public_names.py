@@ -25,6 +25,7 @@ NAMES = {
     "errors",
     "merge",
     "presets",
+    "reports",
     "send",
     "send_test",
 }

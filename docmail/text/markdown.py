@@ -290,6 +290,8 @@ def _said(children: list[dict[str, Any]]) -> str:
             said += "\n"
         elif kind == "image":
             said += f"[{_said(child['children'])}]"
+        elif kind == "strikethrough":
+            said += f"~~{_said(child['children'])}~~"  # “100 80” says something else than “80 instead of 100”
         elif kind == "link":
             text, url = _said(child["children"]), child["attrs"]["url"]
             # An address that is its own text is said once.

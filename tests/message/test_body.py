@@ -185,7 +185,7 @@ def test_the_http_protocol_finds_the_html_and_says_that_it_carries_no_pictures()
             "| a | price |\n|---|--:|\n| 日本 | 5 |\n| xyz | 1,000 |",
             "a     price\n----  -----\n日本      5\nxyz   1,000\n",
         ),
-        ("![logo](https://a.example/l.png) ~~old~~ `code`", "[logo] old code\n"),
+        ("![logo](https://a.example/l.png) ~~old~~ `code`", "[logo] ~~old~~ code\n"),
         ("a \\* b \\_c\\_", "a * b _c_\n"),
         ("one\n\n---\n\ntwo", f"one\n\n{'-' * 40}\n\ntwo\n"),
         ("<b>no html</b> **x**", "<b>no html</b> x\n"),
