@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from docmail.message import Message, merge
     from docmail.outbox import Outbox, send
     from docmail.sandbox import Sandbox
+    from docmail.secret import Secret
     from docmail.settings import HttpServer, Settings, SmtpServer
     from docmail.widgets import EmailButton, SettingsForm
 
@@ -100,4 +101,18 @@ def _register_displays() -> None:
         register(shell)
 
 
+def _lend_sandbox_password() -> None:
+    """Let the profile "sandbox" sign in wherever it is named; the core knows no password of any account."""
+    from docmail.credentials import lenders
+
+    lenders.append(_sandbox_password)
+
+
+def _sandbox_password(settings: Settings) -> Secret | None:
+    from docmail.sandbox import lent_password
+
+    return lent_password(settings)
+
+
 _register_displays()
+_lend_sandbox_password()

@@ -24,13 +24,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from docmail.outbox import line_of, observers, table_of
+from docmail.privacy import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from docmail.net import Certificate
-    from docmail.replies import Reply
+    from docmail.reply import Certificate, Reply
 
 __all__ = [
     "AddressError",
@@ -125,27 +124,29 @@ class RowProblem:
     message: str
 
     def __str__(self) -> str:
-        return line_of(self)
+        cells = (f"{self.row:,}", self.key or "-", self.field or "-", self.message)
+        return "  ".join(map(one_line, cells))
 
 
 class BatchError(MessageError):
-    """Some rows of a batch cannot be sent, and nothing was added; `problems` is the table of them.
+    """Some rows of a batch cannot be sent, and nothing was added; `problems` are these rows.
 
-    `str()` of it is that table without addresses: Jupyter keeps it in the notebook.
+    `table` is what `str()` says of them below the message. It names no address: Jupyter keeps it in the notebook.
     """
 
-    def __init__(self, message: str, *, problems: Sequence[RowProblem] = (), hint: str = "", **details: Any) -> None:
+    def __init__(
+        self, message: str, *, problems: Sequence[RowProblem] = (), table: str = "", hint: str = "", **details: Any
+    ) -> None:
         super().__init__(message, hint=hint, **{"field": problems[0].field if problems else None, **details})
         self.problems = tuple(problems)
+        self.table = table
 
     def __str__(self) -> str:
-        return "\n\n".join(filter(None, [super().__str__(), table_of(self.problems)]))
+        return "\n\n".join(filter(None, [super().__str__(), self.table]))
 
     def _render_traceback_(self) -> list[str]:
-        """Let a notebook show the table alone: no line of code is to blame."""
-        # Each is asked, and may be asked twice: IPython renders an error for its history as well.
-        shown = [show(self) for show in observers.bad_batches]
-        return [f"{type(self).__name__}: {super().__str__() if any(shown) else self}"]
+        """Return what IPython shows of it, which is no line of code: none is to blame."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class DocumentError(MessageError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["without_addresses"]
+__all__ = ["one_line", "without_addresses"]
 
 # No "&" behind the "@", because the text may be HTML already: "&lt;a@example.com&gt;". A word is looked at once, from
 # its beginning: from each of its letters on, a long one of a server's would take minutes.
@@ -16,3 +16,9 @@ _OURS = re.compile(r"(?:name|naam|j)@example\.com\.?")
 def without_addresses(text: str) -> str:
     """Return a text without the addresses in it."""
     return _ADDRESS.sub(lambda found: found[0] if _OURS.fullmatch(found[0]) else "…@…", text)
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line, without the addresses in it and without signs that a terminal would obey."""
+    line = " ".join(without_addresses(text).split())
+    return "".join(sign if sign.isprintable() else "·" for sign in line)

@@ -32,8 +32,7 @@ from docmail.errors import (
     SettingsError,
     TLSError,
 )
-from docmail.net import Certificate
-from docmail.replies import Reply
+from docmail.reply import Certificate, Reply
 
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, DocmailError)]
 

@@ -7,181 +7,148 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 import docmail
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 PACKAGE = Path(docmail.__file__).parent
 
-# Leftmost first; a module may import those before it. The entry points (`__init__`, `command_line`) see everything.
+# The rooms, leftmost first, as in the drawing of the house: one imports those before it, and no other.
 ORDER = [
+    # the ground: each a page
     "faces",
-    "language",
+    "reply",
     "privacy",
-    "outbox.bad_rows",
-    "outbox.observers",
     "errors",
-    "outbox.batch_names",
+    "language",
     "files",
     "home",
-    "presets.catalogue",
-    "presets.services",
-    "presets.filled_in",
+    "secret",
     "addresses",
-    "text.values",
-    "text.given",
-    "text.markdown",
-    "templates.filling",
-    "templates.storage",
-    "credentials.keyring_backends",
-    "credentials.store",
-    "replies.redaction",
-    "replies.known",
-    "replies.meaning",
-    "reports.truetype",
-    "reports.pdf_writer",
-    "reports.fonts",
-    "reports.lines",
-    "text.columns",
-    "reports.pages",
-    "reports.tables",
-    "reports.paragraphs",
-    "reports.report",
-    "documents.convert",
-    "documents.document",
-    "settings.servers",
-    "settings.saved_profiles",
-    "settings.settings",
-    "message.body",
-    "message.message",
-    "transport.base",
-    "net.tls",
-    "net.connection",
-    "transport.smtp.conversation",
-    "transport.smtp.sasl",
-    "diagnosis.explore",
-    "transport.smtp.delivery",
-    "transport.smtp.transport",
-    "transport.http.body",
-    "transport.http.forms",
-    "transport.http.apis",
-    "replies.http_status",
-    "replies.http",
-    "net.proxy",
-    "net.http",
+    # where mail goes, and as whom
+    "text",
+    "presets",
+    "settings",
+    "credentials",
+    # the line to a server
+    "replies",
+    "net",
     "oauth",
-    "transport.http.transport",
-    "transport.opening",
-    "diagnosis.autoconfig",
-    "outbox.rows",
-    "outbox.spool",
-    "outbox.claims",
-    "outbox.traces",
-    "outbox.guard",
-    "outbox.schema",
-    "outbox.database",
-    "outbox.entry",
-    "outbox.journal",
-    "outbox.changes",
-    "outbox.queue",
-    "outbox.rate",
-    "outbox.outcomes",
-    "outbox.keys",
-    "outbox.rehearsal",
-    "outbox.shared_contents",
-    "outbox.sender",
-    "outbox.extra_connections",
-    "outbox.starting",
-    "outbox.run",
-    "message.merging",
-    "outbox.prepared_mails",
-    "outbox.batch",
-    "outbox.preview",
-    "outbox.outbox",
-    "outbox.search",
-    "outbox.resending",
-    "diagnosis.diagnosis",
+    # what is sent
+    "reports",
+    "documents",
+    "templates",
+    "message",
+    # how it is sent
+    "transport",
+    "outbox",
+    "diagnosis",
+    # beside: the core never imports it
     "sandbox",
+    # what people see
     "widgets",
+    "command_line",
 ]
+CORE = ORDER[: ORDER.index("sandbox")]
+PACKAGES = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
-CORE = [name for name in ORDER if name not in {"diagnosis.diagnosis", "sandbox", "widgets"}]
+
+class Import(NamedTuple):
+    """What one line takes from another room: `name` from `module`, which is the room or what lies in it."""
+
+    line: int
+    module: str
+    name: str
 
 
 def _module_name(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
 
 
-def _layer(module: str) -> str:
-    """Return the entry of ORDER that a module belongs to."""
-    parts = module.split(".")
-    return next(name for end in range(len(parts), 0, -1) if (name := ".".join(parts[:end])) in ORDER)
+def _modules() -> list[Path]:
+    """Return all files but those that are no room: the public names, and `python -m docmail`."""
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if _module_name(path) not in {"__init__", "__main__"}]
+
+
+def _modules_of_the_core() -> list[Path]:
+    return [path for path in _modules() if _module_name(path).partition(".")[0] in CORE]
 
 
 @cache
 def _face(package: str) -> dict[str, str]:
-    """Return where each name on the face of a package comes from; empty for a module."""
-    path = PACKAGE / package / "__init__.py"
-    if not package or not path.exists():
-        return {}
+    """Return where each name on the face of a package comes from."""
     return {
         alias.name: name if (PACKAGE / f"{name.replace('.', '/')}.py").exists() else f"{name}.{alias.name}"
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(ast.parse((PACKAGE / package / "__init__.py").read_text("utf-8")))
         if isinstance(node, ast.ImportFrom)
         and (name := (node.module or "").removeprefix("docmail.")).startswith(package)
         for alias in node.names
     }
 
 
-def _imports(path: Path) -> set[str]:
-    """Return the docmail modules that a file imports when it runs, also inside functions, and also through a face."""
+def _imported_names(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
+    """Yield the line of each import from docmail, what it imports, and the name that this gets."""
+    for node in ast.walk(tree):
+        if not isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        module = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+        for alias in node.names:
+            if f"{module}{alias.name}".partition(".")[0] == "docmail":
+                yield node.lineno, f"{module}{alias.name}", alias.asname or alias.name
+
+
+def _imports(path: Path) -> Iterator[Import]:
+    """Yield what a file imports, be it for an annotation or inside a function, and what it uses of an imported room."""
     tree = ast.parse(path.read_text("utf-8"))
+    whole = {}
+    for line, imported, name in _imported_names(tree):
+        module, _dot, last = imported.removeprefix("docmail").removeprefix(".").rpartition(".")
+        if module or (last and last not in ORDER):
+            yield Import(line, module or docmail._HOMES.get(last, ""), last)
+        else:
+            yield Import(line, last, "")
+            whole[name] = last
     for node in ast.walk(tree):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            node.body = []  # a name in an annotation is no dependency
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.removeprefix("docmail.") for alias in node.names if alias.name.startswith("docmail.")}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "docmail":
-            module = (node.module or "").removeprefix("docmail").removeprefix(".")
-            for alias in node.names:
-                if not module and (PACKAGE / alias.name / "__init__.py").exists():
-                    # A whole face: what is used of it, wherever that comes from.
-                    face = _face(alias.name)
-                    used = {
-                        each.attr
-                        for each in ast.walk(tree)
-                        if isinstance(each, ast.Attribute)
-                        and isinstance(each.value, ast.Name)
-                        and each.value.id == (alias.asname or alias.name)
-                    }
-                    found |= {face[name] for name in used if name in face}
-                else:
-                    found.add(_face(module).get(alias.name) or f"{module}.{alias.name}".removeprefix("."))
-    return found
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in whole:
+            yield Import(node.lineno, whole[node.value.id] or docmail._HOMES.get(node.attr, node.attr), node.attr)
 
 
-def _modules() -> list[Path]:
-    return [
-        path
-        for path in sorted(PACKAGE.rglob("*.py"))
-        if path.name not in {"__init__.py", "__main__.py"} and path.parent.name != "command_line"
-    ]
+def _across(path: Path) -> Iterator[tuple[Import, str]]:
+    """Yield what a file imports from other rooms, and from which."""
+    mine = _module_name(path).partition(".")[0]
+    for each in _imports(path):
+        theirs = each.module.partition(".")[0]
+        if theirs not in {mine, ""}:  # "" is what the public names themselves hold: __version__
+            yield each, theirs
 
 
 @pytest.mark.parametrize("path", _modules(), ids=_module_name)
-def test_a_module_imports_only_what_stands_left_of_it(path: Path) -> None:
-    mine = _layer(_module_name(path))
-    for imported in _imports(path):
-        theirs = _layer(imported)
-        if mine == "transport.opening" and theirs.startswith("transport."):
-            continue  # it opens what the rest of the package is
-        assert theirs == mine or ORDER.index(theirs) < ORDER.index(mine), f"{mine} imports {imported}"
+def test_imports_point_one_way(path: Path) -> None:
+    """Also those for annotations, and those inside functions."""
+    before = ORDER[: ORDER.index(_module_name(path).partition(".")[0])]
+    assert [each for each, room in _across(path) if room not in before] == []
 
 
-@pytest.mark.parametrize("package", sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py")))
+@pytest.mark.parametrize("path", _modules(), ids=_module_name)
+def test_nobody_reaches_past_the_face_of_a_package(path: Path) -> None:
+    past = [
+        each
+        for each, room in _across(path)
+        if room in PACKAGES and (each.module != room or (each.name and each.name not in _face(room)))
+    ]
+    assert past == []
+
+
+def test_the_order_names_every_room() -> None:
+    assert set(ORDER) == {path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__")} | set(PACKAGES)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_no_module_bears_the_name_of_something_that_its_packages_face_exports(package: str) -> None:
     """Importing the one would hide the other."""
     modules = {path.stem for path in (PACKAGE / package).glob("*.py")}
@@ -190,21 +157,20 @@ def test_no_module_bears_the_name_of_something_that_its_packages_face_exports(pa
     assert functions & modules == set()
 
 
-@pytest.mark.parametrize("package", sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py")))
+@pytest.mark.parametrize("package", PACKAGES)
 def test_every_name_on_a_face_is_there(package: str) -> None:
     face = __import__(f"docmail.{package}", fromlist=["*"])
     assert set(face.__all__) == set(_face(package)) == set(dir(face))
     assert [name for name in face.__all__ if not hasattr(face, name)] == []
 
 
-@pytest.mark.parametrize("path", _modules(), ids=_module_name)
+@pytest.mark.parametrize("path", _modules_of_the_core(), ids=_module_name)
 def test_the_core_knows_nothing_of_jupyter(path: Path) -> None:
-    if _layer(_module_name(path)) in CORE:
-        words = {name.id for name in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(name, ast.Name)}
-        assert not words & {"print", "input", "display"}
-        text = path.read_text("utf-8")
-        assert "import IPython" not in text
-        assert "ipywidgets" not in text
+    text = path.read_text("utf-8")
+    words = {name.id for name in ast.walk(ast.parse(text)) if isinstance(name, ast.Name)}
+    assert not words & {"print", "input", "display"}
+    assert "import IPython" not in text
+    assert "ipywidgets" not in text
 
 
 HEAVY = [
@@ -258,8 +224,7 @@ def test_importing_docmail_loads_nothing_heavy() -> None:
 
 
 def test_opening_every_face_loads_nothing_heavy() -> None:
-    packages = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
-    assert _loaded_by("".join(f"import docmail.{package}\n" for package in packages)) == []
+    assert _loaded_by("".join(f"import docmail.{package}\n" for package in PACKAGES)) == []
 
 
 def test_settings_and_errors_load_no_network_keyring_or_notebook() -> None:
@@ -270,11 +235,6 @@ def test_settings_and_errors_load_no_network_keyring_or_notebook() -> None:
 def test_the_core_works_without_jupyter() -> None:
     """Blocks ipywidgets, anywidget and IPython, and loads every module of the core."""
     code = "import sys\nfor name in ('ipywidgets', 'anywidget', 'IPython'): sys.modules[name] = None\n"
-    code += "".join(f"import docmail.{name}\n" for name in CORE)
+    code += "".join(f"import docmail.{_module_name(path)}\n" for path in _modules_of_the_core())
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-
-
-def test_no_module_is_longer_than_a_page_of_thought() -> None:
-    lengths = {_module_name(path): len(path.read_text("utf-8").splitlines()) for path in _modules()}
-    assert {name: length for name, length in lengths.items() if length > 500} == {}

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from docmail.faces import lazy
 
 if TYPE_CHECKING:
+    from docmail.credentials.lending import lenders
     from docmail.credentials.store import (
-        SANDBOX_PASSWORD,
-        Account,
         Secret,
         Where,
         ask,
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "SANDBOX_PASSWORD",
-    "Account",
     "Secret",
     "Where",
     "ask",
@@ -40,6 +37,7 @@ __all__ = [
     "get",
     "key_from_variable",
     "keyring_in_words",
+    "lenders",
     "provide",
     "set",
     "tidied",
@@ -51,9 +49,8 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy(
         __name__,
         {
+            "lending": ("lenders",),
             "store": (
-                "Account",
-                "SANDBOX_PASSWORD",
                 "Secret",
                 "Where",
                 "ask",
@@ -69,6 +66,6 @@ if not TYPE_CHECKING:
                 "tidied",
                 "where",
                 "withdraw",
-            )
+            ),
         },
     )

@@ -3,7 +3,8 @@
 A credential belongs to (protocol, host, port, username) and never goes to another server. It is looked for in this
 session, then in the environment, then in the system's keyring:
 
-- **session**: what was typed with `remember=False`, or on a machine without a keyring. Gone when the kernel stops.
+- **session**: what was typed with `remember=False`, or on a machine without a keyring, and what a sandbox lends. Gone
+  when the kernel stops.
 - **environment**: `DOCMAIL_PASSWORD`, or the file named by `DOCMAIL_PASSWORD_FILE`. They serve the selected profile
   (`DOCMAIL_PROFILE` or "default") only.
 - **keyring**: macOS Keychain, Windows Credential Locker, Secret Service; or another backend of the package keyring that
@@ -12,29 +13,30 @@ session, then in the environment, then in the system's keyring:
 
 from __future__ import annotations
 
-import hmac
 import os
 import re
 import threading
 import unicodedata
 from codecs import BOM_UTF8
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from docmail import home, presets
 from docmail.addresses import first_control
 from docmail.credentials import keyring_backends
+from docmail.credentials.lending import lenders
 from docmail.errors import CredentialError, DocmailError
 from docmail.language import _
+from docmail.secret import Secret
+from docmail.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from docmail.settings import Settings
+    from docmail.settings import Account
 
-__all__ = ["ask", "forget", "get", "set", "where"]
+__all__ = ["Secret", "ask", "forget", "get", "set", "where"]
 
 Where = Literal["session", "environment", "keyring"]
 
@@ -42,76 +44,9 @@ KEYRING_SERVICE = "docmail"
 KEYRING_SECONDS = 10.0
 """A keyring may wait for a prompt that nobody sees; after this time it counts as locked."""
 
-# Public on purpose: it guards nothing but a folder of rehearsal mail on this computer.
-SANDBOX_PASSWORD = "sandbox-password"  # noqa: S105
-
 _MAX_LENGTH = 10_000  # the tokens of OAuth 2.0 have a few thousand characters
 
 _T = TypeVar("_T")
-
-
-class Secret:
-    """A password that shows itself as `•••` in every repr, traceback and log, and cannot be pickled.
-
-    Its methods never fail: a traceback of theirs could show the value. An interrupt can come anywhere, so what works on
-    the value itself goes through `shown_to()`.
-    """
-
-    __slots__ = ("_made", "_value")
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-        self._made: Any = None
-
-    def reveal(self) -> str:
-        """Return the password. Use it in an expression: a local variable would stand in verbose tracebacks."""
-        return self._value
-
-    def shown_to(self, work: Callable[[str], _T]) -> _T:
-        """Return what `work` makes of the password; no error or interrupt in it shows the frames that hold it."""
-        try:
-            return work(self._value)
-        except BaseException as exc:
-            # Verbose tracebacks print the variables of all frames; what was being handled there has frames of its own.
-            exc.__traceback__ = exc.__context__ = exc.__cause__ = None
-            raise
-
-    def octets(self) -> bytes:
-        """Return the password in UTF-8."""
-        return self._value.encode("utf-8", "surrogatepass")
-
-    def forms(self, make: Callable[[Secret], _T]) -> _T:
-        """Return what `make`, always the same, makes of the password; only the first time does it make it."""
-        if self._made is None:
-            self._made = make(self)
-        return cast("_T", self._made)
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and hmac.compare_digest(self.octets(), other.octets())
-
-    __hash__ = None  # type: ignore[assignment]  # a secret is no key
-
-    def __repr__(self) -> str:
-        return "•••"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a password cannot be pickled or copied out of this process")  # noqa: EM101, TRY003
-
-
-@dataclass(frozen=True)
-class Account:
-    """Whose password it is."""
-
-    protocol: str
-    host: str
-    port: int
-    username: str
-
-    def __str__(self) -> str:
-        return f"{self.protocol}://{self.username}@{self.host}:{self.port}"
 
 
 _session: dict[Account, Secret] = {}
@@ -287,9 +222,8 @@ def _find(settings: Settings) -> tuple[Where, Secret] | None:
     if secret := _from_environment(settings):
         return "environment", secret
     if _is_rehearsed(settings):
-        if _is_profile(settings, home.SHARED_SANDBOX):
-            return "session", Secret(SANDBOX_PASSWORD)
-        return None
+        lent = next(filter(None, (lend(settings) for lend in lenders)), None)
+        return ("session", lent) if lent else None
     secret = _with_time_limit(lambda: _read_keyring(account))
     return ("keyring", secret) if secret else None
 
@@ -333,7 +267,7 @@ def key_from_variable(settings: Settings, name: str) -> Secret | None:
 
 def from_variable(settings: Settings, name: str) -> Secret | None:
     """Return what an environment variable holds, or the file that `NAME_FILE` names, for the selected profile only."""
-    if not {name, f"{name}_FILE"} & os.environ.keys() or not _is_profile(settings, None):
+    if not {name, f"{name}_FILE"} & os.environ.keys() or not _is_selected(settings):
         return None
     if os.environ.get(name):
         return Secret(os.environ[name])
@@ -366,10 +300,10 @@ def _unreadable(name: str, path: str, reason: str) -> CredentialError:
     )
 
 
-def _is_profile(settings: Settings, profile: str | None) -> bool:
-    """Whether these settings sign in where the saved profile does (None: the selected one)."""
+def _is_selected(settings: Settings) -> bool:
+    """Whether these settings sign in where those of the selected profile do."""
     try:
-        return settings.load(profile).account == settings.account
+        return Settings.load().account == settings.account
     except DocmailError:
         return False  # nothing saved, so nothing that the variable could be meant for
 

@@ -17,9 +17,9 @@ from docmail import presets
 from docmail.addresses import Address, ascii_host, parse_address, trimmed
 from docmail.errors import AddressError, ConnectError, DocmailError, Kind, SettingsError
 from docmail.language import _
+from docmail.net import Deadline
 from docmail.presets import filled_in
 from docmail.settings import Security
-from docmail.transport import Deadline
 
 if TYPE_CHECKING:
     import ssl

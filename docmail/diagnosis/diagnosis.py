@@ -21,17 +21,17 @@ from docmail.errors import (
 )
 from docmail.language import _
 from docmail.message import Message
+from docmail.net import Deadline
 from docmail.oauth import tokens_of
 from docmail.settings import Settings, SmtpServer, usable
-from docmail.transport import Deadline, Transport, check_seconds, open_transport
+from docmail.transport import Transport, check_seconds, open_transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from docmail.credentials import Secret
     from docmail.diagnosis.explore import Finding
-    from docmail.net import Certificate
-    from docmail.replies import Reply
+    from docmail.reply import Certificate, Reply
+    from docmail.secret import Secret
 
 __all__ = ["Check", "Diagnosis", "diagnose", "send_test"]
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from docmail.addresses import is_loopback
 from docmail.errors import AuthenticationError, ConnectError, TLSError
 from docmail.language import _
-from docmail.net import ServerClosed, tls_context
+from docmail.net import Deadline, ServerClosed, tls_context
 from docmail.replies import clean
 from docmail.settings import Security
-from docmail.transport import Deadline, SlowReply, other_protocol
+from docmail.transport import SlowReply, other_protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable

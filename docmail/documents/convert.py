@@ -15,7 +15,7 @@ from docmail.errors import DocumentError
 from docmail.language import _
 
 if TYPE_CHECKING:
-    from docmail.credentials import Secret
+    from docmail.secret import Secret
 
 __all__ = ["file_of", "locked"]
 

@@ -21,10 +21,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from docmail.addresses import first_control
-from docmail.credentials import Secret
 from docmail.documents.convert import file_of, locked
 from docmail.errors import DocumentError
 from docmail.language import _
+from docmail.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

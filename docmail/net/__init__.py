@@ -8,13 +8,14 @@ from docmail.faces import lazy
 
 if TYPE_CHECKING:
     from docmail.net.connection import Connection, ServerClosed, stopped
+    from docmail.net.deadline import Deadline
     from docmail.net.http import Web, WebConnection, headers_of
     from docmail.net.proxy import basic
-    from docmail.net.tls import Certificate, fingerprint, matches, tls_context, tls_failure, wants_certificate
+    from docmail.net.tls import fingerprint, matches, read_certificate, tls_context, tls_failure, wants_certificate
 
 __all__ = [
-    "Certificate",
     "Connection",
+    "Deadline",
     "ServerClosed",
     "Web",
     "WebConnection",
@@ -22,6 +23,7 @@ __all__ = [
     "fingerprint",
     "headers_of",
     "matches",
+    "read_certificate",
     "stopped",
     "tls_context",
     "tls_failure",
@@ -33,8 +35,9 @@ if not TYPE_CHECKING:
         __name__,
         {
             "connection": ("Connection", "ServerClosed", "stopped"),
+            "deadline": ("Deadline",),
             "http": ("Web", "WebConnection", "headers_of"),
             "proxy": ("basic",),
-            "tls": ("Certificate", "fingerprint", "matches", "tls_context", "tls_failure", "wants_certificate"),
+            "tls": ("fingerprint", "matches", "read_certificate", "tls_context", "tls_failure", "wants_certificate"),
         },
     )

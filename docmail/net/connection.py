@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 from docmail.addresses import is_loopback
 from docmail.errors import ConnectError, Kind, SendError
 from docmail.language import _
-from docmail.net.tls import Certificate, read_verified
+from docmail.net.tls import read_certificate, read_verified
 from docmail.presets import owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from docmail.transport import Deadline
+    from docmail.net.deadline import Deadline
 
 _RECEIVE = 65536
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
@@ -233,7 +233,7 @@ class Connection:
             owner, issuer, date = read_verified(peer)
             said = _("{version}, {cipher}, certificate of {owner} from {issuer}, valid until {date}")
         else:
-            pinned = Certificate.read(self.certificate())
+            pinned = read_certificate(self.certificate())
             owner, issuer, date = (pinned.subject, pinned.issuer, pinned.until) if pinned else ("-", "-", "-")
             said = _("{version}, {cipher}, certificate of {owner}, pinned by its fingerprint, valid until {date}")
         return said.format(version=version, cipher=cipher, owner=owner, issuer=issuer, date=date)

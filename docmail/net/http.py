@@ -21,10 +21,11 @@ from docmail.addresses import ascii_host, is_loopback
 from docmail.errors import ConnectError, Kind, SendError
 from docmail.language import _
 from docmail.net.connection import Connection, ServerClosed, stopped
+from docmail.net.deadline import Deadline
 from docmail.net.proxy import Proxy
 from docmail.net.tls import tls_context, tls_failure
-from docmail.replies import Reply, clean
-from docmail.transport import Deadline
+from docmail.replies import clean
+from docmail.reply import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable

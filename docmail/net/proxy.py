@@ -6,7 +6,7 @@ import base64
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from docmail.credentials import Secret
+from docmail.secret import Secret
 
 
 class Proxy(NamedTuple):

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import hmac
 import ssl
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from docmail import presets
 from docmail.errors import Kind, TLSError
 from docmail.language import _
 from docmail.replies import clean
+from docmail.reply import Certificate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,48 +25,28 @@ _MAX_NAMES = 20  # of one certificate; those of large hosters have hundreds
 _MAX_WORDS = 200  # characters of a name in a certificate
 
 
-@dataclass(frozen=True)
-class Certificate:
-    """What a server's certificate says: whose it is, for which names, from whom, how long it is valid.
+def read_certificate(der: bytes) -> Certificate | None:
+    """Read a certificate (DER); None if there is nothing in it to read."""
+    from cryptography import x509  # loads when first used
 
-    The values are foreign text, cleaned like a server's words. `fingerprint` is its SHA-256.
-    """
-
-    subject: str
-    names: tuple[str, ...]
-    issuer: str
-    not_before: datetime
-    not_after: datetime
-    fingerprint: str
-
-    @classmethod
-    def read(cls, der: bytes) -> Certificate | None:
-        """Read a certificate (DER); None if there is nothing in it to read."""
-        from cryptography import x509  # loads when first used
-
-        try:
-            found = x509.load_der_x509_certificate(der)
-            return cls(
-                _title(found.subject),
-                _names(found),
-                _title(found.issuer),
-                found.not_valid_before_utc,
-                found.not_valid_after_utc,
-                fingerprint(der),
-            )
-        except Exception:  # noqa: BLE001 - a stranger's bytes: the parser has errors of many classes
-            return None
-
-    @property
-    def until(self) -> str:
-        """The last day on which it is valid."""
-        return self.not_after.strftime("%Y-%m-%d")
+    try:
+        found = x509.load_der_x509_certificate(der)
+        return Certificate(
+            _title(found.subject),
+            _names(found),
+            _title(found.issuer),
+            found.not_valid_before_utc,
+            found.not_valid_after_utc,
+            fingerprint(der),
+        )
+    except Exception:  # noqa: BLE001 - a stranger's bytes: the parser has errors of many classes
+        return None
 
 
 def read_verified(peer: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return owner, issuer and last day of a verified certificate, as `SSLSocket.getpeercert()` gives it.
 
-    `Certificate.read` would say the same; the library that it loads takes 9 MB, for a line in a test.
+    `read_certificate` would say the same; the library that it loads takes 9 MB, for a line in a test.
     """
 
     def title(name: Sequence[Sequence[tuple[str, str]]]) -> str:
@@ -146,7 +126,7 @@ def wants_certificate(failure: BaseException | None) -> bool:
 
 def tls_failure(failure: Exception, host: str, port: int, shown: bytes | None, *, starttls: bool = False) -> TLSError:
     """Return the error for a handshake that failed, in words; `shown` is the server's certificate (DER), if known."""
-    certificate = Certificate.read(shown) if shown else None
+    certificate = read_certificate(shown) if shown else None
     if isinstance(failure, ssl.SSLCertVerificationError):
         message, hint, field = _certificate_failure(failure, host, certificate)
         guide = "Certificates"

@@ -17,7 +17,7 @@ from docmail.oauth.microsoft import application
 from docmail.settings import HttpServer, SignIn
 
 if TYPE_CHECKING:
-    from docmail.credentials import Secret
+    from docmail.secret import Secret
     from docmail.settings import Settings
 
 _SECRET, _CERTIFICATE = "DOCMAIL_CLIENT_SECRET", "DOCMAIL_CLIENT_CERTIFICATE"

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from docmail import credentials
-from docmail.credentials import Secret
 from docmail.errors import ConnectError, Kind
 from docmail.language import _
 from docmail.oauth import google_replies
 from docmail.oauth.grant import checked, grant_of
+from docmail.secret import Secret
 from docmail.settings import HttpServer
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from docmail.credentials import Secret, first_strange
+from docmail.credentials import first_strange
 from docmail.oauth import microsoft_replies
+from docmail.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

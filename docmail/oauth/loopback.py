@@ -18,9 +18,9 @@ from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from docmail.credentials import Secret
 from docmail.language import _, chosen, language
 from docmail.oauth import google_replies
+from docmail.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable

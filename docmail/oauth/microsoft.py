@@ -20,8 +20,8 @@ from docmail.settings import HttpServer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from docmail.credentials import Secret
     from docmail.oauth.grant import Grant
+    from docmail.secret import Secret
     from docmail.settings import Settings
 
 _AUTHORITY = "https://login.microsoftonline.com/"

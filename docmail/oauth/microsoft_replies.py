@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from docmail.errors import TREATMENT, Kind, SendError
 from docmail.language import _
-from docmail.replies import Reply, clean
+from docmail.replies import clean
+from docmail.reply import Reply
 from docmail.settings import SignIn
 
 if TYPE_CHECKING:

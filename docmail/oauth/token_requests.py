@@ -11,12 +11,11 @@ from urllib.parse import urlencode, urlsplit
 import h11
 
 from docmail.addresses import is_loopback
-from docmail.credentials import Secret
 from docmail.errors import ConnectError, Kind, SendError
 from docmail.language import _
-from docmail.net import Web, headers_of
+from docmail.net import Deadline, Web, headers_of
 from docmail.replies import redact
-from docmail.transport import Deadline
+from docmail.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from docmail.credentials import Account, Secret, Where
+    from docmail.credentials import Where
     from docmail.oauth.grant import Grant
-    from docmail.settings import Settings
+    from docmail.secret import Secret
+    from docmail.settings import Account, Settings
 
 __all__ = ["SignedOut", "Tokens", "keep", "sign_out", "tokens_of"]
 

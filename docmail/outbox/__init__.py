@@ -8,9 +8,9 @@ from docmail.faces import lazy
 
 if TYPE_CHECKING:
     from docmail.outbox import observers
-    from docmail.outbox.bad_rows import cells_of, further_of, line_of, table_of
+    from docmail.outbox.bad_rows import cells_of, further_of, table_of
     from docmail.outbox.batch import Added
-    from docmail.outbox.observers import BatchProgress, bad_batches, makings, watchers
+    from docmail.outbox.observers import BatchProgress, makings, watchers
     from docmail.outbox.outbox import Outbox, deliver, send
     from docmail.outbox.preview import Preview
     from docmail.outbox.rate import daily_warning
@@ -43,7 +43,6 @@ __all__ = [
     "Row",
     "Run",
     "Wanted",
-    "bad_batches",
     "cells_of",
     "check_sender",
     "daily_warning",
@@ -55,7 +54,6 @@ __all__ = [
     "history_if_any",
     "history_of",
     "last_emailed",
-    "line_of",
     "makings",
     "missing",
     "nothing_of",
@@ -71,9 +69,9 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy(
         __name__,
         {
-            "bad_rows": ("cells_of", "further_of", "line_of", "table_of"),
+            "bad_rows": ("cells_of", "further_of", "table_of"),
             "batch": ("Added",),
-            "observers": ("BatchProgress", "bad_batches", "makings", "watchers"),
+            "observers": ("BatchProgress", "makings", "watchers"),
             "outbox": ("Outbox", "deliver", "send"),
             "preview": ("Preview",),
             "rate": ("daily_warning",),

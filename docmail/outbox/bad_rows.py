@@ -9,7 +9,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from docmail.language import _, ngettext
-from docmail.privacy import without_addresses
+from docmail.privacy import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 _SHOWN = 30  # rows; all are in `problems`
 _WIDTH = 96  # characters, which a notebook's page has room for
 _CELL = 24  # characters of a key or the name of a column
-
-
-def line_of(problem: RowProblem) -> str:
-    """Return one row in a line."""
-    return "  ".join(_cells(problem))
 
 
 def table_of(problems: Sequence[RowProblem]) -> str:
@@ -55,18 +50,12 @@ def further_of(problems: Sequence[RowProblem]) -> str:
 
 
 def _cells(problem: RowProblem) -> list[str]:
-    return [f"{problem.row:,}", _cell(problem.key), _cell(problem.field), _line(problem.message)]
+    return [f"{problem.row:,}", _cell(problem.key), _cell(problem.field), one_line(problem.message)]
 
 
 def _cell(text: str | None) -> str:
-    line = _line(text or "-")
+    line = one_line(text or "-")
     return line if len(line) <= _CELL else f"{line[: _CELL - 1]}…"
-
-
-def _line(text: str) -> str:
-    """Return a text in one line, without addresses and without signs that a terminal would obey."""
-    line = " ".join(without_addresses(text).split())
-    return "".join(sign if sign.isprintable() else "·" for sign in line)
 
 
 def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:

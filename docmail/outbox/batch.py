@@ -19,6 +19,7 @@ from docmail.documents import Document
 from docmail.errors import BatchError, DocmailError, MessageError, RowProblem
 from docmail.language import _, ngettext
 from docmail.message import BadRow, Draft, Merge, Message, completed, described, made
+from docmail.outbox.bad_rows import table_of
 from docmail.outbox.batch_names import batch_name
 from docmail.outbox.entry import entry_of
 from docmail.outbox.keys import compare
@@ -116,6 +117,7 @@ def _refuse(preparation: Preparation) -> None:
     raise BatchError(
         message.format(number=f"{number:,}", total=f"{preparation.rows:,}"),
         problems=preparation.problems,
+        table=table_of(preparation.problems),
         hint=_('Correct them, or leave them out with bad_rows="skip".'),
     )
 

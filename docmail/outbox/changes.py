@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from docmail.documents import Document
     from docmail.outbox.entry import Entry
     from docmail.outbox.spool import Flusher
-    from docmail.replies import Reply
+    from docmail.reply import Reply
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Knows who wants to see batches, runs and bad rows; it imports nothing, so that a notebook can say so at once."""
+"""Knows who wants to see batches and runs; it imports nothing, so that a notebook can say so at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from docmail.errors import BatchError
     from docmail.outbox.run import Run
 
 watchers: list[Callable[[Run], bool]] = []
@@ -33,6 +32,3 @@ class BatchProgress(Protocol):
 
 makings: list[Callable[[BatchProgress], AbstractContextManager[None]]] = []
 """Entered with each batch while it is made, checked and written down; they look at it from a thread of their own."""
-
-bad_batches: list[Callable[[BatchError], bool]] = []
-"""Called with each error about rows that a notebook shows; they return whether they show its table themselves."""

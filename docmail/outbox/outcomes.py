@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from docmail.outbox.changes import Store
     from docmail.outbox.rows import Row
-    from docmail.replies import Reply
+    from docmail.reply import Reply
     from docmail.transport import SendResult
 
     Outcome = tuple[str, Reply | None]

@@ -10,7 +10,7 @@ from email.utils import getaddresses
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from docmail.replies import Reply
+from docmail.reply import Reply
 
 if TYPE_CHECKING:
     import sqlite3

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     from docmail.presets.services import Service
-    from docmail.settings import Settings
 
 _LABEL = r"[a-z0-9_-]+"
 # yahoo.co.uk is Yahoo's, yahoo.example.com is anybody's: a final "*" is a public suffix, not "the rest".
@@ -75,6 +74,7 @@ class Preset:
     password_hint: str
     established: bool
     oauth: bool
+    sign_in: Literal["password", "microsoft", "google"] = "password"
     password_form: str | None = None
     domains: tuple[str, ...] = ()
     not_domains: tuple[str, ...] = ()
@@ -143,12 +143,12 @@ def established(host: str) -> Preset | None:
     return preset if preset and preset.established else None
 
 
-def size_limit(settings: Settings) -> int | None:
-    """Return how many octets a mail may have on the wire with the provider of these settings; None if not known.
+def size_limit(host: str, port: int) -> int | None:
+    """Return how many octets a mail may have on the wire with the provider of this server; None if not known.
 
     There an attachment takes 37 % more than its file (base64, RFC 2045 6.8): compare it with `Mail.size`.
     """
-    preset = by_host(settings.account.host, settings.account.port)
+    preset = by_host(host, port)
     return preset.limits.message_bytes if preset else None
 
 

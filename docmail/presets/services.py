@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class Service:
     max_bytes: int | None = None
     """The largest request (None: not known)."""
     max_recipients: int | None = None
+    sign_in: Literal["password", "microsoft", "google"] = "password"
+    """With whom one signs in in the browser, if not with a key."""
     pictures: bool = True
     """Whether it takes pictures that stand in the text (cid:)."""
     checked: date = date(2026, 11, 23)
@@ -59,6 +61,7 @@ SERVICES = (
         "Bearer",
         max_bytes=4 * _MEGABYTE,
         max_recipients=500,
+        sign_in="microsoft",
     ),
     Service(
         "gmail",
@@ -69,6 +72,7 @@ SERVICES = (
         "Authorization",
         "Bearer",
         max_bytes=35 * _MEGABYTE,
+        sign_in="google",
         checked=date(2026, 11, 25),
     ),
     Service(

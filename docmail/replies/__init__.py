@@ -10,11 +10,10 @@ if TYPE_CHECKING:
     from docmail.replies.http import left_out, meaning_of_response, refusal_in_success, said
     from docmail.replies.http_status import DOUBTFUL, look_first, seconds_of
     from docmail.replies.meaning import cause, refusal, sentence
-    from docmail.replies.redaction import Reply, clean, redact
+    from docmail.replies.redaction import clean, redact
 
 __all__ = [
     "DOUBTFUL",
-    "Reply",
     "cause",
     "clean",
     "left_out",
@@ -35,6 +34,6 @@ if not TYPE_CHECKING:
             "http": ("left_out", "meaning_of_response", "refusal_in_success", "said"),
             "http_status": ("DOUBTFUL", "look_first", "seconds_of"),
             "meaning": ("cause", "refusal", "sentence"),
-            "redaction": ("Reply", "clean", "redact"),
+            "redaction": ("clean", "redact"),
         },
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from docmail.presets import Service
-    from docmail.replies.redaction import Reply
+    from docmail.reply import Reply
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from docmail.presets import Preset
-    from docmail.replies.redaction import Reply
+    from docmail.reply import Reply
 
 
 class Cause(NamedTuple):

@@ -10,14 +10,13 @@ import base64
 import html
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from docmail.credentials import Secret
+    from docmail.secret import Secret
 
 _MAX_TEXT = 2000  # characters of a server's words that are kept
 _MASK = "•••"
@@ -25,24 +24,6 @@ _BREAK = "\x1e"  # stands where a line ended or a tag was, until the password ha
 # A short line of ASCII with neither markup nor anything that a blank or a break could hide.
 _SIMPLE = re.compile(r"[!-%'-;=?-~]+(?: [!-%'-;=?-~]+)*", re.ASCII)
 _SHORT = 4  # characters; what is shorter may be part of any word
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a server answered: the code (SMTP or HTTP), the enhanced code (RFC 3463, may be empty) and its words."""
-
-    code: int
-    enhanced: str
-    text: str
-
-    @property
-    def positive(self) -> bool:
-        """Whether the server did what it was asked."""
-        return 200 <= self.code < 300  # noqa: PLR2004
-
-    def __str__(self) -> str:
-        # A code below 100 is none of a server's: the text says why there is no reply.
-        return " ".join(part for part in (str(self.code) if self.code > 99 else "", self.enhanced, self.text) if part)  # noqa: PLR2004
 
 
 def clean(words: str | Iterable[str], secret: Secret | None = None) -> str:

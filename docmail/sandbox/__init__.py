@@ -18,8 +18,16 @@ from docmail.faces import lazy
 if TYPE_CHECKING:
     from docmail.sandbox.box import Sandbox
     from docmail.sandbox.inbox import Attachment, Inbox, ReceivedMail
+    from docmail.sandbox.password import SANDBOX_PASSWORD, lent_password
 
-__all__ = ["Attachment", "Inbox", "ReceivedMail", "Sandbox"]
+__all__ = ["SANDBOX_PASSWORD", "Attachment", "Inbox", "ReceivedMail", "Sandbox", "lent_password"]
 
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazy(__name__, {"box": ("Sandbox",), "inbox": ("Attachment", "Inbox", "ReceivedMail")})
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "box": ("Sandbox",),
+            "inbox": ("Attachment", "Inbox", "ReceivedMail"),
+            "password": ("SANDBOX_PASSWORD", "lent_password"),
+        },
+    )

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from docmail import credentials
 from docmail import home as homes
-from docmail.credentials import SANDBOX_PASSWORD, Secret
 from docmail.errors import SettingsError
 from docmail.language import _
 from docmail.presets import services
@@ -23,9 +22,11 @@ from docmail.sandbox.certificates import Certificate
 from docmail.sandbox.failures import Failure, Failures
 from docmail.sandbox.inbox import Inbox, count_mails
 from docmail.sandbox.oauth_server import GOOGLE, PATH, IdentityProvider
+from docmail.sandbox.password import SANDBOX_PASSWORD
 from docmail.sandbox.scenarios import Scenario, scenario
 from docmail.sandbox.server import HOST, Nowhere, Server
 from docmail.sandbox.server_file import Place, take
+from docmail.secret import Secret
 from docmail.settings import HttpServer, Security, Settings, SignIn, SmtpServer
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Mapping
 
-    from docmail.credentials import Secret
     from docmail.sandbox.certificates import Certificate
     from docmail.sandbox.failures import Failures
     from docmail.sandbox.inbox import Inbox
     from docmail.sandbox.oauth_server import IdentityProvider
+    from docmail.secret import Secret
 
 HOST = "127.0.0.1"
 SIZE_LIMIT = 50_000_000

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping, Sequence
 
-    from docmail.credentials import Secret
     from docmail.sandbox.failures import Failure, Failures, Step
     from docmail.sandbox.inbox import Inbox
     from docmail.sandbox.oauth_server import IdentityProvider
+    from docmail.secret import Secret
 
 _LINE_LIMIT = 16384  # RFC 4954 4: a line of a sign-in may have 12,288 octets
 _PATIENCE = 3600.0  # seconds; a rehearsed delay may be long

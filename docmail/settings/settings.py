@@ -6,24 +6,21 @@ profiles with `save()` and `load()`.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_type_hints
-from urllib.parse import urlsplit
 
 from docmail import home as homes
 from docmail.addresses import (
     MAX_NAME,
     Address,
-    ascii_host,
     is_loopback,
     parse_address,
     parse_addresses,
 )
-from docmail.credentials import Account
 from docmail.errors import AddressError, Problem, SettingsError
 from docmail.language import _
+from docmail.settings.account import Account, account_of, lets_in_with_token
 from docmail.settings.saved_profiles import damaged, profile_name, read_profiles, write_profiles
 from docmail.settings.servers import (
     MAX_VALUE,
@@ -110,9 +107,7 @@ class Settings:
     @property
     def signs_in_with_token(self) -> bool:
         """Whether one signs in at Microsoft or Google in a browser, and not with a password."""
-        server: Any = self.server
-        known = isinstance(server, (SmtpServer, HttpServer)) and isinstance(server.sign_in, SignIn)
-        return known and server.sign_in is not SignIn.PASSWORD
+        return lets_in_with_token(self.server)
 
     @property
     def secret_field(self) -> str:
@@ -133,19 +128,7 @@ class Settings:
     @property
     def account(self) -> Account:
         """Whose password it is; settings with problems have an account, too, which nobody else has."""
-        server: Any = self.server
-        # A token is no password, and neither is ever sent in the place of the other.
-        way = _way(server) if self.signs_in_with_token else ""
-        if isinstance(server, SmtpServer):
-            return Account(f"smtp{way}", *_place(server.host, server.port), _as_text(server.username))
-        if not isinstance(server, HttpServer):
-            return Account("", "", 0, "")
-        try:
-            split = urlsplit(server.full_url)
-            port = split.port or (80 if split.scheme == "http" else 443)
-        except (TypeError, ValueError):
-            return Account("https", _as_text(server.url), 0, _as_text(server.signs_in_as))
-        return Account(split.scheme + way, *_place(split.hostname or "", port), _as_text(server.signs_in_as))
+        return account_of(self.server)
 
     def problems(self) -> list[Problem]:
         """Return what is wrong with each field, all at once, in the order of the form; empty if all is well."""
@@ -300,28 +283,6 @@ def _several(value: Any) -> Any:
         return tuple(str(address) for address in parse_addresses(value, "reply_to"))
     except AddressError:
         return (value,)
-
-
-def _way(server: SmtpServer | HttpServer) -> str:
-    """Return how one signs in; with the sign-in server if it is another one, which must not get the usual one's token.
-
-    A tenant that is a name stands for the provider's own server.
-    """
-    tenant = _as_text(server.tenant)
-    if "://" not in tenant:
-        return f"+{server.sign_in}"
-    return f"+{server.sign_in}({tenant.partition('://')[2].partition('/')[0].lower()})"
-
-
-def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else repr(value)
-
-
-def _place(host: object, port: object) -> tuple[str, int]:
-    text = _as_text(host)
-    with suppress(ValueError):
-        text = ascii_host(text)
-    return text, port if isinstance(port, int) else 0
 
 
 def _sender(text: str) -> Address | str:

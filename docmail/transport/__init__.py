@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 from docmail.faces import lazy
 
 if TYPE_CHECKING:
-    from docmail.transport.base import LOST, Deadline, SendResult, Transport
+    from docmail.transport.base import LOST, SendResult, Transport
     from docmail.transport.opening import check_seconds, open_transport
     from docmail.transport.smtp.conversation import SlowReply, other_protocol
     from docmail.transport.smtp.transport import SmtpTransport
 
 __all__ = [
     "LOST",
-    "Deadline",
     "SendResult",
     "SlowReply",
     "SmtpTransport",
@@ -28,7 +27,7 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy(
         __name__,
         {
-            "base": ("Deadline", "LOST", "SendResult", "Transport"),
+            "base": ("LOST", "SendResult", "Transport"),
             "opening": ("check_seconds", "open_transport"),
             "smtp.conversation": ("SlowReply", "other_protocol"),
             "smtp.transport": ("SmtpTransport",),

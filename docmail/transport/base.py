@@ -1,26 +1,24 @@
-"""What every way of sending has in common: three methods, a result, and one deadline.
+"""What every way of sending has in common: three methods and a result.
 
 A transport is opened once, sends any number of mails one after the other, and is closed. It never repeats anything.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
-
-from docmail.replies import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Self
 
-    from docmail.credentials import Secret
     from docmail.errors import Kind
     from docmail.message import Mail
+    from docmail.reply import Reply
+    from docmail.secret import Secret
 
-__all__ = ["LOST", "UNSENT", "Deadline", "Notify", "Reply", "SendResult", "TokenSource", "Transport"]
+__all__ = ["LOST", "UNSENT", "Notify", "SendResult", "TokenSource", "Transport"]
 
 LOST, UNSENT = 0, -1
 """The codes in `refused` where no server refused: the mail may have arrived; it is certain that it was not sent."""
@@ -102,18 +100,3 @@ class TokenSource(Protocol):
 
     def renewed(self) -> Secret:
         """Return a new one, once the server has refused that."""
-
-
-class Deadline:
-    """One moment by which a whole operation must be over, however slowly each byte of it comes."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._end = time.monotonic() + seconds
-
-    def remaining(self) -> float:
-        """Return the seconds left; raises `TimeoutError` when there are none."""
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left

@@ -13,7 +13,7 @@ from docmail.transport.base import REPLY_SECONDS, SendResult, Transport
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from docmail.credentials import Secret
+    from docmail.secret import Secret
     from docmail.settings import Settings
 
 __all__ = ["SendResult", "Transport", "check_seconds", "open_transport"]

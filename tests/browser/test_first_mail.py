@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from docmail.credentials import SANDBOX_PASSWORD
+from docmail.sandbox import SANDBOX_PASSWORD
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator

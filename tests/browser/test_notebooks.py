@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from docmail.credentials import SANDBOX_PASSWORD
+from docmail.sandbox import SANDBOX_PASSWORD
 from tests.support.fixtures import NOTEBOOKS
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from docmail.credentials import SANDBOX_PASSWORD
+from docmail.sandbox import SANDBOX_PASSWORD
 from tests.support.lab import LabPage
 from tests.support.requires import require_axe
 

@@ -21,6 +21,7 @@ from docmail import credentials
 from docmail.command_line import main
 from docmail.command_line.demo import invoice
 from docmail.home import user_home
+from docmail.sandbox import SANDBOX_PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -266,7 +267,7 @@ def test_a_run_that_is_ended_politely_lets_the_mail_on_its_way_arrive(box: Sandb
     messages = [docmail.Message("a@example.com", f"No. {each}", key=str(each)) for each in range(3)]
     outbox.add_all(messages, batch="b", settings=settings)
     box.delay("end", 0.7)
-    environment = {**os.environ, "DOCMAIL_PROFILE": "cron", "DOCMAIL_PASSWORD": credentials.SANDBOX_PASSWORD}
+    environment = {**os.environ, "DOCMAIL_PROFILE": "cron", "DOCMAIL_PASSWORD": SANDBOX_PASSWORD}
     program = subprocess.Popen([sys.executable, "-m", "docmail", "outbox", "run"], env=environment)
     end = time.monotonic() + 20
     while not any(row.state == "sending" for row in outbox):

@@ -24,6 +24,7 @@ PRELUDE = """\
 import keyring
 from pathlib import Path
 from keyring.backend import KeyringBackend
+import docmail.credentials.store
 from docmail import credentials
 from docmail.settings import Settings, SmtpServer
 me = Settings("Accounts", SmtpServer("smtp.example.com", username="me@example.com"))

@@ -24,12 +24,13 @@ from keyring.errors import InitError, KeyringError, KeyringLocked
 from docmail import credentials, presets
 from docmail import home as homes
 from docmail.addresses import first_control
-from docmail.credentials import Account, Secret
 from docmail.credentials import store as credentials_store
 from docmail.credentials.store import KEYRING_SERVICE
 from docmail.errors import CredentialError
 from docmail.oauth import google
-from docmail.settings import HttpServer, Settings, SignIn, SmtpServer
+from docmail.sandbox import SANDBOX_PASSWORD
+from docmail.secret import Secret
+from docmail.settings import Account, HttpServer, Settings, SignIn, SmtpServer
 from tests.support.keyring_daemon import run_with_keyring
 
 if TYPE_CHECKING:
@@ -538,7 +539,7 @@ def test_nothing_rehearsed_reaches_the_users_keyring(tmp_path: Path, memory_keyr
 def test_the_shared_sandbox_needs_no_password_and_lends_its_own_to_nobody_else() -> None:
     shared = homes.Home.below(homes.shared_sandbox(), rehearsal=True)
     replace(ME, home=shared).save(homes.SHARED_SANDBOX)
-    assert found(Settings.load(homes.SHARED_SANDBOX)) == credentials.SANDBOX_PASSWORD
+    assert found(Settings.load(homes.SHARED_SANDBOX)) == SANDBOX_PASSWORD
     assert credentials.where(ME) is None
     assert credentials.where(replace(at(port=25), home=shared)) is None
 

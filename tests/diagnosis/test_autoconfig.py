@@ -20,10 +20,9 @@ import pytest
 from docmail import language, presets
 from docmail.diagnosis import Finding, autoconfig, find, questions
 from docmail.errors import AddressError, ConnectError, DocmailError, Kind, SettingsError
-from docmail.net import connection
+from docmail.net import Deadline, connection
 from docmail.presets import catalogue
 from docmail.settings import Security
-from docmail.transport import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

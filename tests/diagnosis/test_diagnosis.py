@@ -17,12 +17,12 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 
 import docmail
-from docmail.credentials import Secret
 from docmail.diagnosis import Check, Diagnosis, diagnose, send_test
 from docmail.diagnosis import diagnosis as diagnosis_module
 from docmail.errors import TREATMENT, ConnectError, Deferred, Kind, OutcomeUnknown, SendError
 from docmail.errors import Action as Does
 from docmail.net import connection as connection_module
+from docmail.secret import Secret
 from docmail.settings import HttpServer, Security, Settings, SmtpServer
 from docmail.transport.smtp import delivery as smtp_module
 from tests.support.mailserver import USERS

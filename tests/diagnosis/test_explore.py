@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from docmail.credentials import Secret
 from docmail.diagnosis import Check, Diagnosis, diagnose
 from docmail.diagnosis import explore as explore_module
 from docmail.diagnosis.explore import answering_port
-from docmail.net import Connection
+from docmail.net import Connection, Deadline
 from docmail.net import connection as connection_module
+from docmail.secret import Secret
 from docmail.settings import Security, Settings, SmtpServer
-from docmail.transport import Deadline
 from tests.support.scripted import (
     PASSWORD,
     USER,

@@ -17,7 +17,7 @@ import pytest
 
 import docmail
 from docmail.errors import BatchError, DocmailError, DocumentError, MessageError, RowProblem
-from docmail.outbox import Outbox
+from docmail.outbox import Outbox, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -319,7 +319,7 @@ def test_what_jupyter_keeps_of_a_bad_batch_names_no_address_and_stands_in_column
         RowProblem(1203, "ann@example.org", None, long),
         *(RowProblem(number, "k", "to", "\x1b[31mNo.") for number in range(1300, 1329)),
     ]
-    error = BatchError("31 rows cannot be sent.", problems=problems)
+    error = BatchError("31 rows cannot be sent.", problems=problems, table=table_of(problems))
     lines = str(error).splitlines()
     assert lines[2:7] == [
         "  Row  Key  Field  What is wrong",

@@ -25,10 +25,18 @@ from hypothesis import strategies as st
 
 from docmail import presets
 from docmail.errors import ConnectError, Kind, SendError, TLSError
-from docmail.net import Certificate, Connection, ServerClosed, fingerprint, matches, tls_context, tls_failure
+from docmail.net import (
+    Connection,
+    Deadline,
+    ServerClosed,
+    fingerprint,
+    matches,
+    read_certificate,
+    tls_context,
+    tls_failure,
+)
 from docmail.net import connection as connection_module
 from docmail.presets import services
-from docmail.transport import Deadline
 from tests.support.scripted import (
     PASSWORD,
     Action,
@@ -268,7 +276,7 @@ def test_a_certificate_that_is_refused_can_be_shown(certificates: Certificates, 
 
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_certificate_have_nothing_to_show(octets: bytes) -> None:
-    assert Certificate.read(octets) is None
+    assert read_certificate(octets) is None
 
 
 def test_what_a_certificate_says_is_cleaned_like_a_servers_words(tmp_path: Path) -> None:
@@ -288,7 +296,7 @@ def test_what_a_certificate_says_is_cleaned_like_a_servers_words(tmp_path: Path)
         )
         .sign(key, hashes.SHA256())
     )
-    found = Certificate.read(made.public_bytes(serialization.Encoding.DER))
+    found = read_certificate(made.public_bytes(serialization.Encoding.DER))
     assert found is not None
     assert found.subject == "mail x"
     assert len(found.names) == 20

@@ -16,12 +16,13 @@ import pytest
 
 from docmail import credentials, oauth, send_test
 from docmail import home as homes
-from docmail.credentials import Secret, store
+from docmail.credentials import store
 from docmail.errors import AuthenticationError, ConnectError, CredentialError, Deferred, Kind, SendError
 from docmail.message import Message
 from docmail.oauth import google, loopback, tokens
 from docmail.oauth.google_replies import KNOWN, failure, of_exchange
 from docmail.sandbox import Sandbox
+from docmail.secret import Secret
 from docmail.settings import HttpServer, Settings, SignIn, SmtpServer
 from docmail.transport import open_transport
 from tests.support.scripted import shown

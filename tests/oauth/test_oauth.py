@@ -16,7 +16,7 @@ import pytest
 
 from docmail import credentials, oauth, send, send_test
 from docmail import home as homes
-from docmail.credentials import Secret, store
+from docmail.credentials import store
 from docmail.errors import AuthenticationError, ConnectError, CredentialError, Deferred, Kind, SendError
 from docmail.message import Message
 from docmail.net import Connection
@@ -24,6 +24,7 @@ from docmail.oauth import DeviceSignIn, microsoft, tokens
 from docmail.oauth.grant import grant_of
 from docmail.oauth.microsoft_replies import KNOWN, failure
 from docmail.sandbox import Sandbox
+from docmail.secret import Secret
 from docmail.settings import HttpServer, Security, Settings, SignIn, SmtpServer
 from docmail.transport import open_transport
 from tests.support.scripted import shown

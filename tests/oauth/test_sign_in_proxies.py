@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from docmail import credentials
-from docmail.credentials import Secret, store
+from docmail.credentials import store
 from docmail.errors import TLSError
 from docmail.message import Message
 from docmail.oauth import google, tokens
+from docmail.secret import Secret
 from docmail.settings import HttpServer, Settings, SignIn
 from docmail.transport import open_transport
 from tests.net.test_connection import SocksServer

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import docmail
-from docmail.credentials import Secret
 from docmail.errors import SendError
 from docmail.outbox import Outbox, rate, sender
+from docmail.secret import Secret
 from docmail.transport import SmtpTransport
 from tests.support.scripted import PASSWORD, ScriptedServer, cut, reset, settings_for, silence
 

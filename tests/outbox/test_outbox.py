@@ -32,6 +32,7 @@ from docmail.home import user_home
 from docmail.outbox import Outbox, Row, claims, deliver, rate, sender
 from docmail.outbox.changes import Store
 from docmail.outbox.spool import SpoolFile
+from docmail.sandbox import SANDBOX_PASSWORD
 from docmail.transport import SmtpTransport
 
 if TYPE_CHECKING:
@@ -341,8 +342,9 @@ CHILD = """
 import sys, docmail
 from pathlib import Path
 from docmail import credentials
+from docmail.sandbox import SANDBOX_PASSWORD
 settings = docmail.Settings.load("victim")
-credentials.provide(settings.account, credentials.Secret(credentials.SANDBOX_PASSWORD))
+credentials.provide(settings.account, credentials.Secret(SANDBOX_PASSWORD))
 docmail.send(b"%PDF-1.4 %%EOF", to="cfo@example.com", subject="Q3", settings=settings, key="q3")
 """
 
@@ -724,7 +726,7 @@ def test_the_outbox_is_readable_by_its_owner_only(box: Sandbox) -> None:
 def test_the_password_is_nowhere_in_the_outbox(box: Sandbox) -> None:
     send(box)
     folder = box.settings.home.outbox  # type: ignore[union-attr]
-    secret = docmail.credentials.SANDBOX_PASSWORD.encode()
+    secret = SANDBOX_PASSWORD.encode()
     assert all(secret not in path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 

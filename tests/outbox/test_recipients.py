@@ -203,8 +203,9 @@ def test_an_interrupt_leaves_who_was_refused(box: Sandbox, monkeypatch: pytest.M
 CHILD = """
 import sys, docmail
 from docmail import credentials
+from docmail.sandbox import SANDBOX_PASSWORD
 settings = docmail.Settings.load("victim")
-credentials.provide(settings.account, credentials.Secret(credentials.SANDBOX_PASSWORD))
+credentials.provide(settings.account, credentials.Secret(SANDBOX_PASSWORD))
 people = "got@example.com; nobody@example.com; busy@example.com"
 if sys.argv[1] == "send":
     docmail.send((), to=people, subject="Q3", settings=settings)

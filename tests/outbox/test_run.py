@@ -485,8 +485,9 @@ def test_an_interrupt_lets_the_mail_that_is_on_its_way_arrive(box: Sandbox) -> N
 OTHER = """
 import docmail
 from docmail import credentials
+from docmail.sandbox import SANDBOX_PASSWORD
 settings = docmail.Settings.load("other")
-credentials.provide(settings.account, credentials.Secret(credentials.SANDBOX_PASSWORD))
+credentials.provide(settings.account, credentials.Secret(SANDBOX_PASSWORD))
 print("ready", flush=True)
 input()
 try:

@@ -21,7 +21,7 @@ from docmail.outbox import Outbox, schema, search
 from docmail.outbox.changes import Settled
 from docmail.outbox.queue import QueueStore, Waiting
 from docmail.outbox.spool import Spool
-from docmail.replies import Reply
+from docmail.reply import Reply
 from tests.support.requires import require_root
 
 if TYPE_CHECKING:

@@ -31,6 +31,7 @@ from docmail.errors import (
 )
 from docmail.home import user_home
 from docmail.outbox import Outbox, Run, rate, resending
+from docmail.sandbox import SANDBOX_PASSWORD
 from docmail.transport import open_transport
 from docmail.widgets.outbox.run_view import BatchView
 
@@ -148,7 +149,7 @@ def test_what_cannot_begin_leaves_everything_as_it_was_and_nothing_for_the_next_
         again(row, obstacle(box))
     assert rows() == before
     box.reset()
-    credentials.set(good, credentials.SANDBOX_PASSWORD, remember=False)
+    credentials.set(good, SANDBOX_PASSWORD, remember=False)
     Outbox().run(settings=good)
     assert rows() == before
     assert len(box.inbox) == arrived
@@ -258,9 +259,11 @@ def test_a_mail_that_somebody_else_has_settled_meanwhile_is_not_sent(
 
 CHILD = """
 import sys, docmail
-from docmail import credentials; from docmail.outbox import resending
+from docmail import credentials
+from docmail.sandbox import SANDBOX_PASSWORD
+from docmail.outbox import resending
 settings = docmail.Settings.load("victim")
-credentials.provide(settings.account, credentials.Secret(credentials.SANDBOX_PASSWORD))
+credentials.provide(settings.account, credentials.Secret(SANDBOX_PASSWORD))
 resending.send_again(docmail.Outbox().folder, 1, settings)
 """
 
@@ -312,7 +315,7 @@ def test_resend_that_cannot_begin_leaves_the_key_with_what_was_sent(
     with pytest.raises(error):
         send(obstacle(box), resend=True)
     box.reset()
-    credentials.set(good, credentials.SANDBOX_PASSWORD, remember=False)
+    credentials.set(good, SANDBOX_PASSWORD, remember=False)
     assert rows() == [row]
     assert send(good).repeated
     assert len(box.inbox) == 1
@@ -379,7 +382,7 @@ def test_the_buttons_of_a_batch_change_nothing_where_nothing_can_begin(
     view.run.over.wait(20)
     assert list(outbox) == before
     box.reset()
-    credentials.set(good, credentials.SANDBOX_PASSWORD, remember=False)
+    credentials.set(good, SANDBOX_PASSWORD, remember=False)
     assert outbox.run(settings=good) == {"refused": 1, "unknown": 1}
     assert len(box.inbox) == 1
 

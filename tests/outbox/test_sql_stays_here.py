@@ -108,8 +108,7 @@ def test_what_the_journal_is_asked_by_others_has_a_name_and_takes_no_sql(journal
 
 # --- circles ---
 
-# Three modules of the widgets still need each other: password_row, provider_help and sign_in.
-ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py") if path.parent.name != "widgets")
+ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
 
 def imports_within(room: str) -> dict[str, set[str]]:

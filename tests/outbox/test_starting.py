@@ -208,10 +208,11 @@ def test_a_further_connection_that_finds_no_thread_is_done_without(
 FORKED = """
 import os, sys, time, docmail
 from docmail import credentials
+from docmail.sandbox import SANDBOX_PASSWORD
 from docmail.outbox.starting import going_on
 say = lambda *words: os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 settings = docmail.Settings.load("forking")
-credentials.provide(settings.account, credentials.Secret(credentials.SANDBOX_PASSWORD))
+credentials.provide(settings.account, credentials.Secret(SANDBOX_PASSWORD))
 run = docmail.Outbox().run(settings=settings, batch="b", wait=False)
 while not run.done:
     time.sleep(0.01)

@@ -16,6 +16,7 @@ from docmail import credentials
 from docmail import home as homes
 from docmail.errors import CredentialError, Deferred, MessageError, OutcomeUnknown, Refused, SettingsError
 from docmail.outbox import Outbox
+from docmail.sandbox import SANDBOX_PASSWORD
 from docmail.widgets import EmailButton
 from docmail.widgets.outbox import run_view
 from tests.support.jupyter import environment, write_notebook
@@ -57,7 +58,7 @@ def saved(box: Sandbox) -> docmail.Settings:
 def executed(program: str, home: Path, *cells: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Execute a notebook with these cells as a scheduler does."""
     write_notebook(home / "work" / "in.ipynb", *cells)
-    known = {"DOCMAIL_PASSWORD": credentials.SANDBOX_PASSWORD, "DOCMAIL_HOME": str(home / "docmail"), **env}
+    known = {"DOCMAIL_PASSWORD": SANDBOX_PASSWORD, "DOCMAIL_HOME": str(home / "docmail"), **env}
     return subprocess.run(
         [sys.executable, *PROGRAMS[program]],
         cwd=home / "work",
@@ -83,6 +84,14 @@ def test_a_long_batch_of_an_executed_notebook_is_sent(program: str, home: Path, 
     done = executed(program, home, ADD, RUN)
     assert done.returncode == 0, said(done)
     assert len(box.inbox) == 25
+
+
+def test_a_scheduled_notebook_that_only_names_the_profile_sends_to_the_shared_sandbox(home: Path) -> None:
+    """It opens no sandbox that could provide the password."""
+    with docmail.Sandbox.shared() as box:
+        done = executed("papermill", home, ADD, RUN, DOCMAIL_PROFILE="sandbox", DOCMAIL_PASSWORD="")
+        assert done.returncode == 0, said(done)
+        assert len(box.inbox) == 25
 
 
 MERGED = """\

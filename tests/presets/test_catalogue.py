@@ -18,7 +18,7 @@ from docmail import language as translation
 from docmail import presets
 from docmail.errors import DocmailError
 from docmail.presets import catalogue, services
-from docmail.settings import HttpServer, Settings, SmtpServer
+from docmail.settings import SignIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,6 +118,7 @@ def test_a_preset_uses_only_words_that_the_form_understands(preset: presets.Pres
     assert preset.password in {"app-password", "account", "api-key", "bridge", "oauth"}
     assert 0 < len(preset.password_hint) <= 40
     assert {preset.established, preset.oauth} <= {True, False}
+    assert SignIn(preset.sign_in) is SignIn.PASSWORD or preset.oauth
     known = {field.name for field in dataclasses.fields(preset.limits)} - {"approximate"}
     assert set(preset.limits.approximate) <= {key for key in known if getattr(preset.limits, key)}
 
@@ -131,13 +132,10 @@ def test_the_servers_of_a_preset_are_recognised_as_that_provider(preset: presets
 
 
 def test_the_size_of_a_mail_is_limited_as_its_provider_says() -> None:
-    def limit(host: str, port: int = 587) -> int | None:
-        return presets.size_limit(Settings("a@example.com", SmtpServer(host, port)))
-
-    assert limit("smtp.gmail.com") == 25_000_000
-    assert limit("smtp.office365.com") == 35_000_000
-    assert limit("smtp.example.com") is None
-    assert presets.size_limit(Settings("A", HttpServer("mail.example.com"), reply_to=("a@example.com",))) is None
+    assert presets.size_limit("smtp.gmail.com", 587) == 25_000_000
+    assert presets.size_limit("smtp.office365.com", 587) == 35_000_000
+    assert presets.size_limit("smtp.example.com", 587) is None
+    assert presets.size_limit("mail.example.com", 443) is None
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ import pytest
 
 import docmail
 from docmail import Sandbox, credentials, presets
-from docmail.credentials import SANDBOX_PASSWORD
 from docmail.errors import TREATMENT, Kind, SendError
+from docmail.sandbox import SANDBOX_PASSWORD
 from docmail.sandbox import certificates as certificates_module
 from docmail.sandbox.failures import reply_lines
 from docmail.sandbox.scenarios import catalogue

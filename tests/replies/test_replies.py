@@ -15,7 +15,6 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from docmail import presets
-from docmail.credentials import Secret
 from docmail.errors import (
     TREATMENT,
     Action,
@@ -24,7 +23,9 @@ from docmail.errors import (
     Kind,
     Refused,
 )
-from docmail.replies import Reply, cause, clean, redact, redaction, refusal
+from docmail.replies import cause, clean, redact, redaction, refusal
+from docmail.reply import Reply
+from docmail.secret import Secret
 
 MASK = "•••"
 

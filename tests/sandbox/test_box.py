@@ -25,9 +25,10 @@ import pytest
 
 from docmail import Sandbox, Settings, credentials
 from docmail import home as homes
-from docmail.credentials import SANDBOX_PASSWORD, Secret
 from docmail.errors import MessageError, SettingsError
+from docmail.sandbox import SANDBOX_PASSWORD
 from docmail.sandbox import server as server_module
+from docmail.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,12 +14,13 @@ import pytest
 
 import docmail
 from docmail import Sandbox, credentials
-from docmail.credentials import SANDBOX_PASSWORD, Secret
 from docmail.diagnosis import Check, diagnose
 from docmail.diagnosis import diagnosis as diagnosis_module
 from docmail.errors import Kind, MessageError, OutcomeUnknown, SendError
 from docmail.net import connection as connection_module
+from docmail.sandbox import SANDBOX_PASSWORD
 from docmail.sandbox.scenarios import catalogue, scenario
+from docmail.secret import Secret
 from docmail.settings import Security, Settings
 from tests.replies.test_recorded_replies import RECORDED
 from tests.support.scripted import echoes, pdf_of

@@ -10,14 +10,17 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from docmail import Sandbox, Settings, credentials
 from docmail import home as homes
-from docmail.credentials import SANDBOX_PASSWORD, Secret
-from docmail.errors import SettingsError
+from docmail.errors import CredentialError, SettingsError
+from docmail.sandbox import SANDBOX_PASSWORD
+from docmail.secret import Secret
+from docmail.settings import SmtpServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,6 +149,58 @@ def test_a_notebook_that_opens_nothing_finds_its_settings_and_password() -> None
         assert credentials.get(settings) == Secret(SANDBOX_PASSWORD)
     with pytest.raises(SettingsError):
         Settings.load()
+
+
+SEND = 'send(b"%PDF-1.4 %%EOF", to="cfo@example.com", subject="Q3")'
+COMMAND = ["-m", "docmail", "send", "q3.pdf", "--to", "cfo@example.com", "--subject", "Q3"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (["-c", f"from docmail import send; {SEND}"], {"DOCMAIL_PROFILE": "sandbox"}),
+        (["-c", f"from docmail.outbox import send; {SEND}"], {"DOCMAIL_PROFILE": "sandbox"}),
+        (COMMAND, {"DOCMAIL_PROFILE": "sandbox"}),
+        ([*COMMAND, "--profile", "sandbox"], {}),
+    ],
+    ids=["script", "script that names a module", "command", "command with --profile"],
+)
+def test_a_program_that_only_names_the_profile_signs_in_at_the_shared_sandbox(
+    arguments: list[str], variables: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "q3.pdf").write_bytes(b"%PDF-1.4 %%EOF")
+    with other_notebook() as host:
+        says(host)
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        with Sandbox.shared() as box:
+            assert [mail.subject for mail in box.inbox] == ["Q3"]
+
+
+@pytest.mark.usefixtures("memory_keyring")
+def test_the_password_of_the_shared_sandbox_is_lent_for_its_own_account_alone() -> None:
+    with Sandbox.shared():
+        pass  # what it saved stays, and nothing of it is in this session
+    settings = Settings.load("sandbox")
+    assert credentials.get(settings) == Secret(SANDBOX_PASSWORD)
+    assert isinstance(settings.server, SmtpServer)
+    for server in (
+        replace(settings.server, host="smtp.example.com"),
+        replace(settings.server, port=settings.server.port + 1),
+        replace(settings.server, username="other@example.com"),
+    ):
+        with pytest.raises(CredentialError, match="No password is stored"):
+            credentials.get(replace(settings, server=server))
+    with pytest.raises(CredentialError, match="No password is stored"):
+        credentials.get(replace(settings, home=homes.user_home()))
 
 
 def test_ports_taken_by_another_program_are_replaced() -> None:

@@ -26,8 +26,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from docmail.credentials import Secret
 from docmail.message import Mail, Message
+from docmail.secret import Secret
 from docmail.settings import Security, Settings, SmtpServer
 from docmail.transport import SmtpTransport
 

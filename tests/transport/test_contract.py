@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from docmail import credentials
-from docmail.credentials import Secret
 from docmail.documents import Document
 from docmail.errors import AuthenticationError, Deferred, Kind, MessageError, Refused
 from docmail.message import Message
 from docmail.presets import services
 from docmail.sandbox import Sandbox
+from docmail.secret import Secret
 from docmail.settings import HttpServer
 from docmail.transport import open_transport
 

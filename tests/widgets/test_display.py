@@ -15,7 +15,7 @@ import docmail
 from docmail.diagnosis import Check, Diagnosis
 from docmail.errors import Kind, RowProblem
 from docmail.outbox import Added
-from docmail.replies import Reply
+from docmail.reply import Reply
 from docmail.reports import Report
 from docmail.settings import HttpServer, Security, Settings, SmtpServer
 from docmail.transport import SendResult

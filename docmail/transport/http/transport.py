@@ -15,7 +15,6 @@ from urllib.parse import urljoin
 import h11
 
 from docmail import credentials
-from docmail.credentials import Secret
 from docmail.errors import (
     TREATMENT,
     AuthenticationError,
@@ -27,10 +26,9 @@ from docmail.errors import (
     TLSError,
 )
 from docmail.language import _
-from docmail.net import Web, basic, headers_of, stopped
+from docmail.net import Deadline, Web, basic, headers_of, stopped
 from docmail.replies import (
     DOUBTFUL,
-    Reply,
     clean,
     left_out,
     look_first,
@@ -40,8 +38,10 @@ from docmail.replies import (
     seconds_of,
     sentence,
 )
+from docmail.reply import Reply
+from docmail.secret import Secret
 from docmail.settings import HttpServer
-from docmail.transport.base import LOST, REPLY_SECONDS, UNSENT, Deadline, Notify, SendResult, nobody_listens
+from docmail.transport.base import LOST, REPLY_SECONDS, UNSENT, Notify, SendResult, nobody_listens
 from docmail.transport.http.apis import questions
 
 if TYPE_CHECKING:

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 from docmail.errors import ConnectError, Kind, SendError, TLSError
 from docmail.language import _
 from docmail.net import Connection, ServerClosed, stopped, tls_failure, wants_certificate
-from docmail.replies import Reply, clean, refusal, sentence
+from docmail.replies import clean, refusal, sentence
+from docmail.reply import Reply
 from docmail.settings import Security
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from docmail.credentials import Secret
+    from docmail.net import Deadline
+    from docmail.secret import Secret
     from docmail.settings import SmtpServer
-    from docmail.transport.base import Deadline
 
 _MAX_LINE = 4096  # octets of a reply line; RFC 5321 4.5.3.1.5 says 512, servers say more
 _MAX_REPLY = 32_768  # octets of one reply: of all that a server says before the mail, well below 1 MB

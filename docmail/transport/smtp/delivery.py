@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING
 
 from docmail.errors import TREATMENT, Action, ConnectError, Kind, MessageError, OutcomeUnknown, Refused, SendError
 from docmail.language import _
-from docmail.transport.base import Deadline, Notify, SendResult, nobody_listens
+from docmail.net import Deadline
+from docmail.transport.base import Notify, SendResult, nobody_listens
 from docmail.transport.smtp.conversation import CLOSING, Conversation, NoReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from docmail.message import Mail
-    from docmail.replies import Reply
+    from docmail.reply import Reply
 
 _QUIT_SECONDS = 2.0
 _LAST_WORDS_SECONDS = 2.0

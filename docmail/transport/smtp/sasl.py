@@ -15,9 +15,9 @@ from docmail.language import _
 from docmail.replies import clean, sentence
 
 if TYPE_CHECKING:
-    from docmail.credentials import Secret
-    from docmail.replies import Reply
-    from docmail.transport.base import Deadline
+    from docmail.net import Deadline
+    from docmail.reply import Reply
+    from docmail.secret import Secret
     from docmail.transport.smtp.conversation import Conversation
 
 _CONTINUE, _SIGNED_IN = 334, 235  # RFC 4954 6

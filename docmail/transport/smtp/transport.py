@@ -15,9 +15,9 @@ from docmail.errors import (
     TLSError,
 )
 from docmail.language import _
-from docmail.net import Certificate, Connection, fingerprint, matches, tls_context, tls_failure
+from docmail.net import Connection, Deadline, fingerprint, matches, read_certificate, tls_context, tls_failure
 from docmail.settings import Security, SmtpServer, fingerprint_bytes
-from docmail.transport.base import REPLY_SECONDS, Deadline
+from docmail.transport.base import REPLY_SECONDS
 from docmail.transport.smtp.conversation import Conversation
 from docmail.transport.smtp.delivery import Sending
 from docmail.transport.smtp.sasl import sign_in_with_password, sign_in_with_token
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from docmail.credentials import Secret
+    from docmail.secret import Secret
     from docmail.settings import Settings
     from docmail.transport.base import TokenSource
 
@@ -164,7 +164,7 @@ class SmtpTransport(Sending):
                 field="fingerprint",
                 guide="Certificates",
                 fingerprint=shown,
-                certificate=Certificate.read(connection.certificate()),
+                certificate=read_certificate(connection.certificate()),
             )
         self._observe("tls", connection.describe_tls())
 

@@ -20,7 +20,7 @@ from docmail.widgets.settings import form
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from docmail.credentials import Secret
+    from docmail.secret import Secret
     from docmail.settings import Settings
 
 __all__ = ["EmailButton"]

@@ -67,7 +67,7 @@ class Attachments(Painted):
 
     def go_through(self, settings: Settings | None) -> None:
         """Say what the provider of these settings takes."""
-        self.limit = presets.size_limit(settings) if settings else None
+        self.limit = presets.size_limit(settings.account.host, settings.account.port) if settings else None
         if settings:
             known = presets.by_host(settings.account.host)
             self.provider = known.name if known else settings.account.host

@@ -37,8 +37,8 @@ from docmail.widgets.parts.painted import Painted
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from docmail.credentials import Secret
     from docmail.documents import Document
+    from docmail.secret import Secret
     from docmail.transport import SendResult
 
 __all__ = ["MailForm", "saved_settings"]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from docmail.outbox import Earlier
-    from docmail.replies import Reply
+    from docmail.reply import Reply
     from docmail.transport import SendResult
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from docmail.errors import BatchError, DocmailError
 from docmail.home import is_unattended
-from docmail.outbox import bad_batches, cells_of, further_of, table_of
+from docmail.outbox import cells_of, further_of, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from docmail.errors import BatchError, RowProblem
+    from docmail.errors import RowProblem
 
 __all__ = ["register", "table"]
 
@@ -31,13 +32,15 @@ def table(problems: Sequence[RowProblem]) -> str:
 def register(shell: Any) -> None:
     """Show the table of such an error when its cell is done: IPython itself has only text for an error."""
     waiting: list[BatchError] = []
+    whole = BatchError._render_traceback_
 
-    def keep(error: BatchError) -> bool:
+    def rendered(error: BatchError) -> list[str]:
         if is_unattended():
-            return False  # the log of whatever executes the notebook has the error's text, and no tables
+            return whole(error)  # the log of the program that executes the notebook has the error's text, and no tables
+        # IPython asks twice, because it renders an error for its history as well.
         if all(error is not known for known in waiting):
             waiting.append(error)
-        return True
+        return [f"{type(error).__name__}: {DocmailError.__str__(error)}"]
 
     def show(_result: object) -> None:
         from IPython.display import display
@@ -46,5 +49,5 @@ def register(shell: Any) -> None:
         for error in shown:
             display({"text/plain": table_of(error.problems), "text/html": table(error.problems)}, raw=True)
 
-    bad_batches.append(keep)
+    BatchError._render_traceback_ = rendered  # type: ignore[assignment, method-assign]
     shell.events.register("post_run_cell", show)

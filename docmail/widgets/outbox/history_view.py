@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from docmail.credentials import Secret
+    from docmail.secret import Secret
     from docmail.transport import SendResult
 
 __all__ = ["HistoryView", "show_outbox"]

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from docmail.addresses import Address
-    from docmail.credentials import Secret
     from docmail.outbox import Row, Run
+    from docmail.secret import Secret
 
 __all__ = ["BatchView", "show"]
 

@@ -15,8 +15,8 @@ import anywidget
 import traitlets
 from ipywidgets import Layout, widget_serialization
 
-from docmail.credentials import Secret
 from docmail.language import _, chosen, language
+from docmail.secret import Secret
 from docmail.widgets.parts.form_rows import shared
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from docmail.diagnosis import Check
     from docmail.presets import Preset, Service
-    from docmail.replies import Reply
+    from docmail.reply import Reply
 
 without_addresses = privacy.without_addresses
 

@@ -29,8 +29,9 @@ from docmail.widgets.settings.sign_in import SignInPanel
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from docmail.credentials import Secret, Where
+    from docmail.credentials import Where
     from docmail.diagnosis import Check, Diagnosis
+    from docmail.secret import Secret
 
 __all__ = ["SettingsForm"]
 
@@ -405,7 +406,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         known = self._saved is not None and settings.account == self._saved.account
         if (known or settings.signs_in_with_token) and settings.account.username:
             kept = self._places.of(settings)
-        show_secret(self.rows["password"], kept, self.help, self._places.keyring)
+        show_secret(self.rows["password"], kept, self.help.preset, self.help.service, self._places.keyring)
         self.sign_in.show(kept if settings.signs_in_with_token else None, settings, self._places)
 
     def _signed_in(self) -> None:

@@ -21,16 +21,14 @@ def apis() -> list[tuple[str, str]]:
     return [(_("Form server"), services.FORM), *((service.name, service.api) for service in services.SERVICES)]
 
 
-_SIGNS_IN = {"graph", "gmail"}
-
-
 def service_server(values: Mapping[str, Any]) -> HttpServer:
     """Return the server of the mail service that the form's values mean."""
     api = values["api"]
     service = services.by_api(api)
     username = values["username"] if service is not None and service.has_mailbox else ""
     if api != "mailgun":
-        return HttpServer(values["api_url"], api, username, **(sign_in_values(values) if api in _SIGNS_IN else {}))
+        signs_in = service is not None and SignIn(service.sign_in) is not SignIn.PASSWORD
+        return HttpServer(values["api_url"], api, username, **(sign_in_values(values) if signs_in else {}))
     base = trimmed(values["api_url"]) or services.MAILGUN_REGIONS[values["region"]]
     return HttpServer(f"{base.rstrip('/')}/v3/{trimmed(values['domain'])}", api, username)
 

@@ -11,11 +11,11 @@ from docmail.language import _
 from docmail.widgets.settings.http_fields import secret_label, secret_placeholder
 
 if TYPE_CHECKING:
-    from docmail.credentials import Account, Where
-    from docmail.settings import Settings
+    from docmail.credentials import Where
+    from docmail.presets import Preset, Service
+    from docmail.settings import Account, Settings
     from docmail.widgets.parts.controls import Password
     from docmail.widgets.parts.form_rows import Row
-    from docmail.widgets.settings.provider_help import ProviderHelp
 
 
 class Places:
@@ -41,11 +41,11 @@ class Places:
         self._known.clear()
 
 
-def show_secret(row: Row, kept: Where | None, about: ProviderHelp, keyring: str) -> None:
-    """Bring the row in line with the account; `keyring` is what the keyring is called."""
+def show_secret(row: Row, kept: Where | None, preset: Preset | None, service: Service | None, keyring: str) -> None:
+    """Bring the row in line with the account, its provider or mail service; `keyring` is what the keyring is called."""
     password: Password = row.control
-    password.label = secret_label(about.service)
-    empty = secret_placeholder(about.preset, about.service)
+    password.label = secret_label(service)
+    empty = secret_placeholder(preset, service)
     password.placeholder = _("•••••••• stored; empty keeps it") if kept else empty
     places = {
         "keyring": _("kept in {keyring}").format(keyring=keyring),

@@ -22,14 +22,13 @@ from docmail.widgets.parts.background import Work
 from docmail.widgets.parts.controls import Actions
 from docmail.widgets.parts.form_rows import light
 from docmail.widgets.settings.fields import OTHER, port_values
-from docmail.widgets.settings.sign_in import sign_in_of, sign_in_of_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from docmail.credentials import Secret
     from docmail.diagnosis import Finding
     from docmail.presets import Preset, Service
+    from docmail.secret import Secret
     from docmail.widgets.parts.form_rows import Rows
 
 FIND, TAKE = "find", "take"
@@ -136,7 +135,8 @@ class ProviderHelp:
         if self._value("protocol") == "http":
             if name == "protocol":
                 self._sign_in_by_smtp = sign_in.value
-            sign_in.value = sign_in_of_service(self._value("api"))
+            service = self.service
+            sign_in.value = SignIn(service.sign_in) if service else SignIn.PASSWORD
         elif name == "protocol":
             sign_in.value = self._sign_in_by_smtp
 
@@ -308,7 +308,7 @@ def _values_of_preset(preset: Preset, address: str) -> dict[str, Any]:
         "host": server.host,
         **port_values(server.port),
         "security": Security(server.security),
-        "sign_in": sign_in_of(preset),
+        "sign_in": SignIn(preset.sign_in),
     }
     if preset.username == "address" and not address:
         return values  # the username will follow the address

@@ -14,10 +14,11 @@ import ipywidgets
 
 from docmail import credentials, oauth, presets
 from docmail.addresses import trimmed
-from docmail.credentials import Secret
 from docmail.errors import DocmailError, SendError
 from docmail.language import _
 from docmail.oauth import google
+from docmail.presets import services
+from docmail.secret import Secret
 from docmail.settings import SignIn
 from docmail.widgets.parts import markup
 from docmail.widgets.parts.background import Work
@@ -237,32 +238,15 @@ class SignInPanel:
             row.show_problem(exc.hint or exc.message if isinstance(exc, SendError) else exc.message)
 
 
-_PROVIDERS = {
-    "microsoft-365": SignIn.MICROSOFT,
-    "outlook": SignIn.MICROSOFT,
-    "gmail": SignIn.GOOGLE,
-    "google-workspace": SignIn.GOOGLE,
-}
-_SERVICES = {"graph": SignIn.MICROSOFT, "gmail": SignIn.GOOGLE}
-
-
-def sign_in_of(preset: presets.Preset | None) -> SignIn:
-    """Return how one signs in at a provider, unless somebody decides otherwise."""
-    return _PROVIDERS.get(preset.id, SignIn.PASSWORD) if preset else SignIn.PASSWORD
-
-
-def sign_in_of_service(api: str) -> SignIn:
-    """Return how one signs in at a mail service, unless somebody decides otherwise."""
-    return _SERVICES.get(api, SignIn.PASSWORD)
-
-
 def _offered(values: Mapping[str, Any]) -> SignIn | None:
     """Return with whom one can sign in where these values lead."""
-    if values["protocol"] == "http":
-        return _SERVICES.get(values["api"])
-    way = sign_in_of(presets.by_host(trimmed(values["host"])))
+    http = values["protocol"] == "http"
+    known = services.by_api(values["api"]) if http else presets.by_host(trimmed(values["host"]))
+    way = SignIn(known.sign_in) if known else SignIn.PASSWORD
     client_id = trimmed(values["client_id"])
-    if way is SignIn.PASSWORD and client_id:  # a server of one's own that trusts one of them; its ID tells which
+    if (
+        not http and way is SignIn.PASSWORD and client_id
+    ):  # a server of one's own that trusts one of them; its ID tells which
         return SignIn.GOOGLE if client_id.endswith(".googleusercontent.com") else SignIn.MICROSOFT
     return None if way is SignIn.PASSWORD else way
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from docmail import presets
-from docmail.credentials import Secret
 from docmail.documents import Document
 from docmail.errors import Deferred, Kind, MessageError, OutcomeUnknown, Refused, SendError
 from docmail.message import Message
 from docmail.presets import services
-from docmail.replies import Reply, meaning_of_response, said
+from docmail.replies import meaning_of_response, said
 from docmail.replies.http import ANSWERS
+from docmail.reply import Reply
+from docmail.secret import Secret
 from docmail.settings import HttpServer, Settings
 from docmail.transport.http.transport import HttpTransport
 from tests.transport.http.test_transport import Request, Server, answering, reply

@@ -25,7 +25,6 @@ from urllib.parse import parse_qs, quote
 import multipart  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from docmail.credentials import Secret
 from docmail.documents import Document
 from docmail.errors import (
     AuthenticationError,
@@ -42,6 +41,7 @@ from docmail.errors import (
 from docmail.message import Attachment, Mail, Message
 from docmail.net import connection as connections
 from docmail.net import http as web_module
+from docmail.secret import Secret
 from docmail.settings import HttpServer, Settings
 from docmail.transport import LOST, open_transport
 from docmail.transport.base import UNSENT

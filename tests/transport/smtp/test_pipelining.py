@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from docmail.errors import SendError as AnySendError
-    from docmail.transport import Deadline
+    from docmail.net import Deadline
 
 CHUNKING = (*EXTENSIONS, "CHUNKING")
 DOTS = ".\n..\nFrom here\n"

@@ -18,7 +18,6 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 
 import docmail
-from docmail.credentials import Secret
 from docmail.errors import (
     AuthenticationError,
     ConnectError,
@@ -33,6 +32,7 @@ from docmail.errors import (
 )
 from docmail.net import Connection
 from docmail.net import connection as connection_module
+from docmail.secret import Secret
 from docmail.settings import Security, Settings, SmtpServer
 from docmail.transport import SmtpTransport, open_transport
 from docmail.transport.smtp import delivery as smtp_module
@@ -65,7 +65,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from docmail.message import Mail
-    from docmail.transport import Deadline, SendResult
+    from docmail.net import Deadline
+    from docmail.transport import SendResult
     from tests.support.certificates import Certificates
     from tests.support.mailserver import RealMailServer
 

@@ -12,10 +12,10 @@ import pytest
 
 import docmail
 from docmail import templates
-from docmail.credentials import SANDBOX_PASSWORD
 from docmail.documents import Document
 from docmail.errors import ConnectError, Kind, OutcomeUnknown, Refused
 from docmail.outbox import Outbox
+from docmail.sandbox import SANDBOX_PASSWORD
 from docmail.settings import Settings, SmtpServer
 from docmail.transport import SendResult
 from docmail.widgets import EmailButton, SettingsForm
@@ -512,7 +512,7 @@ def test_an_answer_does_not_hold_for_other_documents(box: docmail.Sandbox, form:
 def test_documents_that_are_too_large_for_the_provider_are_asked_about_before_anything_is_sent(
     box: docmail.Sandbox, form: MailForm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("docmail.presets.catalogue.size_limit", lambda _settings: 100)
+    monkeypatch.setattr("docmail.presets.catalogue.size_limit", lambda _host, _port: 100)
     press(form, "send")
     assert "on the way" in shown(form)
     assert form.actions.actions[0] == ["send-anyway", "Send anyway"]

@@ -23,9 +23,7 @@ ERROR = BatchError(
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Return an IPython that shows the table, as in a notebook."""
-    noted: list[Any] = []
-    monkeypatch.setattr("docmail.outbox.observers.bad_batches", noted)
-    monkeypatch.setattr(bad_rows, "bad_batches", noted)
+    monkeypatch.setattr(BatchError, "_render_traceback_", BatchError._render_traceback_)  # as it is now, afterwards
     shell = InteractiveShell.instance()
     publisher = CapturingDisplayPublisher(shell=shell)
     monkeypatch.setattr(shell, "display_pub", publisher)

@@ -8,8 +8,8 @@ import ipywidgets
 import pytest
 from IPython.core.ultratb import VerboseTB
 
-from docmail.credentials import Secret
 from docmail.language import _catalogue, language
+from docmail.secret import Secret
 from docmail.widgets.parts.controls import Actions, Controls, Password, Rule
 
 if TYPE_CHECKING:

@@ -11,11 +11,12 @@ import pytest
 
 import docmail
 from docmail import credentials, language
-from docmail.credentials import SANDBOX_PASSWORD, Secret, store
+from docmail.credentials import store
 from docmail.diagnosis import Check, Diagnosis
 from docmail.errors import DocmailError, Kind
-from docmail.net import Certificate
-from docmail.replies import Reply
+from docmail.reply import Certificate, Reply
+from docmail.sandbox import SANDBOX_PASSWORD
+from docmail.secret import Secret
 from docmail.settings import HttpServer, Security, Settings, SmtpServer, profiles
 from docmail.widgets import SettingsForm
 from tests.support.plain_keyring import PlainFile

@@ -5,10 +5,10 @@ import re
 import pytest
 
 import docmail
-from docmail import credentials
 from docmail.diagnosis import Check, Diagnosis, send_test
 from docmail.errors import Kind
-from docmail.replies import Reply
+from docmail.reply import Reply
+from docmail.sandbox import SANDBOX_PASSWORD
 from docmail.settings import HttpServer, Security, Settings, SmtpServer
 from docmail.widgets import SettingsForm
 from docmail.widgets.settings import support_report
@@ -21,7 +21,7 @@ def test_the_report_of_a_real_failure_tells_an_administrator_everything_but_who_
         text = support_report.report(send_test(box.settings), box.settings)
         assert f"SMTP {box.host}:{box.port}, STARTTLS" in text
         assert box.settings.account.username not in text
-        assert credentials.SANDBOX_PASSWORD not in text
+        assert SANDBOX_PASSWORD not in text
     assert f"docmail {docmail.__version__}, Python 3." in text
     assert re.search(r"^ok +encryption .*TLS", text, re.MULTILINE)
     assert re.search(r"^FAILED sign-in .*534 5\.7\.9", text, re.MULTILINE)

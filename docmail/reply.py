@@ -1,0 +1,52 @@
+"""What a server answered and what its certificate says: plain values, which every room may name; it imports no other.
+
+What stands in them is foreign text that has been cleaned already (`docmail.replies.clean`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["Certificate", "Reply"]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a server answered: the code (SMTP or HTTP), the enhanced code (RFC 3463, may be empty) and its words."""
+
+    code: int
+    enhanced: str
+    text: str
+
+    @property
+    def positive(self) -> bool:
+        """Whether the server did what it was asked."""
+        return 200 <= self.code < 300  # noqa: PLR2004
+
+    def __str__(self) -> str:
+        # A code below 100 is none of a server's: the text says why there is no reply.
+        return " ".join(part for part in (str(self.code) if self.code > 99 else "", self.enhanced, self.text) if part)  # noqa: PLR2004
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a server's certificate says: whose it is, for which names, from whom, how long it is valid.
+
+    The values are foreign text, cleaned like a server's words. `fingerprint` is its SHA-256.
+    """
+
+    subject: str
+    names: tuple[str, ...]
+    issuer: str
+    not_before: datetime
+    not_after: datetime
+    fingerprint: str
+
+    @property
+    def until(self) -> str:
+        """The last day on which it is valid."""
+        return self.not_after.strftime("%Y-%m-%d")

@@ -1,0 +1,64 @@
+"""A password that nothing can show, log or save; whose it is and where it is kept is for `docmail.credentials`."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Secret"]
+
+_T = TypeVar("_T")
+
+
+class Secret:
+    """A password that shows itself as `•••` in every repr, traceback and log, and cannot be pickled.
+
+    Its methods never fail: a traceback of theirs could show the value. An interrupt can come anywhere, so what works on
+    the value itself goes through `shown_to()`.
+    """
+
+    __slots__ = ("_made", "_value")
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+        self._made: Any = None
+
+    def reveal(self) -> str:
+        """Return the password. Use it in an expression: a local variable would stand in verbose tracebacks."""
+        return self._value
+
+    def shown_to(self, work: Callable[[str], _T]) -> _T:
+        """Return what `work` makes of the password; no error or interrupt in it shows the frames that hold it."""
+        try:
+            return work(self._value)
+        except BaseException as exc:
+            # Verbose tracebacks print the variables of all frames; what was being handled there has frames of its own.
+            exc.__traceback__ = exc.__context__ = exc.__cause__ = None
+            raise
+
+    def octets(self) -> bytes:
+        """Return the password in UTF-8."""
+        return self._value.encode("utf-8", "surrogatepass")
+
+    def forms(self, make: Callable[[Secret], _T]) -> _T:
+        """Return what `make`, always the same, makes of the password; only the first time does it make it."""
+        if self._made is None:
+            self._made = make(self)
+        return cast("_T", self._made)
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self.octets(), other.octets())
+
+    __hash__ = None  # type: ignore[assignment]  # a secret is no key
+
+    def __repr__(self) -> str:
+        return "•••"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a password cannot be pickled or copied out of this process")  # noqa: EM101, TRY003
