@@ -20,6 +20,9 @@ DocmailError                .hint  .guide  .field
 
 from __future__ import annotations
 
+import linecache
+import sys
+import traceback
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -28,6 +31,7 @@ from docmail.privacy import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import TracebackType
 
     from docmail.reply import Certificate, Reply
 
@@ -68,6 +72,33 @@ class DocmailError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows instead of the traceback: the sentence, the cell's own line, the guide.
+
+        The frames inside docmail say nothing to the person who wrote the cell. `%xmode Verbose` shows them, and so does
+        a script.
+        """
+        # Nobody but IPython asks, and it may ask twice: it renders an error for its history as well.
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        shown = getattr(shell, "InteractiveTB", None)
+        if shown is not None and shown.mode != "Context":
+            frames: list[str] = shown.structured_traceback(type(self), self, self.__traceback__, tb_offset=1)
+            return frames
+        lines = [f"{type(self).__name__}: {self}", *_lines_of_cell(self.__traceback__)]
+        if self.guide:
+            lines.append(f'→ docmail.presets.guide("{self.guide}")')
+        return lines
+
+
+def _lines_of_cell(trace: TracebackType | None) -> list[str]:
+    """Return the cell's line that led to an error, and that of a function of the notebook in which it arose."""
+    places = [place for place in traceback.walk_tb(trace) if place[0].f_globals.get("__name__") == "__main__"]
+    lines = []
+    for frame, number in dict.fromkeys([*places[:1], *places[-1:]]):
+        if line := linecache.getline(frame.f_code.co_filename, number, frame.f_globals).strip():
+            lines.append(f"----> {number} {line}")  # as IPython marks it, in any language
+    return lines
 
 
 @dataclass(frozen=True)

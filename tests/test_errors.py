@@ -6,9 +6,14 @@ import copy
 import inspect
 import pickle
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from docmail import errors, presets
 from docmail.errors import (
@@ -33,6 +38,9 @@ from docmail.errors import (
     TLSError,
 )
 from docmail.reply import Certificate, Reply
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, DocmailError)]
 
@@ -150,3 +158,64 @@ def test_doubt_is_left_to_a_person_and_only_the_temporary_is_repeated() -> None:
 def test_one_bad_recipient_or_document_does_not_stop_a_run() -> None:
     dropped = {kind for kind, treatment in TREATMENT.items() if treatment.action is Action.DROP}
     assert dropped == {Kind.RECIPIENT, Kind.MESSAGE}
+
+
+# --- in a notebook ---
+
+
+@pytest.fixture
+def shell() -> Any:
+    """Return an IPython as a kernel has it."""
+    InteractiveShell.clear_instance()
+    yield InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}), colors="nocolor")
+    InteractiveShell.clear_instance()
+
+
+CELL = """\
+from docmail.message import Message
+
+def made(to):
+    return Message(to, "Q3")
+
+made("nobody")
+"""
+
+
+def test_in_a_notebook_an_error_is_a_sentence_with_the_line_of_the_cell(
+    shell: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run_cell(CELL)
+    said = capsys.readouterr().out.strip().splitlines()
+    assert said == [
+        "AddressError: to: “nobody” is not an email address. An address looks like name@example.com.",
+        '----> 6 made("nobody")',
+        '----> 4 return Message(to, "Q3")',
+        '→ docmail.presets.guide("Addresses")',
+    ]
+    assert presets.guide("Addresses")._repr_markdown_().startswith("# Addresses")
+
+
+@pytest.mark.parametrize("mode", ["Verbose", "Plain"])
+def test_who_asks_for_the_frames_gets_them(shell: Any, mode: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shell.run_line_magic("xmode", mode)
+    shell.run_cell(CELL)
+    said = capsys.readouterr().out
+    assert "parse_addresses" in said
+    assert "Traceback" in said
+
+
+@pytest.mark.parametrize("cls", [cls for cls in CLASSES if cls is not BatchError])
+def test_every_error_of_docmail_is_shown_so(cls: type[DocmailError]) -> None:
+    error = made(cls)
+    shown = error._render_traceback_()
+    assert shown[0] == f"{cls.__name__}: {error}"
+    assert (f'→ docmail.presets.guide("{error.guide}")' in shown) == (error.guide is not None)
+
+
+def test_a_script_shows_its_traceback_as_ever(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(CELL, encoding="utf-8")
+    result = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, encoding="utf-8")
+    assert result.returncode == 1
+    assert "Traceback (most recent call last)" in result.stderr
+    assert "parse_addresses" in result.stderr

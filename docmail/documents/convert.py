@@ -1,44 +1,84 @@
 """Makes files of what a notebook has: reports, DataFrames and figures; and locks PDFs with a password.
 
 The ending of the name decides the form, where there is a choice: a DataFrame becomes a PDF, or `.csv` or `.xlsx`; a
-figure a PDF, or `.png` or `.svg`.
+figure a PDF, or `.png`, `.svg` or `.jpg`. What the name asks for is made or refused; a dot alone asks for nothing.
 """
 
 from __future__ import annotations
 
 import io
+import mimetypes
+import re
 import secrets
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from docmail.errors import DocumentError
 from docmail.language import _
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from docmail.secret import Secret
 
-__all__ = ["file_of", "locked"]
+__all__ = ["ending_of", "file_of", "locked", "made_as"]
 
 _MAX_PASSWORD = 127  # octets (ISO 32000-2 7.6.4.3.3)
 
 
+def ending_of(name: Any) -> str:
+    """Return the ending by which a name asks for a kind of file, such as “.csv”; “v1.2 summary” asks for none."""
+    ending = f".{name.rpartition('.')[2].strip().lower()}" if isinstance(name, str) and "." in name else ""
+    return ending if ending in _kinds() else ""
+
+
+@cache
+def _kinds() -> frozenset[str]:
+    # Not those of this computer's own list, with which a name would mean something else on the next one.
+    known = mimetypes.MimeTypes()
+    kinds = {*known.types_map[1], *known.types_map[0], *known.encodings_map, *_OTHER_KINDS}
+    return frozenset(kind.lower() for kind in kinds if len(kind) > len(".t"))  # “Mr.T” is no file of troff
+
+
+_OTHER_KINDS = {
+    *(".arrow", ".db", ".dta", ".feather", ".h5", ".hdf5", ".ipynb", ".jsonl", ".ndjson", ".npy", ".npz", ".orc"),
+    *(".parquet", ".pkl", ".rdata", ".rds", ".sas7bdat", ".sav", ".sqlite", ".tex", ".yaml", ".yml", ".log", ".md"),
+    *(".docm", ".docx", ".numbers", ".odp", ".ods", ".odt", ".pptm", ".pptx", ".xlsb", ".xlsm", ".xlsx", ".xltx"),
+    *(".7z", ".avif", ".eml", ".emf", ".epub", ".jpg", ".msg", ".rtf", ".svgz", ".webp", ".wmf", ".zst"),
+}
+
+
+def made_as(name: Any, endings: Collection[str], kind: str) -> str:
+    """Return the ending of what is made under this name; raise `DocumentError` if it asks for what cannot be made."""
+    ending = ending_of(name)
+    if ending and ending not in endings:
+        raise DocumentError(
+            _("The name {name} asks for a {ending} file, which docmail cannot make of this {type}.").format(
+                name=name.strip(), ending=ending, type=kind
+            ),
+            hint=_("Let the name end in {endings}.").format(endings=", ".join(endings)),
+        )
+    return ending or ".pdf"
+
+
 def file_of(source: Any, name: Any) -> tuple[bytes, str] | None:
     """Return the content of a report, DataFrame or figure and its name's ending; None for anything else."""
-    ending = f".{name.rpartition('.')[2].lower()}" if isinstance(name, str) and "." in name else ""
     # Whoever has such an object has imported what it comes from; importing that here would cost others its time.
     if "docmail.reports.report" in sys.modules and isinstance(source, sys.modules["docmail.reports.report"].Report):
-        return source.pdf(), ".pdf"
+        ending = made_as(name, [".pdf"], type(source).__name__)
+        return source.pdf(), ending
     if {"pandas", "polars"} & sys.modules.keys():
         from docmail.text import is_frame
 
         if is_frame(source):
-            return _from_frame(source, ending, name)
+            return _from_frame(source, made_as(name, [".pdf", ".csv", ".xlsx"], type(source).__name__), name)
     if "matplotlib.figure" in sys.modules:
         from docmail.reports import figure_pdf, is_figure
 
         if is_figure(source):
-            form = ending if ending in {".png", ".svg"} else ".pdf"
-            return figure_pdf(source, form[1:]), form
+            ending = made_as(name, [".pdf", ".png", ".svg", ".jpg", ".jpeg"], type(source).__name__)
+            return figure_pdf(source, ending[1:]), ending
     return None
 
 
@@ -47,7 +87,7 @@ def _from_frame(frame: Any, ending: str, name: Any) -> tuple[bytes, str]:
         from docmail.reports import table_pdf
 
         title = str(name or "")
-        return table_pdf(frame, title.removesuffix(ending) if ending == ".pdf" else title), ".pdf"
+        return table_pdf(frame, title[: -len(ending)] if title.lower().endswith(ending) else title), ending
     file = io.BytesIO()
     try:
         if hasattr(frame, "get_columns"):  # polars
@@ -73,7 +113,9 @@ def _from_frame(frame: Any, ending: str, name: Any) -> tuple[bytes, str]:
 def locked(content: bytes, password: Secret, name: str) -> bytes | None:
     """Return a PDF that opens with this password only (AES-256, ISO 32000-2); None if another one locks it already.
 
-    By pypdf, because it locks any PDF, wherever it comes from; fpdf2 could lock its own only, and pdfium none.
+    One that only its owner's password protects opens without any: it is locked as others are, and goes on permitting
+    what it has permitted. By pypdf, because it locks any PDF, wherever it comes from; fpdf2 could lock its own only,
+    and pdfium none.
     """
     import pypdf
     from pypdf.errors import PyPdfError
@@ -86,12 +128,16 @@ def locked(content: bytes, password: Secret, name: str) -> bytes | None:
         )
     try:
         reader = pypdf.PdfReader(io.BytesIO(content))
+        rights = pypdf.constants.UserAccessPermissions.all()
         if reader.is_encrypted:
-            return None
+            if not reader.decrypt(""):
+                return None
+            rights = reader.user_access_permissions or rights
+        signed = _is_signed(reader, content)
         writer = pypdf.PdfWriter(clone_from=reader)
         # The owner's password would let its holder change what the file permits; nobody needs to have it.
         owner = secrets.token_urlsafe(24)
-        password.shown_to(lambda plain: writer.encrypt(plain, owner, algorithm="AES-256"))
+        password.shown_to(lambda plain: writer.encrypt(plain, owner, permissions_flag=rights, algorithm="AES-256"))
         file = io.BytesIO()
         writer.write(file)
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
@@ -100,7 +146,21 @@ def locked(content: bytes, password: Secret, name: str) -> bytes | None:
             _("The PDF {name} cannot be locked: {reason}.").format(name=name, reason=reason),
             hint=_("Make it again, or send it without a password."),
         ) from None
+    if signed:
+        raise DocumentError(
+            _("The PDF {name} is signed or certified, and locking it would break the signature.").format(name=name),
+            hint=_("Leave out password=, or lock it first and sign it then."),
+            field="password",
+        )
     return file.getvalue()
+
+
+def _is_signed(reader: Any, content: bytes) -> bool:
+    """Say whether a PDF is signed, certified or stamped with a time (ISO 32000-2 12.8)."""
+    # What a signature covers can only stand in the file as it is, neither compressed nor encrypted.
+    if re.search(rb"/ByteRange\s*\[", content) or "/Perms" in reader.trailer["/Root"]:
+        return True
+    return any(field.get("/FT") == "/Sig" and "/V" in field for field in (reader.get_fields() or {}).values())
 
 
 def _reason(exc: Exception) -> str:

@@ -21,7 +21,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from docmail.addresses import first_control
-from docmail.documents.convert import file_of, locked
+from docmail.documents.convert import file_of, locked, made_as
 from docmail.errors import DocumentError
 from docmail.language import _
 from docmail.secret import Secret
@@ -38,8 +38,13 @@ one_at_a_time = Lock()
 
 _MAX_NAME = 255  # octets: the limit of common file systems
 _MAX_TITLE = 60  # characters of a PDF's title that become its file name
-# Where a PDF's first and last marks may stand (readers of PDF accept a few bytes of foreign matter around them).
-_HEAD, _TAIL = 1024, 2048
+# Where a PDF's first and last marks may stand: readers accept foreign matter around them, such as the page of a server
+# that failed afterwards. Blanks and NULs behind the end, with which disks and downloads fill blocks, do not count.
+_HEAD, _TAIL = 1024, 65536
+_FILLING = b"\0\t\n\x0c\r \x1a"
+_HAS_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]*$")  # “v1.2 summary” has none
+_PLACES = ("center", "left", "right")
+_GENERIC = {"document", "figure", "report", "table"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class Document:
 
         `source` is an FPDF object, a `docmail.reports.Report`, a DataFrame (pandas, polars), a figure of matplotlib's,
         a `Path`, or bytes. The name is the one the recipient sees; by default that of the file, or the title of the
-        PDF. A DataFrame becomes a PDF, or with a name that says so `.csv` or `.xlsx`; a figure a PDF, `.png` or `.svg`.
+        PDF or figure. A DataFrame becomes a PDF, or with a name that says so `.csv` or `.xlsx`; a figure a PDF, `.png`,
+        `.svg` or `.jpg`.
 
         With a `password` a PDF is locked here and now (AES-256); the password itself is kept nowhere. Raises
         `DocumentError` for anything that is missing, empty, cut off, or cannot be guessed safely.
@@ -77,13 +83,19 @@ class Document:
             return _from_path(source, name)
         if isinstance(source, (bytes, bytearray, memoryview)):
             return _from_bytes(bytes(source), name)
+        name = None if name is None else _checked_name(name)
         if _is_fpdf(source):
             return _from_fpdf(source, name)
         if (made := file_of(source, name)) is not None:
             content, ending = made
-            kind = {"Report": "report", "Figure": "figure"}.get(type(source).__name__, "table")
+            kind = "figure" if hasattr(source, "savefig") else "report" if hasattr(source, "pdf") else "table"
             return _from_bytes(content, _ending_in(ending, _titled(source, kind) if name is None else name))
         raise _not_a_document(source)
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether its name says only what it is, such as “figure.pdf”: another of that name is another document."""
+        return self.name.rpartition(".")[0].casefold() in _GENERIC
 
     @property
     def is_pdf(self) -> bool:
@@ -188,8 +200,7 @@ def _from_path(path: Path, name: str | None) -> Document:
         if regular:  # opening a pipe could wait for ever
             with path.open("rb") as file:
                 head = file.read(_HEAD)
-                file.seek(max(0, status.st_size - _TAIL))
-                tail = file.read(_TAIL)
+                tail = _tail_of(file, status.st_size)
     except (OSError, ValueError) as exc:
         raise _unreadable(path, exc) from exc
     if not regular:
@@ -208,7 +219,21 @@ def _from_bytes(content: bytes, name: str | None) -> Document:
                 hint=_('Name the file: Document.of(data, name="table.csv").'),
             )
         name = "document.pdf"
-    return _checked(Document(_checked_name(name), "", content, len(content)), content[:_HEAD], content[-_TAIL:])
+    document = Document(_checked_name(name), "", content, len(content))
+    return _checked(document, content[:_HEAD], content.rstrip(_FILLING)[-_TAIL:])
+
+
+def _tail_of(file: BinaryIO, end: int) -> bytes:
+    """Return the last octets of a file that are not mere filling."""
+    while end > 0:
+        begin = max(0, end - _TAIL)
+        file.seek(begin)
+        if tail := file.read(end - begin).rstrip(_FILLING):
+            end = begin + len(tail)
+            file.seek(max(0, end - _TAIL))
+            return file.read(end - max(0, end - _TAIL))
+        end = begin
+    return b""
 
 
 def _is_fpdf(source: object) -> bool:
@@ -218,6 +243,7 @@ def _is_fpdf(source: object) -> bool:
 
 
 def _from_fpdf(pdf: Any, name: str | None) -> Document:
+    made_as(name, [".pdf"], type(pdf).__name__)
     if not pdf.pages:
         raise DocumentError(_("This PDF has no page yet."), hint=_("Call add_page() and write something on it."))
     # output() closes an FPDF for good; the user may want to go on writing in it.
@@ -245,6 +271,9 @@ def _from_fpdf(pdf: Any, name: str | None) -> Document:
 def _titled(source: Any, otherwise: str) -> str:
     """Return a file name from the title of what is to be a PDF."""
     title = getattr(source, "title", None)
+    if otherwise == "figure":
+        titles = [source.get_suptitle(), *(each.get_title(loc) for each in source.axes for loc in _PLACES)]
+        title = " ".join(next(filter(str.strip, titles), "").split())
     title = (title if isinstance(title, str) else "").strip()[:_MAX_TITLE].strip(" .") or otherwise
     title = "".join("_" if character in '/\\:*?"<>|' or first_control(character) else character for character in title)
     return title.removesuffix(".pdf")
@@ -345,17 +374,40 @@ def _checked(document: Document, head: bytes, tail: bytes) -> Document:
         )
     _whole, mark, rest = tail.rpartition(b"%%EOF")
     # Objects after the last mark were to have a mark of their own: a revision, or all but the first page.
-    if not mark or b" obj" in rest:
+    if not mark or re.search(rb"\d\s+\d+\s+obj\b", rest):
         raise DocumentError(
             _("The PDF {name} is cut off: its end is missing.").format(name=document.name),
             hint=_("Make it again."),
         )
+    if not re.search(rb"/Type\s*/Page\b", tail) and _is_without_pages(document):
+        raise DocumentError(
+            _("The PDF {name} has no pages.").format(name=document.name), hint=_("Make it again, with a page.")
+        )
     return _named(document, is_pdf=True)
+
+
+def _is_without_pages(document: Document) -> bool:
+    """Say whether readers open a PDF and find no page in it."""
+    # By pdfium's own functions: to those of pypdfium2, it is a PDF that cannot be opened for any reason.
+    from pypdfium2 import raw
+
+    source = document.source
+    with one_at_a_time:
+        if isinstance(source, bytes):
+            pdf = raw.FPDF_LoadMemDocument64(source, len(source), None)
+        else:
+            pdf = raw.FPDF_LoadDocument(str(source).encode("utf-8", "surrogateescape") + b"\0", None)
+        if not pdf:
+            return False  # others judge of what is locked or damaged
+        try:
+            return bool(raw.FPDF_GetPageCount(pdf) < 1)
+        finally:
+            raw.FPDF_CloseDocument(pdf)
 
 
 def _named(document: Document, *, is_pdf: bool) -> Document:
     """Return the document with the media type that its name stands for; a PDF without an ending gets one."""
-    name = f"{document.name}.pdf" if is_pdf and "." not in document.name else document.name
+    name = f"{document.name}.pdf" if is_pdf and not _HAS_ENDING.search(document.name) else document.name
     return replace(document, name=name, media_type=PDF if name.lower().endswith(".pdf") else _media_type(name))
 
 

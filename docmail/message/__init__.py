@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         key_text,
         markdown_to_html,
         new_message_id,
+        with_whole_names,
     )
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "markdown_to_html",
     "merge",
     "new_message_id",
+    "with_whole_names",
 ]
 
 if not TYPE_CHECKING:
@@ -57,6 +59,7 @@ if not TYPE_CHECKING:
                 "key_text",
                 "markdown_to_html",
                 "new_message_id",
+                "with_whole_names",
             ),
         },
     )

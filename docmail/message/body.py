@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from docmail.addresses import first_control
 from docmail.errors import DocumentError, MessageError
 from docmail.language import _
-from docmail.text import columns_of, escape, is_frame, table, to_html, to_text
+from docmail.text import columns_of, elements_in, escape, is_frame, table, to_html, to_text, unindented
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,14 +51,17 @@ def body_of(value: Any) -> tuple[str, tuple[Picture, ...]]:
     """
     texts: list[str] = []
     pictures: list[Picture] = []
-    for piece in value if isinstance(value, (list, tuple)) else [value]:
+    several = isinstance(value, (list, tuple))
+    for piece in value if several else [value]:
         if is_frame(piece):
             texts.append(_table(piece))
         elif _is_figure(piece):
             pictures.append(_picture(piece, len(pictures) + 1))
             texts.append(f"![{escape(_caption(piece, len(pictures)))}](cid:{pictures[-1].name})")
         else:
-            texts.append(_text(piece))
+            text = _text(piece)
+            _refuse_html(text)
+            texts.append(unindented(text) if several else text)
     if sum(len(picture.content) for picture in pictures) > _MAX_PICTURES:
         raise MessageError(
             _("The pictures in the body are larger than {limit} MB together.").format(limit=_MAX_PICTURES // 1_000_000),
@@ -92,6 +95,21 @@ def _text(value: Any) -> str:
     return text
 
 
+def _refuse_html(text: str) -> None:
+    elements = elements_in(text)
+    if not elements:
+        return
+    raise MessageError(
+        _("The {field} is HTML, of which readers would see every tag: <{element}>.").format(
+            field="body", element="table" if "table" in elements else min(elements)
+        ),
+        field="body",
+        hint=_('Give the table itself: body=["Hello,", df].')
+        if "table" in elements
+        else _("Write it as Markdown, such as **bold** and [text](https://example.com); docmail makes HTML of it."),
+    )
+
+
 def _table(frame: Any) -> str:
     try:
         columns = columns_of(frame)
@@ -123,7 +141,8 @@ def _picture(figure: Any, number: int) -> Picture:
         content = figure_pdf(figure, "png", dpi=_DOTS * _DENSITY)
     except DocumentError as exc:
         raise MessageError(exc.message, hint=exc.hint, field="body") from exc
-    return Picture(f"figure-{number}", content, round(figure.get_figwidth() * _DOTS))
+    # The width of a PNG stands in its head; the figure's own says nothing of what stands beside the axes.
+    return Picture(f"figure-{number}", content, round(int.from_bytes(content[16:20]) / _DENSITY))
 
 
 def _caption(figure: Any, number: int) -> str:

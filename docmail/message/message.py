@@ -11,7 +11,8 @@ import re
 import time
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
-from email.header import Header
+from email.errors import HeaderParseError
+from email.header import Header, decode_header
 from email.message import EmailMessage
 from email.utils import formatdate
 from functools import cached_property, lru_cache
@@ -19,7 +20,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import quote
 
-from pybase64 import encodebytes
+from pybase64 import b64encode, encodebytes
 
 from docmail.addresses import Address, first_control, parse_address, parse_addresses
 from docmail.documents import Document, documents_of
@@ -34,12 +35,16 @@ if TYPE_CHECKING:
 
     from docmail.settings import Settings
 
-__all__ = ["Attachment", "Mail", "Message", "draft", "markdown_to_html"]
+__all__ = ["Attachment", "Mail", "Message", "draft", "markdown_to_html", "with_whole_names"]
 
 _MAX_SUBJECT = 900
 _MAX_KEY = 200
 _MAX_LINE = 76  # characters of a header line, where it can be folded (RFC 2047 2)
+_MAX_OCTETS = 998  # of a line (RFC 5322 2.1.1)
+_A_MAIL, _A_FILE = "message/rfc822", "application/octet-stream"
 _SHORT_SUBJECT = _MAX_LINE - len("Subject: ")
+_WORD = rb"=\?[^?\s]+\?[bqBQ]\?[^?\s]*\?="
+_WORDS = re.compile(rb"%b(?:[ \t]*\r?\n?[ \t]+%b)+" % (_WORD, _WORD))
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]([A-Za-z0-9 ._-]*[A-Za-z0-9_-])?")
 
 
@@ -179,6 +184,29 @@ class Attachment:
             if isinstance(self.source, Document):
                 self.source.check(file)
 
+    @cached_property
+    def letter(self) -> bytes | None:
+        """A mail that travels in this one as it is, because it may not be in base64 (RFC 2046 5.2.1).
+
+        None for anything else: also for a mail that not every server on the way would carry, which is a file then.
+        """
+        is_mail = self.media_type == _A_MAIL and self.name.lower().endswith(".eml")
+        return _as_letter(b"".join(self.pieces(_PIECE))) if is_mail else None
+
+    @property
+    def octets(self) -> int:
+        """What it takes in the mail."""
+        if self.letter is not None:
+            return len(self.letter)
+        return -(-self.size // _LINE) * 2 + -(-self.size // 3) * 4
+
+    def encoded(self, *, dot_stuffed: bool) -> Iterator[bytes]:
+        """Yield it as it stands in the mail; base64 has no lines that begin with a dot."""
+        if self.letter is None:
+            yield from self.base64()
+        else:
+            yield _dot_stuffed(b"\r\n" + self.letter)[2:] if dot_stuffed else self.letter
+
     def base64(self) -> Iterator[bytes]:
         """Yield the content in base64, in lines of 76 characters; a source that many mails share has it ready."""
         if (encoded := getattr(self.source, "base64", None)) is not None:
@@ -206,26 +234,26 @@ class Mail:
     def parsed(self) -> EmailMessage:
         """Return headers and text, without the attachments, as the standard library reads them."""
         end = f"\r\n--{self.boundary}--\r\n".encode() if self.boundary else b""
-        return message_from_bytes(self.head + end, policy=policy.default)
+        return message_from_bytes(with_whole_names(self.head) + end, policy=policy.default)
 
     def wire(self, *, dot_stuffed: bool = False) -> Iterator[bytes]:
         """Yield the content in pieces, with CRLF line ends.
 
-        With `dot_stuffed`, lines that begin with a dot get a second one (RFC 5321 4.5.2); base64 has none.
+        With `dot_stuffed`, lines that begin with a dot get a second one (RFC 5321 4.5.2).
         """
-        yield self.head.replace(b"\r\n.", b"\r\n..") if dot_stuffed else self.head
+        yield _dot_stuffed(self.head) if dot_stuffed else self.head
         for attachment, part_header in zip(self.attachments, self._part_headers, strict=True):
             yield part_header
-            yield from attachment.base64()
+            yield from attachment.encoded(dot_stuffed=dot_stuffed)
         if self.boundary:
             yield f"\r\n--{self.boundary}--\r\n".encode()
 
     @cached_property
     def size(self) -> int:
         """The octets of the content on the wire, before dot-stuffing (RFC 1870)."""
-        lines = sum(-(-attachment.size // _LINE) * 2 + -(-attachment.size // 3) * 4 for attachment in self.attachments)
+        attached = sum(attachment.octets for attachment in self.attachments)
         end = len(self.boundary) + 8 if self.boundary else 0
-        return len(self.head) + sum(map(len, self._part_headers)) + lines + end
+        return len(self.head) + sum(map(len, self._part_headers)) + attached + end
 
     @cached_property
     def _part_headers(self) -> tuple[bytes, ...]:
@@ -236,19 +264,49 @@ class Mail:
 
 def _part_header(attachment: Attachment) -> bytes:
     disposition = f'Content-Disposition: attachment; filename="{attachment.name}"'
+    media_type, encoding = attachment.media_type, "base64"
+    if attachment.letter is not None:
+        encoding = "7bit"
+    elif media_type == _A_MAIL:
+        media_type = _A_FILE
     if _PLAIN_NAME.fullmatch(attachment.name) and len(disposition) <= _MAX_LINE:
         # As the library writes it, in a hundredth of its time.
-        kind = f"Content-Type: {attachment.media_type}\r\nContent-Transfer-Encoding: base64\r\n"
+        kind = f"Content-Type: {media_type}\r\nContent-Transfer-Encoding: {encoding}\r\n"
         return f"{kind}{disposition}\r\n\r\n".encode()
     part = EmailMessage(policy=policy.SMTP)
-    part["Content-Type"] = attachment.media_type
-    part["Content-Transfer-Encoding"] = "base64"
+    part["Content-Type"] = media_type
+    part["Content-Transfer-Encoding"] = encoding
     if "=?" not in attachment.name:
         part.add_header("Content-Disposition", "attachment", filename=attachment.name)
         return bytes(part)
     # The library would write the name as it is, and its reader would take it for an encoded word.
     name = f"Content-Disposition: attachment;\r\n filename*=utf-8''{quote(attachment.name, safe='')}\r\n\r\n"
     return bytes(part).removesuffix(b"\r\n") + name.encode()
+
+
+def _as_letter(content: bytes) -> bytes | None:
+    """Return a mail in the form in which every server carries it: ASCII, CRLF, no long lines; None if it has none."""
+    mail = re.sub(rb"\r\n|\r|\n", b"\r\n", content)
+    head = mail.partition(b"\r\n\r\n")[0]
+    if not re.match(rb"[!-9;-~]+:", mail) or not head.isascii():
+        return None
+    if not _is_carried(mail):
+        parsed = message_from_bytes(mail, policy=policy.SMTP.clone(cte_type="7bit", refold_source="none"))
+        if parsed.get_content_type() == "multipart/signed":
+            return None  # a signature covers the encoding (RFC 1847 2.1)
+        try:
+            mail = parsed.as_bytes()  # as servers do for others that do not know 8BITMIME (RFC 6152 3)
+        except (UnicodeError, LookupError, ValueError):
+            return None  # its charset is not what it says
+    return mail if _is_carried(mail) else None
+
+
+def _is_carried(mail: bytes) -> bool:
+    return mail.isascii() and b"\0" not in mail and max(map(len, mail.split(b"\r\n"))) <= _MAX_OCTETS
+
+
+def _dot_stuffed(lines: bytes) -> bytes:
+    return lines.replace(b"\r\n.", b"\r\n..")
 
 
 # --- base64 -----------------------------------------------------------------------------------------------------------
@@ -332,6 +390,27 @@ def _mailbox(address: Address) -> str:
     if address.name.isascii() and "=?" not in address.name and len(shown) <= _MAX_LINE:
         return shown
     return f"{_encoded(address.name, 'Reply-To')}\r\n <{address.addr_spec}>"
+
+
+def with_whole_names(mail: bytes) -> bytes:
+    """Return a mail in whose headers neighbouring encoded words are one (RFC 2047 6.2).
+
+    To be read only: the library's reader puts a blank where a display name goes on in the next word.
+    """
+
+    def joined(words: re.Match[bytes]) -> bytes:
+        try:
+            text = "".join(
+                part if isinstance(part, str) else part.decode(charset or "ascii", "replace")
+                for part, charset in decode_header(re.sub(r"\s+", " ", words[0].decode("ascii", "replace")))
+            )
+        except (LookupError, HeaderParseError, ValueError):
+            return words[0]  # in a charset that Python does not know, or damaged: as the library reads it
+        return b"=?utf-8?b?" + b64encode(text.encode("utf-8", "replace")) + b"?="
+
+    end = re.search(rb"\r?\n\r?\n", mail)
+    head = mail[: end.start()] if end else mail
+    return _WORDS.sub(joined, head) + mail[len(head) :]
 
 
 @lru_cache(maxsize=1)

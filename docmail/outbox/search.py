@@ -220,14 +220,14 @@ def history_of(folder: Path) -> Iterator[History]:
 def last_emailed(document: Document, settings: Settings | None) -> tuple[Row, bool] | None:
     """Return the mail with which a document went out last, and whether its content was the same.
 
-    A document that is made again differs in its content; it is then recognised by its name.
+    A document that is made again differs in its content; it is then recognised by its name, if that is its own.
     """
     with history_if_any(folder_of(settings)) as history:
         if history is None:
             return None
         if (found := history.last_with_content(sha256_of(document))) is not None:
             return found, True
-        found = history.last_with_name(document.name)
+        found = None if document.is_unnamed else history.last_with_name(document.name)
         return None if found is None else (found, False)
 
 

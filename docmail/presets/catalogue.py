@@ -95,6 +95,10 @@ class Guide:
     markdown: str
     id: str = ""
 
+    def _repr_markdown_(self) -> str:
+        """Return what a notebook shows of it, for those whom an error has sent here."""
+        return self.markdown
+
 
 @cache
 def presets() -> tuple[Preset, ...]:

@@ -21,7 +21,7 @@ from docmail.reports.pages import Sheets
 from docmail.reports.paragraphs import Paragraph, Run, draw_paragraph, paragraphs_of
 from docmail.reports.pdf_writer import Form, Writer
 from docmail.reports.tables import Table
-from docmail.text import Column, columns_of, is_frame
+from docmail.text import Column, columns_of, elements_in, is_frame
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -52,6 +52,9 @@ class _Figure:
 
 
 _BREAK = Paragraph(())
+# In inches: the room around what stands outside a figure, as notebooks leave it; and what is only the room that a font
+# keeps below its letters.
+_PAD, _SLIGHT = 0.1, 0.02
 
 
 class Report:
@@ -79,6 +82,15 @@ class Report:
                 hint=_("Add a DataFrame with .table(), a figure with .figure()."),
             )
         if markdown:
+            if elements := elements_in(text):
+                raise DocumentError(
+                    _("The {field} is HTML, of which readers would see every tag: <{element}>.").format(
+                        field="text", element="table" if "table" in elements else min(elements)
+                    ),
+                    hint=_("Give the table itself: .table(df).")
+                    if "table" in elements
+                    else _("Write it as Markdown, such as **bold**, or add markdown=False to show it as it is."),
+                )
             for paragraph, rows in paragraphs_of(text):
                 self._parts.append(paragraph if rows is None else _Table(rows))
         else:
@@ -227,13 +239,34 @@ def figure_pdf(figure: Any, form: str = "pdf", dpi: float | None = None) -> byte
         with matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42}), warnings.catch_warnings():
             # An empty box instead of a letter is no figure to send.
             warnings.filterwarnings("error", message="Glyph .* missing")
-            figure.savefig(file, format=form, dpi=dpi or "figure")
+            figure.savefig(file, format=form, dpi=dpi or "figure", bbox_inches=_shown(figure))
     except Exception as exc:
         raise DocumentError(
             _("matplotlib cannot save this figure: {reason}.").format(reason=" ".join(str(exc).split()).rstrip(".")),
             hint=_('Correct what it names; figure.savefig("figure.pdf") alone shows where it comes from.'),
         ) from exc
     return file.getvalue()
+
+
+def _shown(figure: Any) -> Any:
+    """Return what of a figure is to be seen, in inches: all of it, and what a notebook shows outside it.
+
+    That is a legend beside the axes, a long label, a title above. None where there is no such thing, or where the
+    user's own settings cut to what is there (`savefig.bbox`).
+    """
+    if sys.modules["matplotlib"].rcParams["savefig.bbox"] == "tight":
+        return None
+    figure.draw_without_rendering()  # which puts everything in its place
+    whole, drawn = figure.bbox_inches, figure.get_tightbbox()
+    left, lower = (
+        min(own, seen - _PAD) if own - seen > _SLIGHT else own for own, seen in zip(whole.min, drawn.min, strict=True)
+    )
+    right, upper = (
+        max(own, seen + _PAD) if seen - own > _SLIGHT else own for own, seen in zip(whole.max, drawn.max, strict=True)
+    )
+    if (left, lower, right, upper) == tuple(whole.extents):
+        return None
+    return type(whole).from_extents(left, lower, right, upper)
 
 
 def _scale(sheets: Sheets, form: Form) -> float:

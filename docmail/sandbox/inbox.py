@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, overload
 from docmail.documents import Document
 from docmail.files import write_whole
 from docmail.language import _, ngettext
+from docmail.message import with_whole_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +72,7 @@ class ReceivedMail(EmailMessage):
     @classmethod
     def parse(cls, raw: bytes, *, sender: str = "", recipients: Sequence[str] = (), number: int = 0) -> ReceivedMail:
         """Read a mail from its bytes."""
-        parsed = BytesParser(policy=policy.default).parsebytes(raw)
+        parsed = BytesParser(policy=policy.default).parsebytes(with_whole_names(raw))
         for part in parsed.walk():
             # Raw UTF-8 in a header (RFC 6532) is read back as surrogates, which the library does not join.
             part._headers = [(name, _joined(value)) for name, value in part.raw_items()]  # type: ignore[attr-defined] # noqa: SLF001
@@ -103,7 +104,7 @@ class ReceivedMail(EmailMessage):
         for part in self.iter_attachments():
             content = part.get_payload(decode=True)
             if not isinstance(content, bytes):  # an attached mail
-                content = part.get_content().as_bytes()
+                content = part.get_content().as_bytes(policy=policy.SMTP.clone(refold_source="none"))
             found.append(Attachment(part.get_filename() or "", part.get_content_type(), content))
         return tuple(found)
 

@@ -40,10 +40,11 @@ def fill(text: str, fields: Mapping[str, Any], *, field: str = "body", markdown:
     understood, that misses a field, asks for more than fields, or does not end.
     """
     from docmail.templates.filling import BUDGET, MAX_TEXT, Budget, MissingError, TooMuchError
-    from docmail.text import Given, TooManyError, value_given
+    from docmail.text import Given, TooManyError, margin_of, value_given
 
     with _explained(field):
         used, template = _compiled(text, markdown=markdown)
+        margin = margin_of(text) if markdown else ""
         pieces: list[str] = []
         given: list[str] = []
         length, exact, budget = 0, True, Budget()
@@ -54,6 +55,8 @@ def fill(text: str, fields: Mapping[str, Any], *, field: str = "body", markdown:
                 pieces.append(piece)
                 given.append(piece)
                 if markdown and budget.shown is not None:
+                    # The lines of a value stand below each other where those of an indented template do.
+                    pieces[-1] = piece.replace("\n", f"\n{margin}")
                     given[-1], surely = value_given(budget.shown)
                     exact, budget.shown = exact and surely, None
                 length += len(piece)

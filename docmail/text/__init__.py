@@ -9,7 +9,17 @@ from docmail.faces import lazy
 if TYPE_CHECKING:
     from docmail.text.columns import Column, Format, columns_of, is_frame
     from docmail.text.given import Given, body_given, source_of, value_given
-    from docmail.text.markdown import escape, marks_of, table, to_html, to_text, tokens_of
+    from docmail.text.markdown import (
+        elements_in,
+        escape,
+        margin_of,
+        marks_of,
+        table,
+        to_html,
+        to_text,
+        tokens_of,
+        unindented,
+    )
     from docmail.text.values import (
         InexactError,
         TooManyError,
@@ -28,10 +38,12 @@ __all__ = [
     "TooManyError",
     "body_given",
     "columns_of",
+    "elements_in",
     "escape",
     "former_number_key",
     "is_frame",
     "is_missing",
+    "margin_of",
     "marks_of",
     "narrow_limit",
     "number_key",
@@ -41,6 +53,7 @@ __all__ = [
     "to_html",
     "to_text",
     "tokens_of",
+    "unindented",
     "value_given",
 ]
 
@@ -50,7 +63,17 @@ if not TYPE_CHECKING:
         {
             "columns": ("Column", "Format", "columns_of", "is_frame"),
             "given": ("Given", "body_given", "source_of", "value_given"),
-            "markdown": ("escape", "marks_of", "table", "to_html", "to_text", "tokens_of"),
+            "markdown": (
+                "elements_in",
+                "escape",
+                "margin_of",
+                "marks_of",
+                "table",
+                "to_html",
+                "to_text",
+                "tokens_of",
+                "unindented",
+            ),
             "values": (
                 "InexactError",
                 "TooManyError",

@@ -18,7 +18,7 @@ from decimal import Decimal, InvalidOperation, localcontext
 from typing import TYPE_CHECKING, Any
 
 from docmail.errors import DocumentError
-from docmail.language import _
+from docmail.language import _, ngettext
 from docmail.text.values import is_missing
 
 if TYPE_CHECKING:
@@ -214,7 +214,10 @@ def text_of(value: Any) -> str:
 
 def _line(text: str) -> str:
     """Return a text without what no line can show; its line ends stay."""
+    if (more := len(text) - _MOST_TEXT) > 0:
+        said = ngettext("{number} more character", "{number} more characters", more).format(number=f"{more:,}")
+        text = f"{text[:_MOST_TEXT]}… ({said})"
     if text.isprintable():
-        return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…"
-    text = re.sub(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]", "\n", text[:_MOST_TEXT]).replace("\t", "    ")
+        return text
+    text = re.sub(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]", "\n", text).replace("\t", "    ")
     return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]", " ", text)

@@ -14,7 +14,7 @@ from docmail.outbox import makings, watchers
 from docmail.widgets.outbox import bad_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
     from docmail.diagnosis import Diagnosis
@@ -54,6 +54,11 @@ def register(shell: Any) -> None:
     ):
         formatter.for_type_by_name(module, name, show)
     shell.display_formatter.ipython_display_formatter.for_type_by_name("docmail.outbox.run", "Run", _run)
+    if getattr(shell, "kernel", None) is not None:
+        # A terminal has the words alone.
+        shell.display_formatter.ipython_display_formatter.for_type_by_name(
+            "docmail.diagnosis.diagnosis", "Diagnosis", _show_diagnosis
+        )
     if getattr(shell, "kernel", None) is not None and _show_run not in watchers:
         watchers.append(_show_run)
         makings.append(_show_making)
@@ -132,7 +137,31 @@ def _settings(settings: Settings) -> Bundle:
     )
 
 
+def _show_diagnosis(diagnosis: Diagnosis) -> None:
+    """Show the steps whole to the person in front of the screen, whose own address they name, and keep them without."""
+    import ipywidgets
+    from IPython.display import display
+
+    from docmail.widgets.parts import static_fallback
+    from docmail.widgets.parts.kernel_gone import Lifeline
+    from docmail.widgets.parts.painted import Painted
+
+    words, steps = _diagnosis(diagnosis), _steps(diagnosis, str)
+    if steps in words["text/html"]:
+        display(words, raw=True)  # they name nobody
+        return
+    painted = Painted(stored=f'<div data-zone="steps">{words["text/html"]}</div>')
+    painted.draw(steps=steps)
+    static_fallback.show(words, ipywidgets.VBox(Lifeline().around([painted]), _dom_classes=["docmail"]))
+
+
 def _diagnosis(diagnosis: Diagnosis) -> Bundle:
+    from docmail.privacy import without_addresses
+
+    return _bundle(repr(diagnosis), _steps(diagnosis, without_addresses))
+
+
+def _steps(diagnosis: Diagnosis, told: Callable[[str], str]) -> str:
     from docmail.widgets.parts import markup
 
     failed = diagnosis.failed
@@ -140,13 +169,13 @@ def _diagnosis(diagnosis: Diagnosis) -> Bundle:
         [
             "✓" if check.ok else "✗",
             markup.phase(check.phase),
-            markup.without_addresses(check.text if check.ok else f"{check.text} {check.hint}".strip()),
+            told(check.text if check.ok else f"{check.text} {check.hint}".strip()),
             markup.seconds(check.seconds),
         ]
         for check in diagnosis.checks
     ]
     verdict = _("The test email was sent.") if failed is None else _("The test email was not sent.")
-    return _bundle(repr(diagnosis), f"<b>{escape(verdict)}</b>{_table(lines)}")
+    return f"<b>{escape(verdict)}</b>{_table(lines)}"
 
 
 def _send_result(result: SendResult) -> Bundle:

@@ -20,6 +20,7 @@ import pypdfium2
 import pytest
 from fpdf import FPDF
 from matplotlib.figure import Figure
+from PIL import Image
 
 from docmail.documents import Document
 from docmail.errors import DocumentError
@@ -67,6 +68,78 @@ def test_the_name_decides_what_it_becomes(source: Any, name: str | None, expecte
     assert (document.name, document.media_type) == (expected, media_type)
     assert document.pages == (1 if media_type == "application/pdf" else None)
     assert document.read() == Document.of(document).read()
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "others"),
+    [
+        (FRAME, "t.xls", ".pdf, .csv, .xlsx"),
+        (FRAME, "t.parquet", ".pdf, .csv, .xlsx"),
+        (pl.DataFrame({"a": [1]}), "t.json", ".pdf, .csv, .xlsx"),
+        (FRAME["Name"], "t.csv.gz", ".pdf, .csv, .xlsx"),
+        (figure(), "f.gif", ".pdf, .png, .svg, .jpg, .jpeg"),
+        (Report("Q3"), "r.docx", ".pdf"),
+        (FPDF, "r.docx", ".pdf"),
+    ],
+    ids=lambda value: str(value)[:20].replace("\n", " "),
+)
+def test_an_ending_that_docmail_does_not_make_is_refused(source: Any, name: str, others: str) -> None:
+    """A table for Excel 2003 went out as “t.xls.pdf”."""
+    source = fpdf() if source is FPDF else source
+    with pytest.raises(DocumentError, match=re.escape(name)) as caught:
+        Document.of(source, name=name)
+    assert others in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["v1.2 summary", "Sales 2026.11", "Dr. Smith & Co.", "Q3.final", "Sales.Q3"])
+def test_a_dot_in_a_name_asks_for_no_kind_of_file(name: str) -> None:
+    for source in (FRAME, figure(), Report("x"), fpdf()):
+        assert Document.of(source, name=name).name == f"{name}.pdf"
+
+
+def test_a_name_with_a_version_in_it_is_a_pdf_whoever_made_it(tmp_path: Path) -> None:
+    path = tmp_path / "v1.2 summary"
+    path.write_bytes(PDF)
+    for document in (Document.of(PDF, name="v1.2 summary"), Document.of(path)):
+        assert (document.name, document.media_type) == ("v1.2 summary.pdf", "application/pdf")
+
+
+def test_a_figure_is_named_after_its_title() -> None:
+    made = Figure()
+    axes = made.subplots()
+    axes.set_title("Growth\nby region", loc="left")
+    assert Document.of(made).name == "Growth by region.pdf"
+    made.suptitle("Q3: growth")
+    assert Document.of(made).name == "Q3_ growth.pdf"
+    assert Document.of(made, name="x.png").name == "x.png"
+    assert Document.of(Figure()).name == "figure.pdf"
+
+
+@pytest.mark.parametrize("name", ["x.pdf", "x.png", "x.jpg"])
+def test_what_a_notebook_shows_outside_a_figure_is_in_the_file(name: str) -> None:
+    def made(*, outside: bool) -> Figure:
+        figure = Figure(figsize=(4, 3))
+        axes = figure.subplots()
+        axes.plot([1, 3, 2], label="a long label beside the axes")
+        if outside:
+            axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
+            axes.set_xticks([0, 1, 2], ["January of the year", "February of the year", "March"], rotation=90)
+            figure.suptitle("Above", y=1.1)
+        return figure
+
+    def size(document: Document) -> tuple[float, float]:
+        if not document.is_pdf:
+            width, height = Image.open(io.BytesIO(document.read())).size
+            return width / 100, height / 100
+        opened = pypdfium2.PdfDocument(document.read())
+        width, height = opened[0].get_size()
+        opened.close()
+        return width / 72, height / 72
+
+    assert size(Document.of(made(outside=False), name=name)) == pytest.approx((4, 3), abs=0.02)
+    width, height = size(Document.of(made(outside=True), name=name))
+    assert width > 5
+    assert height > 4
 
 
 def test_a_table_has_its_name_as_its_title() -> None:
@@ -215,3 +288,69 @@ def test_a_file_of_100_mb_is_shown_and_sent_without_being_held_in_memory(tmp_pat
 def test_a_document_of_a_table_is_sent_like_any_other() -> None:
     mail = Message("a@example.com", "Q3", "", [FRAME, figure(), Report("Q3")]).render(ME)
     assert [attachment.name for attachment in mail.attachments] == ["table.pdf", "figure.pdf", "Q3.pdf"]
+
+
+# --- signed, certified, protected ---
+
+
+def changed(change: Any) -> bytes:
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(PDF))
+    change(writer)
+    file = io.BytesIO()
+    writer.write(file)
+    return file.getvalue()
+
+
+def sign(writer: pypdf.PdfWriter) -> None:
+    signature = pypdf.generic.DictionaryObject(
+        {
+            pypdf.generic.NameObject("/Type"): pypdf.generic.NameObject("/Sig"),
+            pypdf.generic.NameObject("/ByteRange"): pypdf.generic.ArrayObject(
+                [pypdf.generic.NumberObject(number) for number in (0, 1, 2, 3)]
+            ),
+        }
+    )
+    writer.root_object[pypdf.generic.NameObject("/X")] = writer._add_object(signature)
+
+
+def certify(writer: pypdf.PdfWriter) -> None:
+    permissions = pypdf.generic.DictionaryObject({pypdf.generic.NameObject("/DocMDP"): pypdf.generic.NullObject()})
+    writer.root_object[pypdf.generic.NameObject("/Perms")] = permissions
+
+
+def signed_field(writer: pypdf.PdfWriter) -> None:
+    name = pypdf.generic.NameObject
+    field = pypdf.generic.DictionaryObject(
+        {
+            name("/FT"): name("/Sig"),
+            name("/T"): pypdf.generic.TextStringObject("Signature"),
+            name("/V"): pypdf.generic.DictionaryObject({name("/Type"): name("/Sig")}),
+        }
+    )
+    form = pypdf.generic.DictionaryObject({name("/Fields"): pypdf.generic.ArrayObject([writer._add_object(field)])})
+    writer.root_object[name("/AcroForm")] = form
+
+
+@pytest.mark.parametrize("change", [sign, certify, signed_field])
+def test_a_signed_pdf_is_not_locked_because_that_would_break_its_signature(change: Any) -> None:
+    with pytest.raises(DocumentError, match="is signed or certified") as caught:
+        Document.of(changed(change), name="contract.pdf", password=PASSWORD)
+    assert caught.value.field == "password"
+    assert PASSWORD not in str(caught.value)
+    assert Document.of(changed(change), name="contract.pdf").pages == 1
+
+
+def test_a_pdf_that_only_its_owner_protects_opens_without_a_password_and_can_be_locked() -> None:
+    """It was called locked by a password, though everybody could read it."""
+    from pypdf.constants import UserAccessPermissions
+
+    printing = UserAccessPermissions.PRINT
+    protected = changed(lambda writer: writer.encrypt("", "owner", permissions_flag=printing, algorithm="AES-256"))
+    assert Document.of(protected, name="a.pdf").pages == 1
+    document = Document.of(protected, name="a.pdf", password=PASSWORD)
+    assert document.pages is None
+    reader = pypdf.PdfReader(io.BytesIO(document.read()), password=PASSWORD)
+    assert "secret words" in reader.pages[0].extract_text()
+    assert reader.user_access_permissions == printing
+    with pytest.raises(DocumentError, match="is locked by a password already"):
+        Document.of(document, password=PASSWORD)

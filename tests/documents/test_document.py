@@ -10,6 +10,7 @@ import time
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import pypdf
 import pypdfium2
 import pytest
 from fpdf import FPDF
@@ -210,6 +211,48 @@ def test_the_corrected_line_is_python_whatever_the_text_was(text: str) -> None:
     line = caught.value.hint.removeprefix("If it does, write ").removesuffix(" (from pathlib import Path).")
     assert eval(line) in {Path(text), Path("report.pdf")}  # noqa: S307 - that it is Python is the point
     assert first_control(str(caught.value)) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PDF + b"\0" * 5000,
+        PDF + b"\0" * 200_000,
+        PDF + b"\r\n \x1a\n" * 1000,
+        PDF + b"<html><object>" + b"An error of the server. " * 200,
+        PDF + b"\x1b%-12345X@PJL EOJ\r\n",
+        b"\xef\xbb\xbf\r\n" + PDF,
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/pdf\r\n\r\n" + PDF,
+    ],
+    ids=range(7),
+)
+def test_a_pdf_with_foreign_matter_around_it_is_whole(content: bytes, tmp_path: Path) -> None:
+    """Readers open it; docmail called it cut off."""
+    path = tmp_path / "report.pdf"
+    path.write_bytes(content)
+    for document in (Document.of(content, name="report.pdf"), Document.of(path)):
+        assert (document.media_type, document.pages) == ("application/pdf", 1)
+        assert document.read() == content
+
+
+@pytest.mark.parametrize("cut", [1, 20, len(PDF) // 2], ids=["the last sign", "the end", "half"])
+def test_a_pdf_that_was_cut_off_and_filled_up_is_refused(cut: int, tmp_path: Path) -> None:
+    path = tmp_path / "report.pdf"
+    content = PDF.rstrip()[:-cut] + b"\0" * 100_000
+    path.write_bytes(content)
+    for source in (content, path):
+        with pytest.raises(DocumentError, match="is cut off"):
+            Document.of(source, name="report.pdf")
+
+
+def test_a_pdf_without_pages_is_refused(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    pypdf.PdfWriter().write(file)
+    path = tmp_path / "empty.pdf"
+    path.write_bytes(file.getvalue())
+    for source in (file.getvalue(), path):
+        with pytest.raises(DocumentError, match=r"The PDF empty\.pdf has no pages"):
+            Document.of(source, name="empty.pdf")
 
 
 class Figure:

@@ -23,10 +23,12 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
+from docmail.documents import Document
 from docmail.errors import MessageError
 from docmail.message import Message, draft
 from docmail.outbox.entry import body_digest
 from docmail.settings import Settings, SmtpServer
+from docmail.templates import fill
 from docmail.text import marks_of, to_html, to_text, tokens_of
 from docmail.transport.http.forms import fields_of
 from tests.message.test_message import ME, assert_fit_for_smtp, text_of, wire
@@ -105,6 +107,18 @@ def test_the_same_picture_twice_in_two_mails_has_two_names() -> None:
     message = Message("a@example.com", "Q3", figure())
     names = {re.search(rb"Content-ID: (<[^>]+>)", wire(message.render(ME)))[1] for _ in range(2)}  # type: ignore[index]
     assert len(names) == 2
+
+
+def test_what_stands_outside_the_axes_is_in_the_picture() -> None:
+    """A legend beside the axes was cut off, though the notebook had shown it."""
+    wide = figure(size=(4, 2))
+    wide.axes[0].plot([2, 2], label="a long label beside the axes")
+    wide.axes[0].legend(loc="upper left", bbox_to_anchor=(1.02, 1))
+    [picture] = Message("a@example.com", "Q3", wide).pictures
+    width, height = Image.open(io.BytesIO(picture.content)).size
+    assert width > 1000
+    assert height == 384
+    assert picture.width == round(width / 2)
 
 
 @pytest.mark.parametrize("frame", [FRAME, pl.DataFrame(DATA)], ids=["pandas", "polars"])
@@ -302,6 +316,163 @@ def test_whatever_the_items_hold_their_numbers_stay(
     assert marks(blocks) == [number + sign for number, _text, _below in items]
 
 
+# --- signs that are no markup ---
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Kind regards\n-- \nBob",
+        "Net 100.00\n====",
+        "Net 100.00\n----------\nVAT 20.00",
+        "Signed\n-\nBob",
+        "2*3*4 and 10**6**2",
+        "Open __init__.py, obj.__dict__ or src/__main__/x.py.",
+        "snake_case_name and un*frigging*believable",
+        "*.csv and *.txt, report_*.pdf",
+        "x*y*(a+b)",
+        "10~~20~~30",
+        "6` by 5`",
+        "f[i](x)",
+        "[Anna]: hello",
+        "100\n>100 units\n>= 5",
+        "\\\\server\\share\\_new\\*.csv",
+        "\\\\server",
+        "C:\\_temp\\__x__ and D:\\#1\\(old)",
+        "C:\\Program Files\\_a\\.venv",
+        "..\\..\\_data",
+        "Copy it to D:\\\nand call.",
+    ],
+)
+def test_what_nobody_means_as_markup_is_what_was_typed(text: str) -> None:
+    """A signature made a heading of the greeting, and a path lost its backslashes."""
+    assert to_text(text).rstrip("\n") == text
+    html = to_html(text)
+    assert not re.search(r"<(?:h[1-6]|hr|em|strong|del|code|a|ul|ol|blockquote)\b", html)
+    assert shown(html) == [line.replace(">", "&gt;").strip() for line in text.split("\n")]
+
+
+def test_the_delimiter_of_a_signature_keeps_its_blank_beside_markup() -> None:
+    """RFC 3676 4.3: by “-- ” programs know the signature, which they leave out of their replies."""
+    mail = parsed(Message("a@example.com", "x", "**Hello**\n\nKind regards\n-- \nBob"))
+    assert text_of(mail, "plain") == "Hello\n\nKind regards\n-- \nBob\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("**Total:** 5", "<strong>Total:</strong> 5"),
+        ("(*a*), **b**.", "(<em>a</em>), <strong>b</strong>."),
+        ("_a_ __b__ ~~c~~", '<em>a</em> <strong>b</strong> <del style="text-decoration: line-through">c</del>'),
+        ("这是**重要**的", "这是<strong>重要</strong>的"),
+        ("[a](https://x.example/a_b_c)", '<a href="https://x.example/a_b_c">a</a>'),
+        ("[x]\n\n[x]: https://x.example", '<a href="https://x.example">x</a>'),
+        ("2*3*4 is *not* `2*3*5`", "2*3*4 is <em>not</em> <code"),
+        ("a\\_b \\* c", "a_b * c"),
+    ],
+)
+def test_what_is_markup_stays_so(text: str, html: str) -> None:
+    assert html in to_html(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain", "html"),
+    [
+        ("a<br>b", "a\nb\n", "a<br />\nb</p>"),
+        ("a<BR/>\nb", "a\nb\n", "a<br />\nb</p>"),
+        ("a\n<br>\nb", "a\n\nb\n", "a<br />\n<br />\nb</p>"),
+        ("| a<br />b |\n|---|\n| c |", "a b\n---\nc\n", "a<br />\nb</th>"),
+        ("`<br>`", "<br>\n", "&lt;br&gt;</code>"),
+    ],
+)
+def test_a_typed_line_break_breaks_the_line(text: str, plain: str, html: str) -> None:
+    assert to_text(text) == plain
+    assert html in to_html(text)
+
+
+def test_the_indentation_of_the_code_around_a_text_is_taken_away() -> None:
+    """A text in a function became a block of code."""
+    text = """
+        Dear Ann,
+
+        - one
+          - two
+
+        Bye
+        """
+    assert to_text(text).rstrip() == "Dear Ann,\n\n- one\n  - two\n\nBye"
+    assert "<pre" not in to_html(text)
+    assert to_text("Dear Ann,\n\n    thanks.\n\n    Bye\n") == "Dear Ann,\n\nthanks.\n\nBye\n"
+    assert to_text("    Hello") == "Hello"
+    assert "<li>two" in to_html("- one\n  - two")
+    assert "<pre" in to_html("Run\nthis:\n\n    x = 1")
+    mail = parsed(Message("a@example.com", "x", [text, FRAME, "\n    after\n"]))
+    assert "<pre" not in text_of(mail, "html")
+
+
+def test_lines_of_a_value_are_indented_as_the_template_around_them_is() -> None:
+    body = fill("\n    Dear {{ name }},\n\n    {{ lines }}\n", {"name": "Ann", "lines": "a\nb"}, markdown=True)
+    assert to_text(body).rstrip() == "Dear Ann,\n\na\nb"
+
+
+def test_each_block_begins_on_the_side_of_its_own_script() -> None:
+    html = to_html("שלום **חנה**\n\nHello\n\n- אחת\n\n# كشف\n\n| א | b |\n|---|---|\n| 1 | ב |")
+    assert re.findall(r"<(p|h1|li|t[hd]) ([^ >]+)", html) == [
+        (tag, 'dir="auto"') for tag in ("p", "p", "li", "h1", "th", "th", "td", "td")
+    ]
+    assert "text-align: left" not in html
+    assert "dir=" not in to_html("Hello\n\n- one")
+
+
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        (FRAME.to_html(), "body=["),
+        (f"Hello\n{FRAME.to_html()}", "body=["),
+        (["Hello", FRAME.to_html()], "body=["),
+        ("<p>Dear Ann</p>", "as Markdown"),
+        ("Dear <b>Ann</b>", "as Markdown"),
+        ("<html><body>Hello</body></html>", "as Markdown"),
+        ('<a href="https://a.example">here</a>', "as Markdown"),
+        ("<div>\n<style scoped>x</style>\n</div>", "as Markdown"),
+    ],
+)
+def test_html_as_a_text_is_refused_with_the_line_that_does_it_right(body: Any, hint: str) -> None:
+    """Its reader saw every tag."""
+    with pytest.raises(MessageError, match="is HTML") as caught:
+        Message("a@example.com", "x", body)
+    assert hint in caught.value.hint
+    assert caught.value.field == "body"
+
+
+@pytest.mark.parametrize(
+    "body", ["a < b > c", "Write `<b>x</b>`.", "```\n<p>x</p>\n```", "<a@b.example>", "<td> alone"]
+)
+def test_signs_of_less_and_greater_are_no_html(body: str) -> None:
+    assert Message("a@example.com", "x", body).body == body
+
+
+WORDS = st.lists(
+    st.one_of(
+        st.text("abZ019.,:;()/@=%&'\"+-_*~äé日", min_size=1, max_size=8),
+        st.sampled_from(
+            ["\n", "\n\n", "C:\\x\\_y", "\\\\s\\t", "2*3*4", "__init__.py", "-- \n", "f[i](x)", ">5", "====\n"]
+        ),
+    ),
+    max_size=12,
+).map(" ".join)
+
+
+@given(WORDS)
+@example("[a]: b")
+@hypothesis_settings(deadline=None)
+def test_the_plain_text_loses_no_character_that_is_not_markup(written: str) -> None:
+    def kept(text: str) -> list[str]:
+        return [sign for sign in text if sign.isalnum() or sign in ".,:;()/@%&'\"=\\"]
+
+    assert kept(to_text(written)) == kept(written)
+
+
 # --- whatever is written ---
 
 PARTS = [
@@ -392,22 +563,21 @@ def test_a_draft_is_whole_and_opens_unsent_with_its_blind_copies() -> None:
     assert email.message_from_bytes(draft(Message("a@example.com", "x"), ME))["Bcc"] is None
 
 
-@pytest.mark.timeout(30)
-def test_another_program_reads_the_mail_as_it_was_meant(tmp_path: Path) -> None:
-    """Mutt, which shares no code with Python's parser, shows the headers and the plain text."""
+def read_by_mutt(content: bytes, folder: Path) -> str:
+    """Return what mutt, which shares no code with Python's parser, shows of a mail."""
     mutt = require_program("mutt")
-    message = Message("Ünal <a@example.com>", "Grüße aus Köln", ["# Hallo\n\nschöne **Grüße**", FRAME, figure()], PDF)
-    mailbox, printed = tmp_path / "mailbox", tmp_path / "printed"
-    content = wire(message.render(ME)).replace(b"\r\n", b"\n")
-    mailbox.write_bytes(b"From accounts@example.com Wed Nov 25 10:00:00 2026\n" + content + b"\n")
+    mailbox, printed = folder / "mailbox", folder / "printed"
+    mailbox.write_bytes(
+        b"From accounts@example.com Wed Nov 25 10:00:00 2026\n" + content.replace(b"\r\n", b"\n") + b"\n"
+    )
     settings = [
-        f"set folder={tmp_path} charset=utf-8 wait_key=no print=yes print_decode=yes",
+        f"set folder={folder} charset=utf-8 wait_key=no print=yes print_decode=yes",
         f"set print_command='cat > {printed}'",
         "alternative_order text/plain",
         "push <print-message><exit>",
     ]
     commands = [part for setting in settings for part in ("-e", setting)]
-    environment = {"TERM": "xterm", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"}
+    environment = {"TERM": "xterm", "HOME": str(folder), "LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"}
     ours, its = os.openpty()  # without a terminal, mutt wants to write a mail
     termios.tcsetwinsize(its, (24, 80))  # and newer ones open none without a size
     command = [mutt, "-n", "-F", "/dev/null", *commands, "-R", "-f", str(mailbox)]
@@ -418,10 +588,25 @@ def test_another_program_reads_the_mail_as_it_was_meant(tmp_path: Path) -> None:
                 pass
         assert process.wait(30) == 0
     os.close(ours)
-    shown = printed.read_text("utf-8")
+    return printed.read_text("utf-8")
+
+
+@pytest.mark.timeout(30)
+def test_another_program_reads_the_mail_as_it_was_meant(tmp_path: Path) -> None:
+    message = Message("Ünal <a@example.com>", "Grüße aus Köln", ["# Hallo\n\nschöne **Grüße**", FRAME, figure()], PDF)
+    shown = read_by_mutt(wire(message.render(ME)), tmp_path)
     for words in ("Grüße aus Köln", "Ünal", "schöne Grüße", "1,234.50", "[Revenue]"):
         assert words in shown
     assert "**" not in shown
+
+
+@pytest.mark.timeout(30)
+def test_another_program_shows_a_mail_that_is_attached(tmp_path: Path) -> None:
+    inner = b"From: b@example.com\nSubject: =?utf-8?q?Angebot_f=C3=BCr_Sie?=\nContent-Type: text/plain; charset=utf-8\n"
+    attached = Document.of(inner + "\nGrüße vom Lieferanten\n".encode(), name="Angebot.eml")
+    shown = read_by_mutt(wire(Message("a@example.com", "Q3", "siehe unten", attached).render(ME)), tmp_path)
+    for words in ("siehe unten", "Angebot für Sie", "Grüße vom Lieferanten"):
+        assert words in shown
 
 
 def test_the_fonts_of_the_rest_of_the_notebook_are_left_alone() -> None:

@@ -28,7 +28,8 @@ from hypothesis import strategies as st
 from docmail.addresses import Address
 from docmail.documents import Document
 from docmail.errors import AddressError, DocumentError, MessageError
-from docmail.message import Mail, Message, base64_pieces, markdown_to_html
+from docmail.message import Mail, Message, base64_pieces, markdown_to_html, with_whole_names
+from docmail.sandbox.inbox import ReceivedMail
 from docmail.settings import HttpServer, Settings, SmtpServer
 
 if TYPE_CHECKING:
@@ -624,3 +625,98 @@ def test_a_large_attachment_is_streamed_in_small_pieces(tmp_path: Path) -> None:
     sizes = [len(piece) for piece in mail.wire()]
     assert max(sizes) < 100_000
     assert sum(sizes) == mail.size
+
+
+# --- a mail as an attachment ---
+
+
+def attached_mail(text: str = "Grüße\n.dot\n", **headers: str) -> bytes:
+    made = email.message.EmailMessage()
+    for name, value in {"From": "a@example.com", "Subject": "Angebot", **headers}.items():
+        made[name] = value
+    made.set_content(text)
+    made.add_attachment(b"\0\xff" * 100, maintype="application", subtype="pdf", filename="ä.pdf")
+    return made.as_bytes()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        attached_mail(),
+        attached_mail().replace(b"\n", b"\r\n"),
+        attached_mail("Hello\n"),
+        attached_mail("x" * 2000),
+        attached_mail(Subject="Grüße " * 30),
+    ],
+    ids=["8bit", "CRLF", "7bit", "a long line", "a long subject"],
+)
+def test_a_mail_as_attachment_is_a_mail_to_its_reader(content: bytes) -> None:
+    """RFC 2046 5.2.1: in base64 it was one that no program shows."""
+    document = Document.of(content, name="Angebot.eml")
+    assert document.read() == content
+    mail = Message("a@example.com", "x", "y", [document, Document.of(b"a,b", name="a.csv")]).render(ME)
+    content_sent = wire(mail)
+    assert_fit_for_smtp(content_sent)
+    assert len(content_sent) == mail.size
+    inner, table = email.message_from_bytes(content_sent, policy=policy.default).iter_attachments()
+    assert (inner.get_content_type(), inner["Content-Transfer-Encoding"]) == ("message/rfc822", "7bit")
+    assert inner.get_filename() == "Angebot.eml"
+    original, arrived = email.message_from_bytes(content, policy=policy.default), inner.get_content()
+    assert arrived["Subject"] == original["Subject"]
+    assert text_of(arrived, "plain") == text_of(original, "plain")
+    assert [part.get_content() for part in arrived.iter_attachments()] == [b"\0\xff" * 100]
+    assert table.get_content() in {"a,b", b"a,b"}
+    stuffed = b"".join(mail.wire(dot_stuffed=True))
+    assert not re.search(rb"\r\n\.(?!\.)", stuffed)
+    assert stuffed.replace(b"\r\n..", b"\r\n.") == content_sent
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no mail at all",
+        "Subject: Grüße\r\n\r\nx".encode(),
+        b'Content-Type: multipart/signed; boundary="b"\r\n\r\n--b\r\n\r\n\xff\r\n--b--\r\n',
+        b"Subject: x\r\n\r\n\0",
+    ],
+)
+def test_a_mail_that_not_every_server_would_carry_arrives_as_a_file(content: bytes) -> None:
+    mail = sent(Message("a@example.com", "x", "y", Document.of(content, name="Angebot.eml")))
+    [part] = mail.iter_attachments()
+    assert (part.get_content_type(), part.get_filename()) == ("application/octet-stream", "Angebot.eml")
+    assert part.get_content() == content
+
+
+# --- names, as they are read back ---
+
+NAMES = [
+    "Société Générale d'Électricité de Genève SA",
+    "Österreichische Gesellschaft für Wirtschaft, Forschung & Entwicklung (ÖGWFE) Wien",
+    "株式会社日本電気通信システム開発研究所東京本社営業部第一課",
+    'Łódź "Zakłady Włókiennicze Przemysłu Bawełnianego" spółka z ograniczoną odpowiedzialnością',
+    "Ann",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_long_name_is_whole_when_our_own_header_is_read_back(name: str) -> None:
+    """The standard library puts blanks where a name goes on in the next encoded word."""
+    people = [Address(name, "a", "example.com"), Address("B", "b", "example.com")]
+    settings = replace(ME, sender=f"{Address(name, 'me', 'example.com')}")
+    read = Message(people, "x", cc=str(Address(name, "c", "example.com"))).render(settings).parsed()
+    assert [(each.display_name, each.addr_spec) for each in read["To"].addresses] == [
+        (name, "a@example.com"),
+        ("B", "b@example.com"),
+    ]
+    assert read["Cc"].addresses[0].display_name == read["From"].addresses[0].display_name == name
+    received = ReceivedMail.parse(wire(Message(people, "x").render(settings)))
+    assert received["To"].addresses[0].display_name == received["From"].addresses[0].display_name == name
+
+
+def test_neighbouring_words_in_a_strange_or_unknown_charset_do_no_harm() -> None:
+    head = (
+        b"To: =?iso-8859-1?q?J=FC?= =?utf-8?b?w7xyZ2Vu?= <a@example.com>\r\nSubject: =?x-no?q?a?= =?x-no?q?b?=\r\n\r\n"
+    )
+    read = email.message_from_bytes(with_whole_names(head), policy=policy.default)
+    assert read["To"].addresses[0].display_name == "Jüürgen"
+    assert with_whole_names(b"\r\n\r\n=?utf-8?q?a?= =?utf-8?q?b?=") == b"\r\n\r\n=?utf-8?q?a?= =?utf-8?q?b?="

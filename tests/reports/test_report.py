@@ -513,3 +513,18 @@ def test_any_table_is_a_whole_pdf_or_a_sentence(values: list[Any]) -> None:
         assert "U+" in str(exc)  # noqa: PT017 - either end is right
     else:
         assert "page 1 of" in pages(pdf)[0]
+
+
+@pytest.mark.parametrize("sign", ["x", "\n"])
+def test_a_long_cell_says_how_much_of_it_is_missing(sign: str) -> None:
+    [column] = columns_of(pd.DataFrame({"a": ["x" * 19_999 + sign + "y" * 1_234]}))
+    assert column.cells[0].endswith("… (1,234 more characters)")
+
+
+def test_html_in_a_text_is_refused_with_the_line_that_does_it_right() -> None:
+    with pytest.raises(DocumentError, match="is HTML") as caught:
+        Report().text(pd.DataFrame({"a": [1]}).to_html())
+    assert caught.value.hint == "Give the table itself: .table(df)."
+    with pytest.raises(DocumentError, match="is HTML"):
+        Report().text("<p>Hello</p>")
+    assert Report().text("<p>Hello</p>", markdown=False).pdf()

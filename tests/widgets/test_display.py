@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import fpdf
+import ipywidgets
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from matplotlib.figure import Figure
@@ -20,6 +21,7 @@ from docmail.reports import Report
 from docmail.settings import HttpServer, Security, Settings, SmtpServer
 from docmail.transport import SendResult
 from docmail.widgets import register
+from docmail.widgets.parts.painted import Painted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -204,3 +206,25 @@ def test_registering_loads_nothing() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_test_names_its_own_address_on_the_screen_and_not_in_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """“Signed in as …@…” told the person in front of the screen nothing."""
+    for name in ("watchers", "makings"):
+        monkeypatch.setattr(f"docmail.widgets.display.{name}", [])
+    monkeypatch.setattr("docmail.widgets.outbox.bad_rows.register", lambda _shell: None)
+    kernel: Any = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    kernel.kernel = object()
+    register(kernel)
+    checks = (
+        Check("credential", ok=True, text="signed in as accounts@example.com", seconds=0.01),
+        Check("rcpt", ok=False, text="<me@example.com> is refused.", seconds=1, kind=Kind.RECIPIENT, hint="Check."),
+    )
+    words, live = outputs(kernel, Diagnosis(checks))
+    view = ipywidgets.widgets.widget._instances[live[LIVE]["model_id"]]
+    [painted] = [child for child in view.children if isinstance(child, Painted)]
+    assert "signed in as accounts@example.com" in painted.html
+    assert "&lt;me@example.com&gt; is refused. Check." in painted.html
+    kept = json.dumps([words, view.get_state(), *(child.get_state() for child in view.children)], default=str)
+    assert "example.com" not in kept
+    assert "signed in as" in kept

@@ -172,9 +172,14 @@ class _Parts:
             subject=whole(str(head["Subject"])),
             text=text_of(head) or " ",  # none of them takes a mail without any text
             html=html_of(head) or "<html><body></body></html>",
-            files=[(each.name, each.media_type, Base64(File(each))) for each in mail.attachments],
+            files=[(each.name, _file_type(each.media_type), Base64(File(each))) for each in mail.attachments],
             pictures=[_picture(part) for part in pictures_of(head)],
         )
+
+
+def _file_type(media_type: str) -> str:
+    """Return the type of a file that a service puts into the mail in base64, in which no mail may be."""
+    return "application/octet-stream" if media_type == "message/rfc822" else media_type
 
 
 def _service(server: HttpServer) -> Service:

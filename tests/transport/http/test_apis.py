@@ -407,3 +407,24 @@ def test_a_service_needs_what_its_account_needs(api: str) -> None:
 def test_a_key_never_goes_over_unencrypted_http_except_to_this_computer() -> None:
     settings = Settings("A <a@example.com>", HttpServer("http://api.example.com", api="postmark"))
     assert [problem.field for problem in settings.problems()] == ["url"]
+
+
+# --- what is read back out of the mail --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("api", ["postmark", "resend", "brevo", "sendgrid"])
+def test_a_long_name_arrives_whole(api: str) -> None:
+    """The standard library puts blanks where a name goes on in the next encoded word."""
+    name = "Société Générale d'Électricité de Genève et des communes de l'Île-de-France SA"
+    settings = replace(settings_for(api), sender=f"{name} <accounts@example.com>")
+    body = asked(api, mail_for(settings, to=f"{name} <cfo@example.com>", cc=f"{name} <b@example.com>")).body
+    assert json.dumps(json.loads(body), ensure_ascii=False).count(name) == 3
+
+
+@pytest.mark.parametrize("api", ["postmark", "resend", "brevo", "sendgrid"])
+def test_a_mail_is_given_as_a_file_because_services_write_base64(api: str) -> None:
+    """RFC 2046 5.2.1 allows no base64 for message/rfc822."""
+    document = Document.of(b"Subject: x\r\n\r\ny", name="offer.eml")
+    body = asked(api, mail_for(settings_for(api), documents=document)).body
+    assert b"offer.eml" in body
+    assert b"message/rfc822" not in body

@@ -85,6 +85,17 @@ def test_an_enlarged_page_is_as_sharp_as_the_screen() -> None:
     assert widths(turn(view, "smaller")) == [(210, WIDTH)]
 
 
+def test_another_document_without_a_name_of_its_own_is_no_earlier_one(box: docmail.Sandbox) -> None:
+    """Any figure without a title is “figure.pdf”, and the last one was called an earlier one of the next."""
+    box.settings.save()
+    for name in ("figure.pdf", "Table.pdf", "document.pdf", "report.pdf"):
+        document = Document.of(pdf().read(), name=name)
+        docmail.send(document, to="a@example.com", subject=name)
+        assert "emailed to a@example.com" in ready(view_of(document)[1].facts)
+        other = Document.of(pdf().read() + b"\n", name=name)
+        assert "emailed" not in ready(view_of(other)[1].facts)
+
+
 def test_it_is_said_in_the_browser_only_to_whom_a_document_went(box: docmail.Sandbox) -> None:
     box.settings.save()
     document = pdf()
