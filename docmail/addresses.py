@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from docmail.errors import AddressError
 from docmail.language import _
@@ -55,6 +56,18 @@ def first_control(text: str, allowed: str = "") -> str | None:
         if character in _TURNING or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
             return f"U+{ord(character):04X}"
     return None
+
+
+def unlinked(text: str) -> str:
+    """Return an address without the link (RFC 6068) as which a cell of Excel may hold it, and any other text as it is.
+
+    “mailto:a@example.com?subject=Hello” is a@example.com; Outlook copies “a@example.com<mailto:a@example.com>”.
+    """
+    link = re.fullmatch(r"(?P<name>[^<>]*)<?mailto:(?P<address>[^<>?]+)(?:\?[^<>]*)?>?", trimmed(text), re.IGNORECASE)
+    if not link:
+        return text
+    name, address = trimmed(link["name"]), trimmed(unquote(link["address"]))
+    return f"{name} <{address}>" if name and name.lower() != address.lower() else address
 
 
 @lru_cache(maxsize=256)  # the recipients of a batch have few domains
@@ -174,9 +187,7 @@ def parse_address(text: str, field: str) -> Address:
             _("“{text}” is not one email address.").format(text=_short(text)),
             address=text,
             field=field,
-            hint=_('Give exactly one; a name with a comma stands in quotes: "Smith, J" <j@example.com>.')
-            if pieces
-            else _("An address looks like name@example.com."),
+            hint=_hint_for_several(text, pieces) if pieces else _("An address looks like name@example.com."),
         )
     return _one(pieces[0], field)
 
@@ -192,6 +203,13 @@ def parse_addresses(value: str | Address | Iterable[str | Address], field: str) 
     if isinstance(value, Address):
         value = [value]
     if isinstance(value, str):
+        if line := _quoted(value):
+            raise AddressError(
+                _("In “{text}” a name with a comma stands without quotation marks.").format(text=_short(value)),
+                address=value,
+                field=field,
+                hint=_("Put the name in quotes: {line}.").format(line=line),
+            )
         found = [_one(piece, field) for piece in _split(value, field)]
     elif isinstance(value, (bytes, bytearray)):
         raise _not_text(value, field)
@@ -256,6 +274,36 @@ def _split(text: str, field: str) -> list[str]:
 
 
 _NAMED = re.compile(r"(?P<name>.*?)\s*<(?P<address>[^<>]*)>", re.DOTALL)
+_NAME_WITH_COMMA = re.compile(r"(?P<name>[^<>@\";]*,[^<>@\";]*?)\s*<(?P<address>[^<>@\s]+@[^<>@\s]+)>")
+
+
+def _quoted(text: str) -> str | None:
+    """Return a text with each name that holds a comma in quotation marks; None if none needs them."""
+    if "," not in text or "<" not in text or len(text) > _MAX_TEXT:
+        return None
+    pieces = [trimmed(piece) for piece in text.split(";")]
+    named = [_NAME_WITH_COMMA.fullmatch(piece) for piece in pieces]
+    # A comma at an end separates addresses.
+    found = [
+        match if match and trimmed(match["name"]).strip(",") == trimmed(match["name"]) else None for match in named
+    ]
+    if not any(found):
+        return None
+    lines = (
+        f'"{trimmed(match["name"])}" <{match["address"]}>' if match else piece
+        for match, piece in zip(found, pieces, strict=True)
+    )
+    return "; ".join(filter(None, lines))
+
+
+def _hint_for_several(text: str, pieces: list[str]) -> str:
+    """Return the line that does it right, where one address is wanted and several are there, or perhaps one."""
+    if line := _quoted(text):
+        return _("Put the name in quotes: {line}.").format(line=line)
+    if all("@" in piece for piece in pieces) and len(text) <= _MAX_TEXT:
+        several = ", ".join(f'"{piece}"' if '"' not in piece else f"'{piece}'" for piece in pieces)
+        return _("For several, give a list: [{addresses}].").format(addresses=several)
+    return _('Give exactly one; a name with a comma stands in quotes: "Smith, J" <j@example.com>.')
 
 
 def _one(text: str, field: str) -> Address:

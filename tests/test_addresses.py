@@ -282,3 +282,38 @@ def test_trimming_twice_is_trimming_once(text: str) -> None:
     once = trimmed(text)
     assert trimmed(once) == once
     assert once in text
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("Meyer, Anna <a@example.com>", '"Meyer, Anna" <a@example.com>'),
+        ("Smith, John, Jr. <j@example.com>", '"Smith, John, Jr." <j@example.com>'),
+        ("Meyer, Anna <a@example.com>; Bob <b@example.com>", '"Meyer, Anna" <a@example.com>; Bob <b@example.com>'),
+        (
+            "Acme, Inc. <a@example.com>;Müller, Ö. <b@example.com>;",
+            '"Acme, Inc." <a@example.com>; "Müller, Ö." <b@example.com>',
+        ),
+    ],
+)
+def test_a_name_with_a_comma_is_refused_with_the_line_that_does_it_right(text: str, right: str) -> None:
+    """It said that “Meyer” is not an email address."""
+    with pytest.raises(AddressError) as caught:
+        parse_addresses(text, "to")
+    assert caught.value.hint == f"Put the name in quotes: {right}."
+    assert len(parse_addresses(right, "to")) == len(right.split(";"))
+    if ";" not in text:
+        with pytest.raises(AddressError) as caught:
+            parse_addresses([text], "to")
+        assert caught.value.hint == f"Put the name in quotes: {right}."
+
+
+def test_addresses_that_are_separated_by_commas_stay_so() -> None:
+    for text in ("a@example.com, Bob <b@example.com>", "Ann <a@example.com>, Bob <b@example.com>"):
+        assert len(parse_addresses(text, "to")) == 2
+
+
+def test_two_addresses_in_one_item_are_refused_with_the_list_that_does_it_right() -> None:
+    with pytest.raises(AddressError) as caught:
+        parse_addresses(['a@example.com; "B, C" <b@example.com>'], "to")
+    assert caught.value.hint == """For several, give a list: ["a@example.com", '"B, C" <b@example.com>']."""

@@ -101,6 +101,9 @@ def tidied(settings: Settings, secret: Secret, *, hint: str = "") -> Secret:
         check_key(settings, secret, hint=hint)
     if control := secret.shown_to(first_control):
         raise _unfit(_("The password contains the invisible character {code}.").format(code=control), hint)
+    if secret.shown_to(lambda password: password.endswith(("\u00a0", "\u2007", "\u202f"))):
+        sentence = _("The password ends with a no-break space (U+00A0), which web pages and documents bring along.")
+        raise _unfit(sentence, hint or _("Type the password again, without it."))
     return secret
 
 

@@ -14,6 +14,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from docmail.documents.data_files import csv_file, xlsx_file
 from docmail.errors import DocumentError
 from docmail.language import _
 
@@ -88,26 +89,13 @@ def _from_frame(frame: Any, ending: str, name: Any) -> tuple[bytes, str]:
 
         title = str(name or "")
         return table_pdf(frame, title[: -len(ending)] if title.lower().endswith(ending) else title), ending
-    file = io.BytesIO()
     try:
-        if hasattr(frame, "get_columns"):  # polars
-            frame.write_csv(file) if ending == ".csv" else frame.write_excel(file)
-        else:
-            # An index that only counts the rows is nothing to send.
-            counted = type(frame.index).__name__ == "RangeIndex" and frame.index.name is None
-            write = frame.to_csv if ending == ".csv" else frame.to_excel
-            write(file, index=not counted)
+        return (csv_file if ending == ".csv" else xlsx_file)(frame), ending
     except ImportError as exc:
         raise DocumentError(
             _("The table cannot be written as {ending}: {reason}.").format(ending=ending, reason=_reason(exc)),
             hint=_("Install what it names, or choose a name that ends in .csv or .pdf."),
         ) from exc
-    except Exception as exc:
-        raise DocumentError(
-            _("The table cannot be written as {ending}: {reason}.").format(ending=ending, reason=_reason(exc)),
-            hint=_("Correct what it names, or choose a name that ends in .csv or .pdf."),
-        ) from exc
-    return file.getvalue(), ending
 
 
 def locked(content: bytes, password: Secret, name: str) -> bytes | None:

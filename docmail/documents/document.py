@@ -6,6 +6,7 @@ A `Document` is a snapshot: changing the FPDF object afterwards changes nothing,
 
 from __future__ import annotations
 
+import codecs
 import copy
 import io
 import json
@@ -62,10 +63,10 @@ class Document:
     def of(cls, source: Any, name: str | None = None, *, password: str | None = None) -> Document:
         """Return the document for a PDF in the making, a table, a figure, a file, or the bytes of one.
 
-        `source` is an FPDF object, a `docmail.reports.Report`, a DataFrame (pandas, polars), a figure of matplotlib's,
-        a `Path`, or bytes. The name is the one the recipient sees; by default that of the file, or the title of the
-        PDF or figure. A DataFrame becomes a PDF, or with a name that says so `.csv` or `.xlsx`; a figure a PDF, `.png`,
-        `.svg` or `.jpg`.
+        `source` is an FPDF object, a `docmail.reports.Report`, a DataFrame, Series or Index (pandas, polars), a figure
+        of matplotlib's, a `Path`, or bytes. The name is the one the recipient sees; by default that of the file, or the
+        title of the PDF or figure. A DataFrame becomes a PDF, or with a name that says so `.csv` or `.xlsx`; a figure a
+        PDF, `.png`, `.svg` or `.jpg`.
 
         With a `password` a PDF is locked here and now (AES-256); the password itself is kept nowhere. Raises
         `DocumentError` for anything that is missing, empty, cut off, or cannot be guessed safely.
@@ -141,6 +142,30 @@ class Document:
     def read(self) -> bytes:
         """Return its content."""
         return self.source if isinstance(self.source, bytes) else b"".join(self.pieces())
+
+    @cached_property
+    def content_type(self) -> str:
+        """The media type as a mail says it: that of a text with its charset, if it is one that can be known."""
+        charset = self._charset() if self.media_type.startswith("text/") else None
+        return f'{self.media_type}; charset="{charset}"' if charset else self.media_type
+
+    def _charset(self) -> str | None:
+        # Unlike `open`, this does not mind that an outbox has touched its own file since; sending does look.
+        try:
+            with io.BytesIO(self.source) if isinstance(self.source, bytes) else self.source.open("rb") as file:
+                # Encodings without a mark, other than UTF-8, could only be guessed.
+                marked = file.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
+                file.seek(0)
+                charset = "utf-16" if marked else "utf-8"
+                decoder = codecs.getincrementaldecoder(charset)()
+                while piece := file.read(1 << 20):
+                    decoder.decode(piece)
+                decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return None
+        except OSError as exc:
+            raise _unreadable(Path(str(self.source)), exc) from exc
+        return charset
 
     @cached_property
     def pages(self) -> int | None:

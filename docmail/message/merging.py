@@ -6,25 +6,23 @@ and then knows of every problem at once. A template that no row could fill is re
 
 from __future__ import annotations
 
-import csv
-import os
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
-from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from docmail import templates
+from docmail.addresses import trimmed, unlinked
 from docmail.documents import Document, documents_of
-from docmail.errors import DocmailError, MessageError
+from docmail.errors import AddressError, DocmailError, MessageError
 from docmail.language import _
+from docmail.message.data_sets import fields_of, is_empty, name_of, records_of
 from docmail.message.message import Message, inexact_key
-from docmail.text import InexactError, TooManyError, former_number_key, narrow_limit, number_key, plain
+from docmail.text import Given, InexactError, former_number_key, narrow_limit, number_key, signs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from docmail.addresses import Address
 
@@ -33,8 +31,6 @@ if TYPE_CHECKING:
     """A template, or a function of the row."""
 
 __all__ = ["Draft", "Merge", "merge"]
-
-_SNIFFED = 65536  # characters of a CSV file from which its separator is guessed
 
 
 def merge(  # noqa: PLR0913 - the header fields of a mail
@@ -49,6 +45,7 @@ def merge(  # noqa: PLR0913 - the header fields of a mail
     cc: Value | None = None,
     bcc: Value | None = None,
     reply_to: Value | None = None,
+    locale: str | None = None,
 ) -> Merge:
     """Return one message per row, for `Outbox.add_all`.
 
@@ -57,7 +54,10 @@ def merge(  # noqa: PLR0913 - the header fields of a mail
     (`"Invoice {{ invoice_no }}"`, `"{{ row['E-mail'] }}"`) or functions of the row; an address field that a template
     fills is one address, whatever it holds. `documents` is a function that makes the row's document (anything that
     `Document.of` takes, or a list), a document that all rows share, or a list of both; `name` the file name of what the
-    function makes.
+    function makes. `locale` ("de", "en-ZA") sets the signs in the numbers that templates show ("182.450,50"); it needs
+    babel: `pip install "docmail[locale]"`.
+
+    Blanks around names and values are left away, and so are rows without any value: `Merge.left_out` counts them.
 
     Example:
         messages = docmail.merge(
@@ -85,15 +85,16 @@ def merge(  # noqa: PLR0913 - the header fields of a mail
             )
         if isinstance(value, str):
             templates.check(value, field=field)
+    signs_of(locale)  # at once, not in the first row
     name_of_key = _column(key)
     given = list(documents) if isinstance(documents, (list, tuple)) else [documents]
     # What all rows share is looked at once, here, and is one object: so it is encoded once, too.
     parts = [part if callable(part) and not isinstance(part, Document) else Document.of(part) for part in given]
     _check_name(name, parts)
-    records = _records(rows)
-    if records and name_of_key not in map(str, records[0]):
+    records = records_of(rows)
+    if records and name_of_key not in map(name_of, records[0]):
         raise _no_column(name_of_key, rows, records[0])
-    return Merge(records, name_of_key, fields, tuple(parts), _key_limit(rows, name_of_key))
+    return Merge(records, name_of_key, fields, tuple(parts), _key_limit(rows, name_of_key), locale)
 
 
 @dataclass(frozen=True)
@@ -123,15 +124,20 @@ class BadRow:
 class Merge:
     """The messages of a data set; iterating makes them, and raises at the first row that cannot be one."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what `merge` has settled
         self,
         rows: Sequence[Mapping[str, Any]],
         key: str,
         fields: Mapping[str, Value | None],
         documents: tuple[Any, ...],
         key_limit: int,
+        locale: str | None = None,
     ) -> None:
-        self._rows = rows
+        # A row keeps its number in the data set, where somebody may have to correct it.
+        self._rows = [(number, row) for number, row in enumerate(rows, 1) if not is_empty(row)]
+        self.left_out = len(rows) - len(self._rows)
+        """How many rows have no value at all, and make no message."""
+        self._locale = locale
         self._key = key
         self._fields = fields
         self._documents = documents
@@ -147,18 +153,20 @@ class Merge:
             yield completed(draft.message, made(draft.make, draft.fields or {}, draft.name))
 
     def __repr__(self) -> str:
-        return f"<Merge of {len(self)} rows>"
+        return f"<Merge of {len(self)} rows{f', {self.left_out} empty left out' if self.left_out else ''}>"
 
     def drafts(self) -> Iterator[Draft | BadRow]:
         """Yield each row's message without its documents, or what is wrong with the row."""
-        for number, raw in enumerate(self._rows, 1):
+        for number, raw in self._rows:
             key = None
             try:
-                fields = _plain_fields(raw)
+                fields = fields_of(raw)
                 # As it came: of NumPy's narrow floats, `fields` has forgotten how narrow they were.
-                value = raw.get(self._key, fields.get(self._key))
+                value = next((each for name, each in raw.items() if name_of(name) == self._key), None)
                 key = self._key_text(value, fields)
                 former = former_number_key(value)
+                if isinstance(shown := fields.get(self._key), Given):
+                    former = shown.source.strip(" \t")  # of the blanks, it took these away
                 yield self._draft(number, fields, key, None if former == key else former)
             except DocmailError as exc:
                 yield BadRow(number, key, exc)
@@ -212,7 +220,7 @@ class Merge:
     def _text(self, field: str, fields: dict[str, Any]) -> str:
         value = self._fields[field]
         if isinstance(value, str):
-            return templates.fill(value, fields, field=field, markdown=field == "body")
+            return templates.fill(value, fields, field=field, markdown=field == "body", locale=self._locale)
         return cast("str", _called(value, fields, field)) if value is not None else ""
 
     def _addresses(self, field: str, fields: dict[str, Any]) -> list[str | Address]:
@@ -220,12 +228,15 @@ class Merge:
         if value is None:
             return []
         if isinstance(value, str):
-            text = templates.fill(value, fields, field=field).strip()
+            text = unlinked(trimmed(templates.fill(value, fields, field=field)))
+            if re.search(r"@[^\"]*[;,\n][^\"]*@", text):
+                raise _several_addresses(text, value, field)
             return [text] if text or field == "to" else []
         found = _called(value, fields, field)
-        if isinstance(found, (list, tuple)):
-            return list(found)  # a function may mean several
-        return [] if found is None or found == "" else [found]
+        several = list(found) if isinstance(found, (list, tuple)) else [found]  # a function may mean several
+        return [
+            unlinked(each) if isinstance(each, str) else each for each in several if each is not None and each != ""
+        ]
 
 
 def made(parts: tuple[Any, ...], fields: Mapping[str, Any], name: str | None) -> tuple[Document, ...]:
@@ -264,7 +275,21 @@ def _column(key: object) -> str:
         raise MessageError(
             _("The key of a merge is the name of a column."), field="key", hint=_('Write key="invoice_no".')
         )
-    return str(key)
+    return name_of(key)
+
+
+def _several_addresses(text: str, template: str, field: str) -> AddressError:
+    """Return the error for two addresses in one cell, with the line that sends to both."""
+    name = min(templates.fields_of(template), default="email")
+    separator = next(sign for sign in (";", ",", "\\n") if sign in text or sign == "\\n")
+    return AddressError(
+        _("The cell holds several addresses, and an address field that a template fills is one."),
+        address=text,
+        field=field,
+        hint=_("If all of them are meant, write {line}.").format(
+            line=f'{field}=lambda row: row[{json.dumps(name, ensure_ascii=False)}].split("{separator}")'
+        ),
+    )
 
 
 def _no_column(name: str, rows: Any, first: Mapping[Any, Any]) -> MessageError:
@@ -297,26 +322,6 @@ def _one_name(sentence: str) -> MessageError:
     )
 
 
-def _plain_fields(row: Mapping[Any, Any]) -> dict[str, Any]:
-    fields = {}
-    for name, value in row.items():
-        if name is None and isinstance(value, list):  # of a CSV file
-            raise MessageError(
-                _("This row has more cells than the first line names columns, so they may stand in the wrong ones."),
-                field="rows",
-                hint=_("Put values that hold the separator in double quotes."),
-            )
-        try:
-            fields[str(name)] = plain(value)
-        except TooManyError as exc:
-            raise MessageError(
-                _("The column “{name}” holds a list that is too long, or too deep, for a mail.").format(name=name),
-                field=str(name),
-                hint=_("Leave the column out, or shorten the list."),
-            ) from exc
-    return fields
-
-
 def _called(function: Any, fields: dict[str, Any], field: str) -> Any:
     """Call a function of the user's with the row; what it raises is about this row."""
     try:
@@ -334,102 +339,3 @@ def _called(function: Any, fields: dict[str, Any], field: str) -> Any:
 def described(failure: BaseException) -> str:
     """Return what a function of the user's raised, in a few words."""
     return f"{type(failure).__name__}: {' '.join(str(failure).split())[:200]}".rstrip(": .")
-
-
-def _records(rows: Any) -> Sequence[Mapping[str, Any]]:
-    """Return the rows of a data set as dicts."""
-    if isinstance(rows, Path):
-        return _csv(rows)
-    if hasattr(rows, "columns"):  # by what it can do: neither pandas nor Polars is imported for a look
-        if hasattr(rows, "to_dicts"):
-            return cast("list[dict[str, Any]]", rows.to_dicts())
-        if hasattr(rows, "to_dict"):
-            names = [str(name) for name in rows.columns]
-            if len(set(names)) < len(names):
-                raise _same_names()
-            return cast("list[dict[str, Any]]", rows.to_dict("records"))
-    if isinstance(rows, (str, bytes, Mapping)) or not hasattr(rows, "__iter__"):
-        hint = _('Give a DataFrame, a list of dicts, or Path("invoices.csv").')
-        raise _not_rows(_("A merge takes no {type} as rows.").format(type=type(rows).__name__), hint)
-    records = list(rows)
-    if not all(isinstance(record, Mapping) for record in records):
-        raise _not_rows(_("Each row of a merge must be a dict."), _('Write rows such as {"invoice_no": 118}.'))
-    return records
-
-
-def _csv(path: Path) -> list[dict[str, Any]]:
-    try:
-        # Unlike Path's, this expanduser() leaves an unknown ~user as it is.
-        text = Path(os.path.expanduser(path)).read_text("utf-8-sig")  # noqa: PTH111
-    except (OSError, UnicodeDecodeError) as exc:
-        raise _unreadable(path, exc.strerror if isinstance(exc, OSError) else _("it is not UTF-8")) from exc
-    separator = _separator(text)
-    _check_quotation_marks(text, separator, path)
-    reader = csv.DictReader(StringIO(text, newline=""), delimiter=separator)
-    try:
-        records = list(reader)
-    except csv.Error as exc:
-        raise _unreadable(path, str(exc)) from exc
-    named = [name for name in reader.fieldnames or () if name]
-    if len(set(named)) < len(named):
-        raise _same_names()
-    # An empty cell is a missing value; so are those beyond the header, unless something stands in one.
-    return [
-        {name: value or None for name, value in record.items() if name is not None or any(value)} for record in records
-    ]
-
-
-def _separator(text: str) -> str:
-    """Return what separates the cells of a CSV file: what its first line has most of, outside of quotation marks."""
-    head = re.sub(r'"[^"]*"?', "", text[:_SNIFFED])
-    return max(",;\t|", key=head.partition("\n")[0].count)
-
-
-def _check_quotation_marks(text: str, separator: str, path: Path) -> None:
-    """Raise `MessageError` for the first cell that RFC 4180 does not know, with the number of its line.
-
-    Python's reader, and many others, take such a cell together with the lines below it: one person would get what is
-    meant for the next.
-    """
-    end = re.escape(separator) + r"\n"
-    # Possessive, so that it takes one pass: where it ends is where the first bad cell begins.
-    cells = re.compile(rf'(?:(?:"(?:[^"]|"")*+"|[^"{end}]*+)(?:[{end}]|\Z))*+').match(text)
-    begin = cells.end() if cells else 0
-    if begin == len(text):
-        return
-    place = {"path": path, "line": _line_number(text, begin)}
-    closed = re.compile(r'"(?:[^"]|"")*+"').match(text, begin)
-    if text[begin] != '"':
-        sentence = _("In line {line} of {path}, a quotation mark stands in a cell that does not begin with one.")
-    elif closed is None:
-        sentence = _("In line {line} of {path}, a quotation mark opens a cell and none closes it.")
-    elif (last := _line_number(text, closed.end())) == place["line"]:
-        sentence = _("In line {line} of {path}, text follows the quotation mark that closes a cell.")
-    else:
-        place["last"] = last
-        sentence = _(
-            "The quotation mark that opens a cell in line {line} of {path} is closed in line {last}, inside a text."
-        )
-    raise _not_rows(
-        sentence.format(**place),
-        _('Put the whole cell in quotation marks, and double those in it, as in "a ""b"" c".'),
-    )
-
-
-def _line_number(text: str, position: int) -> int:
-    return text.count("\n", 0, position) + 1  # whatever ended a line in the file is one by now
-
-
-def _unreadable(path: Path, reason: str | None) -> MessageError:
-    return _not_rows(
-        _("The file {path} cannot be read: {reason}.").format(path=path, reason=reason),
-        _("Check its name, and save it as CSV in UTF-8."),
-    )
-
-
-def _same_names() -> MessageError:
-    return _not_rows(_("Two columns of the data set have the same name."), _("Give each a name of its own."))
-
-
-def _not_rows(sentence: str, hint: str) -> MessageError:
-    return MessageError(sentence, field="rows", hint=hint)

@@ -27,7 +27,7 @@ from docmail.documents import Document, documents_of
 from docmail.errors import AddressError, MessageError
 from docmail.language import _
 from docmail.message.body import Picture, body_of, content_of
-from docmail.text import InexactError, body_given, is_missing, number_key
+from docmail.text import Given, InexactError, body_given, is_missing, number_key
 from docmail.text import to_html as markdown_to_html
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Message:
         values = {
             **_recipients(to=to, cc=cc, bcc=bcc),
             "reply_to": () if reply_to is None else _addresses(reply_to, "reply_to"),
-            "subject": _line(subject, "subject", _MAX_SUBJECT),
+            "subject": _subject_line(subject),
             "body": body_given(text, body),
             "documents": documents_of(documents),
             "key": None if key is None else key_text(key),
@@ -132,7 +132,7 @@ class Message:
             boundary=boundary,
             smtputf8=smtputf8,
             attachments=tuple(
-                Attachment(document.name, document.media_type, document.size, document) for document in self.documents
+                Attachment(document.name, document.content_type, document.size, document) for document in self.documents
             ),
         )
 
@@ -432,6 +432,12 @@ def _subject(text: str) -> bytes:
 def _encoded(text: str, header_name: str) -> str:
     """Return a text as encoded words (RFC 2047) of the right length, none of which ends inside a character."""
     return Header(text, "utf-8", maxlinelen=_MAX_LINE, header_name=header_name).encode(linesep="\r\n")
+
+
+def _subject_line(value: Any) -> str:
+    line = _line(value, "subject", _MAX_SUBJECT)
+    # What a template was filled with goes along, because a key compares it.
+    return Given(line, value.source.strip(" \t")) if isinstance(value, Given) else line
 
 
 def _line(value: Any, name: str, limit: int) -> str:

@@ -55,10 +55,13 @@ class Added:
     added: int
     known: int
     problems: tuple[RowProblem, ...] = ()
+    left_out: int = 0
+    """How many rows had no value at all."""
 
     def __repr__(self) -> str:
         skipped = f", {len(self.problems)} skipped" if self.problems else ""
-        return f"<Added {self.added} to {self.batch!r}, {self.known} known{skipped}>"
+        left_out = f", {self.left_out} empty left out" if self.left_out else ""
+        return f"<Added {self.added} to {self.batch!r}, {self.known} known{skipped}{left_out}>"
 
 
 def prepare(  # noqa: PLR0913, PLR0917 - what a batch is made of
@@ -101,7 +104,8 @@ def prepare(  # noqa: PLR0913, PLR0917 - what a batch is made of
             with suppress(DocmailError):
                 store.discard(scratch.contents() if scratch.is_ours else ())
             raise
-    return Added(batch, added, preparation.known, tuple(preparation.problems))
+    left_out = messages.left_out if isinstance(messages, Merge) else 0
+    return Added(batch, added, preparation.known, tuple(preparation.problems), left_out)
 
 
 def _refuse(preparation: Preparation) -> None:

@@ -58,7 +58,7 @@ def entry_of(message: Message, mail: Mail, *, account: str, batch: str | None, c
             for position, address in enumerate(mail.recipients)
         ),
         attachments=tuple(
-            (position, document.name, document.media_type, document.size, content)
+            (position, document.name, document.content_type, document.size, content)
             for position, (document, content) in enumerate(zip(message.documents, contents, strict=True))
         ),
     )

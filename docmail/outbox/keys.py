@@ -8,7 +8,7 @@ from docmail.errors import MessageError
 from docmail.language import _
 from docmail.outbox.entry import body_digest, given_digest, roles_of
 from docmail.outbox.spool import sha256_of
-from docmail.text import Given
+from docmail.text import Given, source_of
 from docmail.transport import SendResult
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def compare(message: Message, row: Row) -> None:
     for differs, what in (
         (roles_of(message).keys() != recorded.keys(), _("other recipients")),
         (roles_of(message) != recorded, _("the same recipients in other places (To, Cc, Bcc)")),
-        (message.subject != row.subject, _("another subject")),
+        (row.subject not in {message.subject, source_of(message.subject)}, _("another subject")),
         (has_same_body(message, row) is False, _("another body")),
         # Without one of its own, it has that of the settings, which may change.
         (bool(replies) and row.reply_to is not None and replies != row.reply_to, _("another reply-to address")),

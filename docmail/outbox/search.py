@@ -165,7 +165,8 @@ class History(Store):
                 changed = path.stat().st_mtime_ns
             except OSError as exc:
                 raise gone from exc
-            document = Document(attachment.name, attachment.media_type, path, attachment.size, changed)
+            media_type = attachment.media_type.partition(";")[0]  # without the charset, which a document finds itself
+            document = Document(attachment.name, media_type, path, attachment.size, changed)
             if sha256_of(document) != attachment.source.sha256:
                 raise gone  # another content is in its place
             found.append(document)

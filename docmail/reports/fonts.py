@@ -35,16 +35,17 @@ STYLES = ("regular", "bold", "italic", "code")
 _REGULAR = {
     191: "'", 222: "ijl‚‘’", 260: "|¦", 278: " !,./:;I[\\]ft\xa0·ÌÍÎÏìíîï", 333: "()-`r„ˆ‹“”˜›¡¨\xad¯²³´¸¹", 334: "{}",
     350: "•", 355: '"', 365: "º", 370: "ª", 389: "*", 400: "°", 469: "^", 500: "Jcksvxyzšžçýÿ", 537: "¶",
-    584: "+<=>~¬±×÷", 611: "FTZŽ¿ßø", 667: "&ABEKPSVXYŠŸÀÁÂÃÄÅÈÉÊËÝÞ", 722: "CDHNRUwÇÐÑÙÚÛÜ", 737: "©®",
+    584: "+<=>~¬±×÷−", 611: "FTZŽ¿ßø", 667: "&ABEKPSVXYŠŸÀÁÂÃÄÅÈÉÊËÝÞ", 722: "CDHNRUwÇÐÑÙÚÛÜ", 737: "©®",
     778: "GOQÒÓÔÕÖØ", 833: "Mm", 834: "¼½¾", 889: "%æ", 944: "Wœ", 1000: "…‰Œ—™Æ", 1015: "@",
 }  # fmt: skip
 _BOLD = {
     238: "'", 278: " ,./I\\ijl‚‘’\xa0·ÌÍÎÏìíîï", 280: "|¦", 333: "!()-:;[]`ftˆ‹˜›¡¨\xad¯²³´¸¹", 350: "•", 365: "º",
-    370: "ª", 389: "*r{}", 400: "°", 474: '"', 500: "z„“”ž", 584: "+<=>^~¬±×÷",
+    370: "ª", 389: "*r{}", 400: "°", 474: '"', 500: "z„“”ž", 584: "+<=>^~¬±×÷−",
     611: "?FLTZbdghnopquŽµ¿ßðñòóôõöøùúûüþ", 667: "EPSVXYŠŸÈÉÊËÝÞ", 722: "&ABCDHKNRUÀÁÂÃÄÅÇÐÑÙÚÛÜ", 737: "©®",
     778: "GOQwÒÓÔÕÖØ", 833: "M", 834: "¼½¾", 889: "%mæ", 944: "Wœ", 975: "@", 1000: "…‰Œ—™Æ",
 }  # fmt: skip
 _OTHERS = 556  # of all that are not listed, the digits among them
+_MINUS = "\u2212"  # these fonts have it, but Windows-1252 does not: it takes the place of a character that is none
 
 _FAMILIES = (
     ("dejavusans", "dejavusans-bold", "dejavusans-oblique", "dejavusansmono"),
@@ -86,19 +87,20 @@ class _Helvetica:
         self._base = base
         self._widths = [others] * 256
         for width, characters in widths.items():
-            for character in characters.encode("cp1252"):
+            for character in _windows_1252(characters):
                 self._widths[character] = width
 
     def has(self, character: str) -> bool:
         return _is_western(character)
 
     def measure(self, text: str) -> tuple[float, bytes]:
-        encoded = text.encode("cp1252", "replace")
+        encoded = _windows_1252(text)
         return sum(map(self._widths.__getitem__, encoded)) / 1000, literal(encoded)
 
     def write(self, writer: Writer) -> int:
         return writer.add(
-            b"<< /Type /Font /Subtype /Type1 /BaseFont /%b /Encoding /WinAnsiEncoding >>" % self._base.encode()
+            b"<< /Type /Font /Subtype /Type1 /BaseFont /%b /Encoding << /Type /Encoding /BaseEncoding /WinAnsiEncoding"
+            b" /Differences [127 /minus] >> >>" % self._base.encode()
         )
 
 
@@ -237,7 +239,11 @@ class Fonts:
 
 
 def _is_western(character: str) -> bool:
-    return character.isascii() or bool(character.encode("cp1252", "ignore"))
+    return character.isascii() or character == _MINUS or bool(character.encode("cp1252", "ignore"))
+
+
+def _windows_1252(text: str) -> bytes:
+    return text.replace(_MINUS, "\x7f").encode("cp1252", "replace")
 
 
 def _clean(text: str) -> str:

@@ -11,7 +11,7 @@ import io
 import sys
 import unicodedata
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from docmail.errors import DocumentError
@@ -21,7 +21,7 @@ from docmail.reports.pages import Sheets
 from docmail.reports.paragraphs import Paragraph, Run, draw_paragraph, paragraphs_of
 from docmail.reports.pdf_writer import Form, Writer
 from docmail.reports.tables import Table
-from docmail.text import Column, columns_of, elements_in, is_frame
+from docmail.text import Column, columns_of, elements_in, is_frame, minus, signs_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -60,15 +60,18 @@ _PAD, _SLIGHT = 0.1, 0.02
 class Report:
     """A PDF in the making; each method adds something and returns the report itself, so that calls can be chained.
 
-    `Document.of` and `docmail.send` take it as it is.
+    `Document.of` and `docmail.send` take it as it is. `locale` ("de", "en-ZA") sets the signs in the numbers of its
+    tables: "182.450,50". It needs babel: `pip install "docmail[locale]"`.
     """
 
-    def __init__(self, title: str = "") -> None:
+    def __init__(self, title: str = "", *, locale: str | None = None) -> None:
         if not isinstance(title, str):
             raise DocumentError(
                 _("The {field} must be text, not {type}.").format(field="title", type=type(title).__name__),
                 hint=_('Write it in quotes: Report("Q3").'),
             )
+        signs_of(locale)  # at once, not in the first table
+        self._locale = locale
         self.title = " ".join(title.split())
         self._parts: list[Paragraph | _Table | _Figure] = []
         if self.title:
@@ -92,7 +95,7 @@ class Report:
                     else _("Write it as Markdown, such as **bold**, or add markdown=False to show it as it is."),
                 )
             for paragraph, rows in paragraphs_of(text):
-                self._parts.append(paragraph if rows is None else _Table(rows))
+                self._parts.append(paragraph if rows is None else _table(rows))
         else:
             self._parts += [Paragraph((Run(part),)) for part in text.split("\n\n") if part.strip()]
         return self
@@ -104,11 +107,14 @@ class Report:
         title: str = "",
         totals: bool | Collection[str] = False,
         formats: Mapping[str, Format] | None = None,
+        locale: str | None = None,
     ) -> Report:
         """Add a DataFrame as a table.
 
-        `totals` adds up the columns of numbers in a last row, or those that it names; `formats` says how to write the
-        numbers of a column, as `{"Revenue": ",.0f"}`. Raises `DocumentError` for what makes no table.
+        `totals=True` adds up the columns of amounts and counts in a last row, but no identifiers, years, shares or
+        prices per unit; `totals=["Revenue"]` those that it names. `formats` says how to write the numbers of a column,
+        as `{"Revenue": ",.0f"}`, and `locale` ("de", "en-ZA") with which signs, if not with those of the report. Raises
+        `DocumentError` for what makes no table.
         """
         if not is_frame(frame):
             raise DocumentError(
@@ -117,7 +123,8 @@ class Report:
             )
         if title:
             self._parts.append(Paragraph((Run(title, "bold"),), size=12.0, before=4.0, after=4.0, keep=60.0))
-        self._parts.append(_Table(columns_of(frame, totals=totals, formats=formats)))
+        locale = self._locale if locale is None else locale
+        self._parts.append(_table(columns_of(frame, totals=totals, formats=formats, locale=locale)))
         return self
 
     def figure(self, figure: Any, *, title: str = "") -> Report:
@@ -215,6 +222,16 @@ class Report:
         tables = sum(isinstance(part, _Table) for part in self._parts)
         figures = sum(isinstance(part, _Figure) for part in self._parts)
         return f"<Report {self.title!r}, {tables} tables, {figures} figures>"
+
+
+def _table(columns: Sequence[Column]) -> _Table:
+    """Return a table whose negative numbers have a minus sign, which is as wide as a plus, and not a hyphen."""
+    return _Table([_with_minus(column) if column.right else column for column in columns])
+
+
+def _with_minus(column: Column) -> Column:
+    cells = [minus(cell) for cell in column.cells]
+    return replace(column, cells=cells, total=minus(column.total))
 
 
 def table_pdf(frame: Any, title: str = "") -> bytes:

@@ -11,7 +11,7 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Sized
 from decimal import Decimal
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import StrictUndefined, nodes, pass_context
@@ -23,12 +23,14 @@ from jinja2.utils import missing
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
-from docmail.text import is_missing, plain
+from docmail.text import ENGLISH, digits, grouped, is_missing, localised, plain, text_given
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jinja2.runtime import Context
+
+    from docmail.text import Signs
 
 __all__ = ["BUDGET", "MAX_TEXT", "Budget", "Language", "MissingError", "TooMuchError"]
 
@@ -65,6 +67,7 @@ _FILTERS = (
     *("list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select"),
     *("selectattr", "sort", "sum", "title", "trim", "truncate", "unique", "upper", "urlencode", "wordcount"),
 )
+_HANDED_ON = {"_loop_vars", "_block_vars"}  # Jinja's own arguments inside loops
 _VALUES = (str, int, float, Decimal, dt.date, dt.time, dt.timedelta)
 
 
@@ -82,11 +85,15 @@ class TooMuchError(Exception):
 
 
 class Budget:
-    """The steps that one filling may take; `shown` is the value that was put into the text just now."""
+    """The steps that one filling may take; `shown` is the value that was put into the text just now.
+
+    `differs` says whether 0.1.0 wrote one of the values otherwise.
+    """
 
     def __init__(self) -> None:
         self._left = _STEPS
         self.shown: Any = None
+        self.differs = False
 
     def spend(self, *values: Any) -> None:
         """Take a step, and one more for each item of a list and for every hundred characters of a text."""
@@ -110,14 +117,20 @@ class _Field(StrictUndefined):
 
 
 class Language(ImmutableSandboxedEnvironment):
-    """The language of docmail's templates; `escape` is applied to each value that stands in the text."""
+    """The language of docmail's templates; `escape` is applied to each value that stands in the text.
+
+    `signs` are those of its numbers. With `former`, values are written as 0.1.0 wrote them.
+    """
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
-    def __init__(self, escape: Callable[[str], str]) -> None:
+    def __init__(self, escape: Callable[[str], str], signs: Signs = ENGLISH, *, former: bool = False) -> None:
+        self._signs = signs
+        self._former = former
+
         @pass_context
         def shown(context: Context, value: Any) -> Any:
-            text = text_of(value)
+            text = self._written(context, value)
             if isinstance(value, Markup):
                 return text
             context[BUDGET].shown = value
@@ -127,8 +140,13 @@ class Language(ImmutableSandboxedEnvironment):
         super().__init__(undefined=_Field, finalize=shown, keep_trailing_newline=True, cache_size=0)
         self.globals = {"range": _range}
         self.filters = {name: _on_budget(FILTERS[name]) for name in _FILTERS}
-        self.filters |= {"string": _on_budget(text_of), "join": _on_budget(_joined), "format": _on_budget(_formatted)}
-        self.filters |= {"\x00each": _each, "\x00joined": _on_budget(_joined)}
+        own: dict[str, Callable[..., Any]] = {
+            "string": self._written,
+            "join": self._joined,
+            "format": self._formatted,
+            "\x00joined": self._joined,
+        }
+        self.filters |= {name: _on_budget(function) for name, function in own.items()} | {"\x00each": _each}
 
     def compiled(self, text: str) -> Any:
         """Return the template; raises `TemplateSyntaxError` and `SecurityError`."""
@@ -172,13 +190,20 @@ class Language(ImmutableSandboxedEnvironment):
         method = getattr(obj, "__wrapped__", obj)
         owner, name = getattr(method, "__self__", None), method.__name__
         # Inside loops Jinja hands its own variables on in the same way.
-        given = (*args, *(value for key, value in kwargs.items() if key not in {"_loop_vars", "_block_vars"}))
+        given = (*args, *(value for key, value in kwargs.items() if key not in _HANDED_ON))
         context[BUDGET].spend(owner, *given)
         if obj is not _range:
             _check_numbers(given)
         if name in {"format", "strftime"}:
             _check_format(owner if name == "format" else "".join(map(str, args)))
             _scalars(given)
+        if name == "format" and not self._former:
+            number = partial(_Number, self._signs, context[BUDGET])
+            args = tuple(number(value) if _is_number(value) else value for value in args)
+            kwargs = {
+                key: number(value) if _is_number(value) and key not in _HANDED_ON else value
+                for key, value in kwargs.items()
+            }
         if name == "replace" and isinstance(owner, str) and len(args) > 1:
             _replaced_size(owner, args[0], args[1])
         return super().call(context, obj, *args, **kwargs)
@@ -187,7 +212,7 @@ class Language(ImmutableSandboxedEnvironment):
         """Calculate, if the result cannot be large."""
         context[BUDGET].spend(left, right)
         if operator == "%" and isinstance(left, str):
-            return _formatted(left, *(right if isinstance(right, tuple) else (right,)))
+            return self._formatted(context, left, *(right if isinstance(right, tuple) else (right,)))
         if operator in {"*", "**"}:
             if not all(isinstance(each, (int, float, Decimal)) for each in (left, right)):
                 raise TypeError(f"{operator} needs two numbers")  # noqa: EM102, TRY003 - becomes part of a sentence
@@ -199,6 +224,69 @@ class Language(ImmutableSandboxedEnvironment):
         if isinstance(result, int) and result.bit_length() > _MAX_BITS:
             raise TooMuchError
         return result
+
+    @pass_context
+    def _written(self, context: Context, value: Any) -> str:
+        former = text_of(value, text_given)
+        text = former if self._former else text_of(value, self._signed)
+        context[BUDGET].differs |= text != former
+        return text
+
+    def _signed(self, value: Any) -> str:
+        return _signed(value, self._signs)
+
+    @pass_context
+    def _joined(self, context: Context, values: Any, separator: str = "", attribute: Any = None) -> str:
+        parts = list(values)
+        if attribute is not None:
+            parts = [part[attribute] for part in parts]
+        texts = [self._written(context, part) for part in parts]
+        if sum(map(len, texts)) + len(separator) * len(texts) > MAX_TEXT:
+            raise TooMuchError
+        return separator.join(texts)
+
+    @pass_context
+    def _formatted(self, context: Context, value: Any, *args: Any) -> str:
+        text = str(value)
+        _check_format(text)
+        former = text % _scalars(args)
+        if self._former:
+            return former
+        values = iter(args)
+        pieces = re.split(r"(%[^a-zA-Z%]*[hlL]?[a-zA-Z%])", text)
+        for place, piece in enumerate(pieces):
+            if place % 2:
+                pieces[place] = "%" if piece.endswith("%") else self._converted(piece, next(values))
+        context[BUDGET].differs |= "".join(pieces) != former
+        return "".join(pieces)
+
+    def _converted(self, conversion: str, value: Any) -> str:
+        """Return a value in one place of a text with “%”."""
+        if not _is_number(value):
+            return conversion % (value,)
+        if conversion.endswith("s"):
+            return conversion % (self._signed(plain(value)),)
+        return localised(conversion % (value,), self._signs)
+
+
+class _Number:
+    """A number that `str.format` writes as docmail does, with the signs of a language."""
+
+    def __init__(self, signs: Signs, budget: Budget, value: Any) -> None:
+        self._signs = signs
+        self._budget = budget
+        self._value = value
+
+    def __format__(self, form: str) -> str:
+        former = format(self._value, form)
+        text = localised(former, self._signs) if form else _signed(plain(self._value), self._signs)
+        self._budget.differs |= text != former
+        return text
+
+    def __str__(self) -> str:
+        return format(self, "")
+
+    __repr__ = __str__
 
 
 class _Rewriter(NodeTransformer):
@@ -272,7 +360,7 @@ def _range(*arguments: int) -> range:
 _range.__name__ = "range"
 
 
-def text_of(value: Any) -> str:
+def text_of(value: Any, written: Callable[[Any], str] | None = None) -> str:
     """Return a value as it stands in a text; a list or a row cannot."""
     if isinstance(value, Undefined):
         str(value)  # raises
@@ -281,13 +369,20 @@ def text_of(value: Any) -> str:
     if not isinstance(value, _VALUES):
         kind = "a function" if callable(value) else f"a {type(value).__name__}"
         raise TypeError(f"{kind} cannot stand in a text")  # noqa: EM102, TRY003 - becomes part of a sentence
-    value = plain(value)
-    if isinstance(value, float):
-        # 0.1 + 0.2 is 0.3 to everybody but a computer.
-        return f"{value:.15g}"
+    return (written or _signed)(plain(value))
+
+
+def _signed(value: Any, signs: Signs = ENGLISH) -> str:
+    if _is_number(value):
+        text = digits(value)
+        return localised(text if isinstance(value, int) or signs == ENGLISH else grouped(text), signs)
     if isinstance(value, dt.datetime) and value.time() == dt.time():
         return value.date().isoformat()  # a data set has no other way to say "this day"
     return str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
 
 
 def _scalars(values: Iterable[Any]) -> tuple[Any, ...]:
@@ -295,21 +390,6 @@ def _scalars(values: Iterable[Any]) -> tuple[Any, ...]:
     for value in values:
         text_of(value)
     return tuple(values)
-
-
-def _joined(values: Any, separator: str = "", attribute: Any = None) -> str:
-    parts = list(values)
-    if attribute is not None:
-        parts = [part[attribute] for part in parts]
-    texts = [text_of(part) for part in parts]
-    if sum(map(len, texts)) + len(separator) * len(texts) > MAX_TEXT:
-        raise TooMuchError
-    return separator.join(texts)
-
-
-def _formatted(value: Any, *args: Any) -> str:
-    _check_format(str(value))
-    return str(value) % _scalars(args)
 
 
 def _check_format(text: Any) -> None:

@@ -30,44 +30,62 @@ _MANY = 12  # names in a hint
 _MAY_BE_EMPTY = {"cc", "bcc", "reply_to"}
 
 
-def fill(text: str, fields: Mapping[str, Any], *, field: str = "body", markdown: bool = False) -> str:
+def fill(
+    text: str, fields: Mapping[str, Any], *, field: str = "body", markdown: bool = False, locale: str | None = None
+) -> str:
     """Return a template's text with these fields in it.
 
     The fields are those of a row: numbers, texts, dates, lists of rows; NaN, NaT, NA and None are missing, and 12.0
     is 12. `row` is the whole row, for names such as `{{ row['E-mail'] }}`. With `markdown`, a value is shown as it
-    is, whatever signs it holds (`{{ value | safe }}` lets its Markdown work), and the text knows which values those
-    are (`given.Given`). Raises `MessageError`, with the name of the message's `field`, for a template that cannot be
-    understood, that misses a field, asks for more than fields, or does not end.
+    is, whatever signs it holds (`{{ value | safe }}` lets its Markdown work). `locale` ("de", "en-ZA") sets the signs
+    in numbers. The text knows which values are in it (`Given`). Raises `MessageError`, with the name of the message's
+    `field`, for a template that cannot be understood, that misses a field, asks for more than fields, or does not end.
     """
-    from docmail.templates.filling import BUDGET, MAX_TEXT, Budget, MissingError, TooMuchError
-    from docmail.text import Given, TooManyError, margin_of, value_given
+    from docmail.templates.filling import MissingError, TooMuchError
+    from docmail.text import Given, TooManyError, signs_of
 
+    signs_of(locale)  # raises in a sentence of its own
     with _explained(field):
-        used, template = _compiled(text, markdown=markdown)
-        margin = margin_of(text) if markdown else ""
-        pieces: list[str] = []
-        given: list[str] = []
-        length, exact, budget = 0, True, Budget()
+        used = _compiled(text, markdown=markdown, locale=locale)[0]
         known = dict(fields)
         try:
             values = _values(known, used)
-            for piece in template.generate({**values, "row": values, BUDGET: budget}):
-                pieces.append(piece)
-                given.append(piece)
-                if markdown and budget.shown is not None:
-                    # The lines of a value stand below each other where those of an indented template do.
-                    pieces[-1] = piece.replace("\n", f"\n{margin}")
-                    given[-1], surely = value_given(budget.shown)
-                    exact, budget.shown = exact and surely, None
-                length += len(piece)
-                if length > MAX_TEXT:
-                    raise TooMuchError
+            filled, given, exact, differs = _filled(text, values, markdown=markdown, locale=locale)
+            trimmed = {name: value.source for name, value in values.items() if isinstance(value, Given)}
+            if differs or trimmed:
+                # What 0.1.0 made of it is what a key compares; a filter may have hidden the values.
+                _text, given, exact, _differs = _filled(text, values | trimmed, markdown=markdown, former=True)
         except MissingError as exc:
             raise _missing(exc.name, known, exc.row, field) from None
         except TooManyError as exc:
             raise TooMuchError from exc
-    text = "".join(pieces)
-    return Given(text, "".join(given), exact) if markdown else text
+    return Given(filled, given, exact) if markdown or filled != given else filled
+
+
+def _filled(
+    text: str, values: dict[Any, Any], *, markdown: bool, locale: str | None = None, former: bool = False
+) -> tuple[str, str, bool, bool]:
+    """Return a filled template, its text as it was given, whether that is exact, and whether 0.1.0 wrote it so."""
+    from docmail.templates.filling import BUDGET, MAX_TEXT, Budget, TooMuchError
+    from docmail.text import margin_of, value_given
+
+    margin = margin_of(text) if markdown else ""
+    template = _compiled(text, markdown=markdown, locale=locale, former=former)[1]
+    pieces: list[str] = []
+    given: list[str] = []
+    length, exact, budget = 0, True, Budget()
+    for piece in template.generate({**values, "row": values, BUDGET: budget}):
+        pieces.append(piece)
+        given.append(piece)
+        if markdown and budget.shown is not None:
+            # The lines of a value stand below each other where those of an indented template do.
+            pieces[-1] = piece.replace("\n", f"\n{margin}")
+            given[-1], surely = value_given(budget.shown)
+            exact, budget.shown = exact and surely, None
+        length += len(piece)
+        if length > MAX_TEXT:
+            raise TooMuchError
+    return "".join(pieces), "".join(given), exact, budget.differs
 
 
 def check(text: str, *, field: str = "body") -> None:
@@ -83,19 +101,21 @@ def fields_of(text: str) -> frozenset[str]:
 
 
 @lru_cache(256)
-def _language(*, markdown: bool) -> Any:
+def _language(*, markdown: bool, locale: str | None = None, former: bool = False) -> Any:
     from docmail.templates.filling import Language
-    from docmail.text import escape
+    from docmail.text import escape, signs_of
 
-    return Language(escape if markdown else str)
+    return Language(escape if markdown else str, signs_of(locale), former=former)
 
 
 @lru_cache(256)
-def _compiled(text: str, *, markdown: bool) -> tuple[frozenset[str], Any]:
+def _compiled(
+    text: str, *, markdown: bool, locale: str | None = None, former: bool = False
+) -> tuple[frozenset[str], Any]:
     """Return the names in a template (with "row" if it is used in a way that names no field) and its program."""
     from jinja2 import meta, nodes
 
-    language = _language(markdown=markdown)
+    language = _language(markdown=markdown, locale=locale, former=former)
     template = language.compiled(text)
     tree = language.parse(text)
     names = {name for name in meta.find_undeclared_variables(tree) if name != "row"}
@@ -118,6 +138,10 @@ def _values(fields: dict[Any, Any], used: frozenset[str]) -> dict[Any, Any]:
     from docmail.text import plain
 
     chosen = fields if "row" in used else {name: fields[name] for name in used if name in fields}
+    for name in used - chosen.keys():
+        # The names of a merge have no blanks around them; a template may still have them as the data set does.
+        if (short := str(name).strip()) in fields:
+            chosen = {**chosen, name: fields[short]}
     values = {name: plain(value) for name, value in chosen.items()}
     return {name: value for name, value in values.items() if value is not None}
 

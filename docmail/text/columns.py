@@ -1,7 +1,8 @@
 """Reads a DataFrame (pandas or polars) as columns of text, written as a person would write them.
 
-- Integers stay as they are: years and invoice numbers are integers, too. Decimals get commas between the thousands and
-  as many places, up to four, as their column needs. `formats` says otherwise: `{"Revenue": ",.0f"}`.
+- Whole numbers stay as they are: years and invoice numbers are whole numbers, too. Where they are added up, they have
+  commas between the thousands like their total, as fractions always have. Amounts of up to two places get as many as
+  their column needs; other numbers have their own digits. `formats` says otherwise: `{"Revenue": ",.0f"}`.
 - Dates without a time of day are days. NaN, NaT, NA and None are empty.
 - An index is shown unless it only counts the rows.
 """
@@ -15,21 +16,26 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation, localcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from docmail.errors import DocumentError
 from docmail.language import _, ngettext
-from docmail.text.values import is_missing
+from docmail.text.numbers import Narrow, digits, grouped, localised, significant, signs_of
+from docmail.text.summable import is_summable
+from docmail.text.values import is_missing, narrowed, plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-__all__ = ["Column", "columns_of", "is_frame", "text_of"]
+    from docmail.text.numbers import Signs
+
+__all__ = ["Column", "Data", "columns_of", "data_of", "is_frame", "text_of"]
 
 Format = str | Callable[[Any], str]
 
-_PLACES = 4
-_HUGE = 1e15
+_PLACES = 4  # of parts of one that were calculated
+_CENTS = 2  # places of what may be money
+_TYPED = 15  # significant digits; more are the result of a calculation
 _MOST_CELLS = 500_000
 _MOST_TEXT = 20_000  # characters of one cell: five pages
 
@@ -45,22 +51,36 @@ class Column:
     index: bool = False
 
 
+class Data(NamedTuple):
+    """A column as it is: the labels above it, from the outermost to its own, and its values from top to bottom."""
+
+    labels: tuple[Any, ...]
+    values: list[Any]
+    is_index: bool
+
+
 def is_frame(source: object) -> bool:
-    """Say whether it is a DataFrame or Series of pandas or polars; neither is imported for it."""
+    """Say whether it is a DataFrame, Series or Index of pandas or polars; neither is imported for it."""
     return any(
-        kind.__module__.partition(".")[0] in {"pandas", "polars"} and kind.__name__ in {"DataFrame", "Series"}
+        kind.__module__.partition(".")[0] in {"pandas", "polars"} and kind.__name__ in {"DataFrame", "Series", "Index"}
         for kind in type(source).__mro__
     )
 
 
 def columns_of(
-    frame: Any, *, totals: bool | Collection[str] = False, formats: Mapping[str, Format] | None = None
+    frame: Any,
+    *,
+    totals: bool | Collection[str] = False,
+    formats: Mapping[str, Format] | None = None,
+    locale: str | None = None,
 ) -> list[Column]:
-    """Return the columns of a DataFrame; raises `DocumentError` for one that makes no table."""
-    if hasattr(frame, "to_frame"):  # a single column
-        frame = frame.to_frame()
-    data = _polars(frame) if hasattr(frame, "get_columns") else _pandas(frame)
-    rows = len(frame)
+    """Return the columns of a DataFrame, Series or Index as texts; raises `DocumentError` for one that makes no table.
+
+    `totals=True` adds up what can be: not identifiers, years, shares or prices per unit.
+    """
+    signs = signs_of(locale)
+    data = data_of(frame)
+    rows = len(data[0].values) if data else 0
     if not data:
         raise DocumentError(_("The table has no columns."), hint=_("Give a DataFrame with at least one column."))
     if rows * len(data) > _MOST_CELLS:
@@ -70,7 +90,8 @@ def columns_of(
             ),
             hint=_('Attach it as data: Document.of(df, name="table.csv"), or choose the rows that matter.'),
         )
-    names = {heads[-1] for heads, _values, index in data if not index}
+    texts = [tuple(map(text_of, column.labels)) for column in data]
+    names = {heads[-1] for heads, column in zip(texts, data, strict=True) if not column.is_index}
     wished = set() if isinstance(totals, bool) else {totals} if isinstance(totals, str) else set(totals)
     for name in (*wished, *(formats or ())):
         if name not in names:
@@ -79,56 +100,92 @@ def columns_of(
                 hint=_("Name one of its columns: {names}.").format(names=", ".join(sorted(names)[:12])),
             )
     columns = []
-    for heads, values, index in data:
-        form = (formats or {}).get(heads[-1])
-        summed = not index and (totals is True or heads[-1] in wished)
-        columns.append(_column(heads, values, form, index=index, summed=summed, insisted=heads[-1] in wished))
+    for heads, column in zip(texts, data, strict=True):
+        look = _Look((formats or {}).get(heads[-1]), signs)
+        insisted = not column.is_index and heads[-1] in wished
+        columns.append(_column(heads, column, look, totals=totals is True, insisted=insisted))
     return columns
 
 
-def _pandas(frame: Any) -> list[tuple[tuple[str, ...], list[Any], bool]]:
+def data_of(frame: Any) -> list[Data]:
+    """Return the columns of a DataFrame, Series or Index, with its index unless that only counts the rows."""
+    if hasattr(frame, "get_columns"):
+        return [_polars(column) for column in frame.get_columns()]
+    if hasattr(frame, "columns"):
+        return _pandas(frame)
+    if hasattr(frame, "index"):
+        return _series(frame)
+    if hasattr(frame, "nlevels"):  # an index
+        return [_level(frame, level, 1, is_index=False) for level in range(frame.nlevels)]
+    return [_polars(frame)]
+
+
+def _polars(column: Any) -> Data:
+    return Data((column.name,), narrowed(column.to_list(), column.dtype), is_index=False)
+
+
+def _series(series: Any) -> list[Data]:
+    *index, column = _pandas(series.to_frame())
+    return [*index, column if series.name is not None else column._replace(labels=("",))]
+
+
+def _pandas(frame: Any) -> list[Data]:
     index, columns = frame.index, frame.columns
-    found: list[tuple[tuple[str, ...], list[Any], bool]] = []
+    found: list[Data] = []
     depth = columns.nlevels
     if type(index).__name__ != "RangeIndex" or index.name is not None:
-        for level in range(index.nlevels):
-            name = index.names[level]
-            heads = ("",) * (depth - 1) + ("" if name is None else text_of(name),)
-            found.append((heads, index.get_level_values(level).tolist(), True))
+        found += [_level(index, level, depth, is_index=True) for level in range(index.nlevels)]
     for position, label in enumerate(columns):
-        parts = label if depth > 1 else (label,)
-        found.append((tuple(map(text_of, parts)), frame.iloc[:, position].tolist(), False))
+        values = frame.iloc[:, position]
+        found.append(Data(label if depth > 1 else (label,), _own(values), is_index=False))
     return found
 
 
-def _polars(frame: Any) -> list[tuple[tuple[str, ...], list[Any], bool]]:
-    return [((column.name,), column.to_list(), False) for column in frame.get_columns()]
+def _level(values: Any, level: int, depth: int, *, is_index: bool) -> Data:
+    name = values.names[level]
+    return Data(("",) * (depth - 1) + ("" if name is None else name,), _own(values.get_level_values(level)), is_index)
 
 
-def _column(  # noqa: PLR0913 - what a column is made of
-    heads: tuple[str, ...], values: list[Any], form: Format | None, *, index: bool, summed: bool, insisted: bool
-) -> Column:
+def _own(values: Any) -> list[Any]:
+    """Return the values of pandas as Python's; those of NumPy in a column of objects as well."""
+    found = narrowed(values.tolist(), values.dtype)
+    if str(values.dtype) == "object":
+        found = [plain(each) if hasattr(each, "dtype") and not getattr(each, "ndim", 0) else each for each in found]
+    return found
+
+
+class _Look(NamedTuple):
+    """How the values of a column are to look: as the user says, or else with the signs of a language."""
+
+    form: Format | None
+    signs: Signs
+
+
+def _column(heads: tuple[str, ...], data: Data, look: _Look, *, totals: bool, insisted: bool) -> Column:
+    _labels, values, index = data
     present = values if set(map(type, values)) <= {int, str} else [each for each in values if not is_missing(each)]
     kinds = set(map(type, present))
     numbers = bool(kinds) and all(issubclass(kind, (int, float, Decimal)) and kind is not bool for kind in kinds)
-    write = _writer(present, kinds, form)
+    summed = insisted or (totals and numbers and not index and is_summable(heads, present))
+    if summed and not numbers and present:
+        raise DocumentError(
+            _("The column “{name}” has no numbers to add up.").format(name=heads[-1]),
+            hint=_("Name columns of numbers: totals=[...]."),
+        )
+    write = _writer(present, kinds, look, summed=summed)
     cells = (
         [write(each) for each in values]
         if present is values
         else ["" if is_missing(each) else write(each) for each in values]
     )
-    total = ""
-    if summed and numbers:
-        total = write(_sum(present))
-    elif summed and insisted and present:
-        raise DocumentError(
-            _("The column “{name}” has no numbers to add up.").format(name=heads[-1]),
-            hint=_("Name columns of numbers: totals=[...]."),
-        )
+    total = write(_sum(present)) if summed and numbers else ""
+    if kinds == {Decimal} and total == "NaN":
+        total = ""
     return Column(heads, cells, right=numbers and not (index and kinds <= {int}), total=total, index=index)
 
 
 def _sum(values: list[Any]) -> Any:
+    values = [float(each.digits) if isinstance(each, Narrow) else each for each in values]
     exact = any(isinstance(each, Decimal) for each in values)
     if not exact:
         with suppress(OverflowError, ValueError):
@@ -136,29 +193,31 @@ def _sum(values: list[Any]) -> Any:
     # Decimals, sums beyond what a float holds, and infinities of both signs, which have no sum.
     with localcontext() as context:
         context.traps[InvalidOperation] = False
-        total = sum((Decimal(str(each) if isinstance(each, float) else each) for each in values), Decimal())
-        return total if exact else total.normalize()
+        return sum((Decimal(str(each) if isinstance(each, float) else each) for each in values), Decimal())
 
 
-def _writer(present: list[Any], kinds: set[type], form: Format | None) -> Callable[[Any], str]:
+def _writer(present: list[Any], kinds: set[type], look: _Look, *, summed: bool) -> Callable[[Any], str]:
     """Return what writes a value of this column."""
-    if form is not None:
-        return lambda value: _formatted(value, form)
+    if look.form is not None:
+        return lambda value: _formatted(value, look)
     if kinds <= {str}:
         return _line
-    if kinds == {int}:
-        return str
-    if kinds <= {int, float} and not (int in kinds and any(abs(each) >= _HUGE for each in present)):
-        return _decimals(present)
+    if kinds and all(issubclass(kind, (int, float, Decimal)) and kind is not bool for kind in kinds):
+        write = _numbers(present, summed=summed)
+        return lambda value: localised(write(value), look.signs)
     if all(issubclass(kind, dt.datetime) for kind in kinds):
         days = all(value.time() == dt.time() for value in present)
         return (lambda value: value.date().isoformat()) if days else _moment
-    return text_of
+    return lambda value: (
+        localised(text_of(value), look.signs) if isinstance(value, (float, Decimal)) else text_of(value)
+    )
 
 
-def _formatted(value: Any, form: Format) -> str:
+def _formatted(value: Any, look: _Look) -> str:
+    form = look.form
     try:
-        return _line(str(form(value) if callable(form) else format(value, form)))
+        # What a function writes is the user's own.
+        return _line(str(form(value)) if callable(form) else localised(format(value, form or ""), look.signs))
     except (TypeError, ValueError) as exc:
         raise DocumentError(
             _("The format {form} does not suit the value {value}: {reason}.").format(
@@ -168,28 +227,33 @@ def _formatted(value: Any, form: Format) -> str:
         ) from exc
 
 
-def _decimals(values: list[Any]) -> Callable[[Any], str]:
-    finite = [value for value in values if math.isfinite(value)]
-    top = max(map(abs, finite), default=0)
-    if all(value == int(value) for value in finite) and top < _HUGE:
+def _numbers(values: list[Any], *, summed: bool) -> Callable[[Any], str]:
+    """Return what writes the numbers of a column, which have something in common: places, or none at all."""
+    finite = [value for value in values if not isinstance(value, float) or math.isfinite(value)]
+    floats = [value for value in finite if isinstance(value, float)]
+    if all(isinstance(value, Decimal) or value == int(value) for value in finite) and not summed:
         # Integers with a gap in their column are floats to pandas.
-        return lambda value: str(int(value)) if math.isfinite(value) else str(value)
-    places = next((places for places in range(1, _PLACES + 1) if _are_exact(finite, places)), 0)
-    if not places:
-        places = 2 if top >= 10 else _PLACES  # noqa: PLR2004 - cents of what may be money, else parts of one
-    small = top < 10**-_PLACES * 10 or top >= _HUGE
+        return lambda value: grouped(digits(value)) if isinstance(value, Decimal) else digits(value)
+    texts = list(map(digits, floats))
+    places = max((len(text.partition(".")[2]) for text in texts), default=0)
+    calculated = any(significant(text) > _TYPED for text in texts)
+    if calculated:
+        top = max(map(abs, finite), default=0)
+        places = _CENTS if top >= 10 else _PLACES  # noqa: PLR2004 - cents of what may be money, else parts of one
 
-    def write(value: float) -> str:
-        if not math.isfinite(value):
-            return str(value)
-        text = f"{value:.4g}" if small else f"{value:,.{places}f}"
-        return text.removeprefix("-") if not small and not text.strip("-0.,") else text  # no “-0.00”
+    def write(value: Any) -> str:
+        if not isinstance(value, float) or not math.isfinite(value):
+            return grouped(digits(value))
+        if calculated and significant(rounded := f"{value:.{places}f}"):
+            return grouped(rounded)
+        if calculated:  # it would be shown as nothing at all
+            return grouped(digits(float(f"{value:.{_PLACES}g}")))
+        # A sum may have more places than what was added, by what a float adds itself.
+        text = digits(value if isinstance(value, Narrow) else round(value, places))
+        whole, _point, fraction = text.partition(".")
+        return grouped(f"{whole}.{fraction:0<{places}}") if 0 < places <= _CENTS else grouped(text)
 
     return write
-
-
-def _are_exact(values: list[Any], places: int) -> bool:
-    return all(abs(round(value, places) - value) <= 1e-9 * abs(value) for value in values)
 
 
 def _moment(value: Any) -> str:
@@ -203,10 +267,10 @@ def text_of(value: Any) -> str:
         return ""
     if isinstance(value, bool) or type(value).__name__ in {"bool_", "bool"}:
         return _("yes") if value else _("no")
-    if isinstance(value, float):
-        return _decimals([value])(value)
-    if isinstance(value, Decimal):
-        return f"{value:,}"
+    if isinstance(value, (float, Decimal)):
+        return _numbers([value], summed=False)(value)
+    if isinstance(value, int):
+        return digits(value)
     if isinstance(value, dt.datetime):
         return value.date().isoformat() if value.time() == dt.time() else _moment(value)
     return _line(str(value))

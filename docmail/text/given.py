@@ -18,39 +18,16 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from docmail.text.values import is_missing
+from docmail.text.values import Given, is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Self
 
-__all__ = ["Given", "body_given", "source_of", "value_given"]
+__all__ = ["Given", "body_given", "source_of", "text_given", "value_given"]
 
 _MARK = "\x00"  # no text of a mail can hold it
 _LINE_ENDS = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _FLOATS_LIKE_INTEGERS = 10**15  # from here on, 0.1.0 wrote a whole float otherwise than an integer
-
-
-class Given(str):
-    """The text that docmail made of what a person gave, with that as its `source`; otherwise a text like any other.
-
-    `exact` says whether 0.1.0, too, would have made exactly `source` of it.
-    """
-
-    __slots__ = ("exact", "source")
-    exact: bool
-    source: str
-
-    def __new__(cls, text: str, source: str, exact: bool = True) -> Self:  # noqa: FBT001, FBT002 - as it is pickled
-        """Return the text with its source."""
-        made = super().__new__(cls, text)
-        made.source = source
-        made.exact = exact
-        return made
-
-    def __getnewargs__(self) -> tuple[str, str, bool]:  # type: ignore[override]  # those of str are fewer
-        """Return what makes the same again in another process."""
-        return str(self), self.source, self.exact
 
 
 def body_given(text: str, value: Any) -> str:
@@ -86,12 +63,17 @@ _SIGNS_AT_START = re.compile(r"(#{1,6}(?=\s|$)|[-+=](?=[\s=-]|$)|[.)](?=\s|$))|(
 
 def value_given(value: Any) -> tuple[str, bool]:
     """Return a value as 0.1.0 put it into a text, and whether it certainly did: it is a number, a text or a date."""
+    exact = not isinstance(value, int) or abs(value) < _FLOATS_LIKE_INTEGERS
+    return "\n".join(map(_escaped, _LINE_ENDS.sub("\n", text_given(value)).split("\n"))), exact
+
+
+def text_given(value: Any) -> str:
+    """Return a value as 0.1.0 wrote it, without the marks that keep it from being Markdown."""
     if isinstance(value, float):
         value = int(value) if value.is_integer() and abs(value) < _FLOATS_LIKE_INTEGERS else f"{value:.15g}"
     elif isinstance(value, dt.datetime) and value.time() == dt.time():
         value = value.date()
-    exact = not isinstance(value, int) or abs(value) < _FLOATS_LIKE_INTEGERS
-    return "\n".join(map(_escaped, _LINE_ENDS.sub("\n", str(value)).split("\n"))), exact
+    return value.source if isinstance(value, Given) else str(value)
 
 
 def _escaped(line: str) -> str:

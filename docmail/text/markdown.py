@@ -18,6 +18,8 @@ from itertools import repeat
 from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
+from docmail.text.numbers import minus
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -332,6 +334,7 @@ def _renderer() -> Callable[[Any, Any], str]:
 
         def table_cell(self, text: str, align: str | None = None, head: bool = False) -> str:  # noqa: FBT001, FBT002 - mistune calls it so
             tag = "th" if head else "td"
+            text = minus(text) if align == "right" else text
             return f'<{tag} style="{_STYLES[tag].format(align=align or "left")}">{text}</{tag}>\n'
 
         def block_code(self, code: str, info: str | None = None) -> str:

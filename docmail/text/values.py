@@ -8,9 +8,24 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from itertools import islice
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["InexactError", "TooManyError", "former_number_key", "is_missing", "narrow_limit", "number_key", "plain"]
+from docmail.text.numbers import Narrow
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = [
+    "Given",
+    "InexactError",
+    "TooManyError",
+    "former_number_key",
+    "is_missing",
+    "narrow_limit",
+    "narrowed",
+    "number_key",
+    "plain",
+]
 
 _EXACT = 2**53  # from here on, a float no longer tells one whole number from the next
 _NARROW = {2: 2**11, 4: 2**24}  # the same for floats of so many octets, as NumPy has them
@@ -26,6 +41,28 @@ class TooManyError(ValueError):
 
 class InexactError(ValueError):
     """A float that may stand for several whole numbers."""
+
+
+class Given(str):
+    """A text that docmail made of what a person gave, with that as its `source`; otherwise a text like any other.
+
+    `exact` says whether 0.1.0, too, would have made exactly `source` of it.
+    """
+
+    __slots__ = ("exact", "source")
+    exact: bool
+    source: str
+
+    def __new__(cls, text: str, source: str, exact: bool = True) -> Self:  # noqa: FBT001, FBT002 - as it is pickled
+        """Return the text with its source."""
+        made = super().__new__(cls, text)
+        made.source = source
+        made.exact = exact
+        return made
+
+    def __getnewargs__(self) -> tuple[str, str, bool]:  # type: ignore[override]  # those of str are fewer
+        """Return what makes the same again in another process."""
+        return str(self), self.source, self.exact
 
 
 def is_missing(value: Any) -> bool:
@@ -59,12 +96,12 @@ def plain(value: Any, _depth: int = 0) -> Any:
     if hasattr(value, "dtype") and not getattr(value, "ndim", 0) and hasattr(value, "item"):
         value = _from_numpy(value)
     if isinstance(value, float):
-        value = float(value)
+        value = value if isinstance(value, Narrow) else float(value)
         return int(value) if value.is_integer() and abs(value) < _EXACT else value
     if isinstance(value, (bool, int, Decimal, dt.date, dt.time, dt.timedelta)):
         return value
     if isinstance(value, str):
-        return str(value)
+        return value if isinstance(value, Given) else str(value)
     if _depth < _DEEPEST:
         return _container(value, _depth + 1)
     raise TooManyError
@@ -128,8 +165,16 @@ def _from_numpy(value: Any) -> Any:
     if value.dtype.kind in "mM":
         # item() of nanoseconds is a bare number; of microseconds it is a datetime or timedelta.
         return value.astype(f"{'datetime' if value.dtype.kind == 'M' else 'timedelta'}64[us]").item()
+    if value.dtype.kind != "f":
+        return value.item()
     # item() of a long double is a long double.
-    return float(value) if value.dtype.kind == "f" else value.item()
+    return Narrow(value, value.dtype.itemsize) if value.dtype.itemsize in _NARROW else float(value)
+
+
+def narrowed(values: list[Any], kind: Any) -> list[Any]:
+    """Return the values of a column of this kind, handed out as Python's floats, as narrow as they were."""
+    octets = _NARROW_COLUMNS.get(str(kind).lower())
+    return [Narrow(each, octets) if isinstance(each, float) else each for each in values] if octets else values
 
 
 def _container(value: Any, depth: int) -> Any:

@@ -147,7 +147,7 @@ def test_a_table_has_its_name_as_its_title() -> None:
     assert pypdf.PdfReader(io.BytesIO(document.read())).metadata.title == "Sales 2026"  # type: ignore[union-attr]
 
 
-def test_a_table_can_be_sent_as_data() -> None:
+def test_a_table_can_be_sent_as_data(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pd.read_csv(io.BytesIO(Document.of(FRAME, name="a.csv").read())).equals(FRAME)
     indexed = FRAME.set_index("Name")
     assert pd.read_csv(io.BytesIO(Document.of(indexed, name="a.csv").read()), index_col=0).equals(indexed)
@@ -156,8 +156,11 @@ def test_a_table_can_be_sent_as_data() -> None:
     zoned = pd.DataFrame({"when": pd.to_datetime(["2026-01-01"], utc=True)})
     with pytest.raises(DocumentError, match=r"cannot be written as \.xlsx: Excel does not support"):
         Document.of(zoned, name="a.xlsx")
+    sheet = openpyxl.load_workbook(io.BytesIO(Document.of(pl.DataFrame({"a": [1]}), name="a.xlsx").read())).active
+    assert [[cell.value for cell in row] for row in sheet] == [["a"], [1]]
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(DocumentError, match=r"Install what it names, or choose a name that ends in \.csv"):
-        Document.of(pl.DataFrame({"a": [1]}), name="a.xlsx")
+        Document.of(FRAME, name="a.xlsx")
 
 
 def test_a_figure_that_was_closed_is_as_good_as_an_open_one() -> None:

@@ -202,6 +202,191 @@ def test_a_quotation_mark_that_is_closed_by_one_of_another_line_is_refused_with_
         rows_of(tmp_path, text)
 
 
+@pytest.mark.parametrize("line_end", LINE_ENDS, ids=repr)
+@pytest.mark.parametrize("separator", [*SEPARATORS, ":"])
+@pytest.mark.parametrize("first", ["sep={s}", '"sep={s}"', "SEP={s}", "\ufeffsep={s}", "sep={s}{s}{s}"])
+def test_a_first_line_that_says_the_separator_is_no_head(
+    first: str, separator: str, line_end: str, tmp_path: Path
+) -> None:
+    """Excel writes it; docmail found no column “no”."""
+    said = first.replace("{s}", separator) + line_end
+    assert rows_of(tmp_path, said + three_lines("Anna", separator, line_end)) == ["Anna", "Bob"]
+    with pytest.raises(MessageError, match=r"\bline 3 of "):
+        rows_of(tmp_path, said + three_lines('An"na', separator, line_end))
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+@pytest.mark.parametrize(
+    "head", ["na{o}me, {o}{o}", '"na{o}{o}{o}{o}me"', '"na{n}{o}{o}{o}me"', '"na ""{o}{o}{o}me"""']
+)
+def test_the_separator_is_what_the_rows_have_in_common(head: str, separator: str, tmp_path: Path) -> None:
+    for other in set(SEPARATORS) - {separator}:
+        plain = head if '"' in head else head.replace(", ", "")
+        filled = plain.replace("{o}", other).replace("{n}", "\n")
+        text = three_lines("Anna", separator, "\n", header=filled)
+        merged = docmail.merge(csv_of(tmp_path, text), key="no", to="{{ email }}", subject="{{ no }}")
+        assert [message.subject for message in merged] == ["118", "119"], (separator, other)
+
+
+BLANKS = [" ", "  ", "\t", "\u00a0", "\u200b", " \n"]
+
+
+@pytest.mark.parametrize("library", ["csv", "pandas", "polars", "dicts"])
+@pytest.mark.parametrize("blank", BLANKS, ids=ascii)
+def test_blanks_around_names_keys_and_values_are_none_of_theirs(blank: str, library: str, tmp_path: Path) -> None:
+    """It was “Dear  Anna ,”, and a column “ email ” that was not there."""
+    columns = {f"no{blank}": [f"118{blank}"], f"{blank}E-mail": [f"a@example.com{blank}"]}
+    columns |= {f"{blank}name{blank}": [f"{blank}Anna Meyer{blank}"]}
+    rows: Any = [{name: values[0] for name, values in columns.items()}]
+    if library == "csv":
+        lines = [columns, [values[0] for values in columns.values()]]
+        rows = csv_of(tmp_path, "".join(";".join(f'"{cell}"' for cell in line) + "\n" for line in lines))
+    elif library != "dicts":
+        rows = pytest.importorskip(library).DataFrame(columns)
+    for key in ("no", f"no{blank}"):
+        merged = docmail.merge(
+            rows,
+            key=key,
+            to="{{ row['E-mail'] }}",
+            subject=lambda row: f"{row['name']}{row[f'{blank}name{blank}']}",
+            body="Dear {{ name }}, {{ name | upper }}",
+        )
+        (message,) = merged
+        assert (message.key, message.subject) == ("118", "Anna MeyerAnna Meyer")
+        assert (message.body, str(message.to[0])) == ("Dear Anna Meyer, ANNA MEYER", "a@example.com")
+
+
+def test_a_template_may_name_a_column_with_the_blanks_of_the_data_set() -> None:
+    rows = [{"no": 1, "E-mail ": "a@example.com"}]
+    (message,) = docmail.merge(rows, key="no", to="{{ row['E-mail '] }}", subject="{{ row['E-mail'] }}")
+    assert (str(message.to[0]), message.subject) == ("a@example.com", "a@example.com")
+
+
+@pytest.mark.usefixtures("box")
+def test_a_text_without_its_blanks_is_no_other_mail() -> None:
+    """0.1.0 wrote them, and recorded the digest of what it wrote."""
+    rows = [{"no": 1, "name": "Anna "}]
+    fields = {"subject": "To {{ name }}!", "body": "Dear {{ name }}, {{ name | upper }}"}
+    outbox = Outbox()
+    outbox.add(docmail.Message("a@example.com", "To Anna !", "Dear Anna , ANNA ", key="1"))
+    outbox.add_all([docmail.Message("a@example.com", "To Anna !", "Dear Anna , ANNA ", key="1")], batch="b")
+    merged = docmail.merge(rows, key="no", to="a@example.com", **fields)
+    assert outbox.add_all(merged, batch="b").known == 1
+    (message,) = merged
+    assert (message.subject, message.body) == ("To Anna!", "Dear Anna, ANNA")
+    with pytest.raises(BatchError, match="another"):
+        outbox.add_all(docmail.merge([{"no": 1, "name": "Anne "}], key="no", to="a@example.com", **fields), batch="b")
+
+
+@pytest.mark.usefixtures("box")
+def test_a_key_that_was_recorded_with_its_blanks_is_known() -> None:
+    outbox = Outbox()
+    for key in ("118\u00a0", "119", "\u200b120"):
+        outbox.add_all([docmail.Message("a@example.com", "x", key=key)], batch="b")
+    rows = [{"no": "118\u00a0"}, {"no": " 119 "}, {"no": "\u200b120"}]
+    added = outbox.add_all(docmail.merge(rows, key="no", to="a@example.com", subject="x"), batch="b")
+    assert (added.known, added.added) == (3, 0)
+
+
+def test_a_blank_beside_the_quotation_marks_of_a_cell_is_said_with_the_cell_as_it_should_be(tmp_path: Path) -> None:
+    """The hint led to `Dear  "Anna Meyer",`."""
+    for cell in (' "Anna Meyer"', '"Anna Meyer" ', '\u00a0"Anna Meyer"'):
+        with pytest.raises(MessageError, match=r'line 2 of .*, a blank stands .* so that the cell is "Anna Meyer"\.'):
+            rows_of(tmp_path, three_lines(cell, ";", "\n"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_file_in_utf_16_is_refused_with_the_cure(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("no\temail\n1\ta@example.com\n", encoding)
+    with pytest.raises(MessageError, match=r"it is UTF-16.*“CSV UTF-8”.*encoding=\"utf-16\"") as caught:
+        docmail.merge(path, key="no", to="{{ email }}", subject="x")
+    assert caught.value.field == "rows"
+
+
+def test_a_file_in_another_encoding_is_refused_with_its_line_and_the_cure_works(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    path = tmp_path / "rows.csv"
+    path.write_bytes("no;email;name\r\n007;a@example.com;Jörg\r\n".encode("cp1252"))
+    with pytest.raises(MessageError, match=r"not UTF-8 in line 2.*“CSV UTF-8”") as caught:
+        docmail.merge(path, key="no", to="{{ email }}", subject="{{ name }}")
+    line = str(caught.value.hint).partition("rows: ")[2].rstrip(".").replace("...", "path")
+    rows = eval(line, {"pandas": pandas, "path": path})  # noqa: S307 - as the user would run it
+    (message,) = docmail.merge(rows, key="no", to="{{ email }}", subject="{{ name }}")
+    assert (message.key, message.subject) == ("007", "Jörg")
+
+
+@pytest.mark.parametrize("library", ["csv", "pandas", "polars", "dicts"])
+def test_rows_without_any_value_are_left_out_and_counted(library: str, tmp_path: Path, box: Sandbox) -> None:
+    """As Excel leaves them at the end; each was a row that cannot be sent."""
+    nothing = float("nan")
+    columns = {"no": [None, 118.0, nothing, None], "email": [None, "a@example.com", " ", ""], "x": [nothing] * 4}
+    rows: Any = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    if library == "csv":
+        rows = csv_of(tmp_path, "no;email;x\n;;\n118;a@example.com;\n; ;\n;;;\n")
+    elif library != "dicts":
+        rows = pytest.importorskip(library).DataFrame(columns)
+    merged = docmail.merge(rows, key="no", to="{{ email }}", subject="{{ no }}")
+    assert (len(merged), merged.left_out, repr(merged)) == (1, 3, "<Merge of 1 rows, 3 empty left out>")
+    added = Outbox().add_all(merged, batch="b", settings=box.settings)
+    assert (added.added, added.left_out) == (1, 3)
+    assert "3 empty left out" in repr(added)
+    bad = docmail.merge(rows, key="no", to="nonsense", subject="x")
+    with pytest.raises(BatchError) as caught:
+        Outbox().add_all(bad, batch="c", settings=box.settings)
+    assert [problem.row for problem in caught.value.problems] == [2], "the row's number in the data set"
+
+
+def test_a_row_with_a_zero_or_a_no_has_a_value() -> None:
+    assert len(docmail.merge([{"no": 0, "x": None}, {"no": None, "x": False}], key="no", to="x", subject="x")) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("mailto:a@example.com", "a@example.com"),
+        (" MAILTO:a@example.com ", "a@example.com"),
+        ("mailto:a@example.com?subject=Hello%20you", "a@example.com"),
+        ("mailto:anna%2Bnews@example.com", "anna+news@example.com"),
+        ("<mailto:a@example.com>", "a@example.com"),
+        ("Anna <mailto:a@example.com>", "Anna <a@example.com>"),
+        ("a@example.com<mailto:a@example.com>", "a@example.com"),
+        ('"Meyer, Anna" <mailto:a@example.com>', '"Meyer, Anna" <a@example.com>'),
+    ],
+)
+def test_an_address_in_a_cell_may_be_the_link_that_excel_and_outlook_make_of_it(text: str, address: str) -> None:
+    for to in ("{{ email }}", lambda row: row["email"], lambda row: [row["email"]]):
+        (message,) = docmail.merge([{"no": 1, "email": text}], key="no", to=to, subject="x")
+        assert [str(each) for each in message.to] == [address]
+
+
+@pytest.mark.parametrize("separator", [";", ",", "\n", "; "])
+def test_two_addresses_in_a_cell_are_refused_with_the_line_that_sends_to_both(separator: str) -> None:
+    rows = [{"no": 1, "E-mail": f"a@example.com{separator}Bob <b@example.com>"}]
+    fields: dict[str, Any] = {"key": "no", "subject": "x"}
+    for field in ("to", "cc"):
+        merged = docmail.merge(rows, **{"to": "c@example.com", **fields, field: "{{ row['E-mail'] }}"})
+        with pytest.raises(docmail.errors.AddressError, match="holds several addresses") as caught:
+            list(merged)
+        assert caught.value.field == field
+        name, _equals, line = str(caught.value.hint).partition("write ")[2].rstrip(".").partition("=")
+        assert name == field
+        fields[field] = eval(line)  # noqa: S307 - as the user would run it
+        (message,) = docmail.merge(rows, **{"to": "c@example.com", **fields})
+        assert [address.addr_spec for address in getattr(message, field)] == ["a@example.com", "b@example.com"]
+        del fields[field]
+
+
+def test_an_address_with_a_comma_in_its_name_is_refused_with_itself_in_quotation_marks() -> None:
+    rows = [{"no": 1, "email": "Meyer, Anna <anna@example.com>"}]
+    with pytest.raises(docmail.errors.AddressError) as caught:
+        list(docmail.merge(rows, key="no", to="{{ email }}", subject="x"))
+    right = '"Meyer, Anna" <anna@example.com>'
+    assert caught.value.hint == f"Put the name in quotes: {right}."
+    (message,) = docmail.merge([{"no": 1, "email": right}], key="no", to="{{ email }}", subject="x")
+    assert message.to[0].name == "Meyer, Anna"
+
+
 def test_a_csv_file_in_the_home_of_nobody_is_one_that_is_not_there() -> None:
     with pytest.raises(MessageError, match="cannot be read"):
         docmail.merge(Path("~nobody-of-this-name/rows.csv"), key="no", to="x", subject="x")

@@ -172,7 +172,11 @@ class _Parts:
             subject=whole(str(head["Subject"])),
             text=text_of(head) or " ",  # none of them takes a mail without any text
             html=html_of(head) or "<html><body></body></html>",
-            files=[(each.name, _file_type(each.media_type), Base64(File(each))) for each in mail.attachments],
+            # Without the charset of a text: SendGrid takes no parameters.
+            files=[
+                (each.name, _file_type(each.media_type.partition(";")[0]), Base64(File(each)))
+                for each in mail.attachments
+            ],
             pictures=[_picture(part) for part in pictures_of(head)],
         )
 

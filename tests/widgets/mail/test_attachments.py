@@ -78,7 +78,7 @@ def test_a_table_of_the_notebook_is_attached_in_the_form_that_was_chosen(monkeyp
     press(view, "add-table", table="sales", ending=".xlsx")
     press(view, "add-table", table="sales", ending="../x")
     assert names(view) == ["sales.csv", "sales.xlsx", "sales.xlsx"]
-    assert view.documents[0].read() == b"a\n1\n2\n"
+    assert view.documents[0].read() == b"\xef\xbb\xbfa\n1\n2\n"
     press(view, "add-table", table="n", ending=".csv")
     assert "no table n in this notebook any more" in view.html
 
