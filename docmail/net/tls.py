@@ -168,7 +168,7 @@ def _handshake_failure(failure: Exception, host: str, port: int, *, starttls: bo
         hint = _("Ask its administrator for a certificate with a longer key.")
         return message.format(**place), hint, "host", "Certificates"
     else:
-        if isinstance(failure, ssl.SSLEOFError):
+        if isinstance(failure, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):  # the second in Python 3.11.2
             reason = _("the server closed the connection in the middle of it")
         elif isinstance(failure, ConnectionError) or getattr(failure, "errno", 0) == errno.ENOTCONN or not reason:
             reason = _("the connection was cut")

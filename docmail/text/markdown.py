@@ -82,7 +82,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], rights: Sequence[
 # A path of Windows as a person types it, in which each backslash stands for itself. Docmail's own `escape` doubles
 # them; with a doubled one behind it, it is none. Blanks are in it where a backslash follows the next words.
 _PATH = (
-    r"(?<![\w\\])(?:[A-Za-z]:\\(?!\\)|\\\\(?=[^\W_])|\.{1,2}\\(?=[^\W_]|\.))"
+    r"(?<![\w\\])(?:[A-Za-z]:\\(?=[^\W_])|\\\\(?=[^\W_])|\.{1,2}\\(?=[^\W_]|\.))"
     r"(?>(?:[^\s<>|\"*?`\[\]\\]|\\(?!\\)|(?: [\w.-]+){1,4}(?=\\(?!\\)))*)(?!\\)"
 )
 _NOTEWORTHY = re.compile(

@@ -318,7 +318,11 @@ def test_form_with_files_is_read_by_a_browsers_parser_with_odd_file_names_intact
     arguments = [node, "-e", script, str(body), request.header("Content-Type") or ""]
     ran = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode == 0, ran.stderr
-    entries = json.loads(ran.stdout)
+    # Node 18 (Debian 12) leaves the quotation mark as browsers write it (WHATWG HTML, 4.10.22.8).
+    entries = [
+        [entry[0], entry[1].replace("%22", '"'), *entry[2:]] if len(entry) > 2 else entry
+        for entry in json.loads(ran.stdout)
+    ]
     assert [entry[0] for entry in entries] == [
         "from", "reply_to", "subject", "body", "to", "file1", "file2", "file3", "file4", "file5",
     ]  # fmt: skip
