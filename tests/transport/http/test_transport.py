@@ -318,11 +318,7 @@ def test_form_with_files_is_read_by_a_browsers_parser_with_odd_file_names_intact
     arguments = [node, "-e", script, str(body), request.header("Content-Type") or ""]
     ran = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode == 0, ran.stderr
-    # Node 18 (Debian 12) leaves the quotation mark as browsers write it (WHATWG HTML, 4.10.22.8).
-    entries = [
-        [entry[0], entry[1].replace("%22", '"'), *entry[2:]] if len(entry) > 2 else entry
-        for entry in json.loads(ran.stdout)
-    ]
+    entries = json.loads(ran.stdout)
     assert [entry[0] for entry in entries] == [
         "from", "reply_to", "subject", "body", "to", "file1", "file2", "file3", "file4", "file5",
     ]  # fmt: skip
@@ -330,6 +326,10 @@ def test_form_with_files_is_read_by_a_browsers_parser_with_odd_file_names_intact
     sha256 = hashlib.sha256(PDF).hexdigest()
     # %22 stands for a quotation mark in every browser's form, so a name that holds it literally cannot be told apart.
     names = [ODD_NAMES[0], ODD_NAMES[1], 'a"b\\c.pdf', ODD_NAMES[3], "line\r\nend.pdf"]
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.lstrip("v").partition(".")[0]) < 20:
+        # That of Debian 12 leaves %22 as it stands, and takes what is before a backslash for a folder.
+        names = [name.rpartition("\\")[2].replace('"', "%22") for name in names]
     assert entries[5:] == [[f"file{n}", name, "application/pdf", sha256] for n, name in enumerate(names, 1)]
 
 
