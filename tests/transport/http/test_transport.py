@@ -328,8 +328,9 @@ def test_form_with_files_is_read_by_a_browsers_parser_with_odd_file_names_intact
     names = [ODD_NAMES[0], ODD_NAMES[1], 'a"b\\c.pdf', ODD_NAMES[3], "line\r\nend.pdf"]
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
     if int(version.lstrip("v").partition(".")[0]) < 20:
-        # That of Debian 12 leaves %22 as it stands, and takes what is before a backslash for a folder.
-        names = [name.rpartition("\\")[2].replace('"', "%22") for name in names]
+        # That of Debian 12 leaves names as browsers write them, and takes what is before a backslash for a folder.
+        written = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
+        names = [name.rpartition("\\")[2].translate(written) for name in names]
     assert entries[5:] == [[f"file{n}", name, "application/pdf", sha256] for n, name in enumerate(names, 1)]
 
 
