@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import random
 import sys
 import traceback
@@ -40,15 +41,22 @@ def keep() -> None:
 
 
 def _run(work: Callable[[], None], strike: int = -1) -> tuple[int, BaseException | None]:
-    """Run and count the lines that the main thread goes through; an interrupt comes at the line of that number."""
-    lines, struck = 0, None
+    """Run and count the lines that the main thread goes through; an interrupt comes at the line of that number.
 
-    def trace(_frame: FrameType, event: str, _argument: Any) -> Any:
-        nonlocal lines
+    Or at the next that begins no `with`: Python looks for real interrupts in other places, and comes by such a line
+    once more at its end, where a lock would never be released.
+    """
+    lines, struck, over = 0, None, strike < 0
+
+    def trace(frame: FrameType, event: str, _argument: Any) -> Any:
+        nonlocal lines, over
         if event == "line":
             lines += 1
-            if lines == strike:
-                raise KeyboardInterrupt
+            if lines >= strike and not over:
+                line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+                if not line.lstrip().startswith("with "):
+                    over = True
+                    raise KeyboardInterrupt
         return trace
 
     before = sys.gettrace()
