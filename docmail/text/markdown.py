@@ -32,7 +32,7 @@ _WORD = r"[^\W_\u0e00-\u0eff\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff
 _INSIDE = rf"(?<={_WORD})[*_~]+(?={_WORD})"
 # An underscore inside a word and a backslash before one stay as they are: they are no markup, and in a path that a
 # person has typed around a value, another backslash would be one.
-_ALWAYS = re.compile(rf"(?<={_WORD})_+(?={_WORD})|(?<![\w\\])\\(?=[^\W_])|([\\`*_\[\]<>|~]|!$)")
+_ALWAYS = re.compile(rf"(?<={_WORD})_+(?={_WORD})|(?<![\w\\])\\(?=[^\W_])|(\\|[`*\[\]<>|~]|(?<!\b[A-Za-z]:)_|!$)")
 # What is markup only where a line begins: headings, lists, rules and underlines, quotations, numbered lists.
 _AT_START = re.compile(r"(#{1,6}(?=\s|$)|[-+=](?=[\s=-]|$)|[.)](?=\s|$))|(\d{1,9})([.)])(?=\s|$)")
 
@@ -82,7 +82,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], rights: Sequence[
 # A path of Windows as a person types it, in which each backslash stands for itself. Docmail's own `escape` doubles
 # them; with a doubled one behind it, it is none. Blanks are in it where a backslash follows the next words.
 _PATH = (
-    r"(?<![\w\\])(?:[A-Za-z]:\\(?=[^\W_])|\\\\(?=[^\W_])|\.{1,2}\\(?=[^\W_]|\.))"
+    r"(?<![\w\\])(?:[A-Za-z]:\\(?![\\*<>|\"?\[\]`~])|\\\\(?=[^\W_])|\.{1,2}\\(?=[^\W_]|\.))"
     r"(?>(?:[^\s<>|\"*?`\[\]\\]|\\(?!\\)|(?: [\w.-]+){1,4}(?=\\(?!\\)))*)(?!\\)"
 )
 _NOTEWORTHY = re.compile(
