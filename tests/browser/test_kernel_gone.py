@@ -324,7 +324,9 @@ def reopened(lab: LabPage, saved: dict[str, Any], name: str, *, trusted: bool, k
     path = lab.server.root / f"{name}.ipynb"
     nbformat.write(notebook, path)
     if trusted:
-        NotebookNotary(data_dir=str(lab.server.home / ".local/share/jupyter")).sign(notebook)
+        notary = NotebookNotary(data_dir=str(lab.server.home / ".local/share/jupyter"))
+        notary.sign(notebook)
+        notary.store.close()  # it leaves its database open, of which Python 3.13 warns
     lab.open(path.name, wait=kernel)
     if not kernel:
         lab.page.locator(".jp-Dialog").get_by_role("button", name="No Kernel").click()
