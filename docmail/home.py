@@ -69,7 +69,7 @@ def shared_sandbox() -> Path:
 def memory_of_records() -> Path:
     """Return the folder in which the user's docmail remembers how far each record of mail had come.
 
-    It is none of a home's, so that a backup of a home that is put in its place does not bring it along.
+    It belongs to no home, so that a home that is restored from a backup does not bring it along.
     """
     return platformdirs.user_state_path("docmail", appauthor=False) / "records"
 

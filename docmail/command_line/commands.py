@@ -273,7 +273,7 @@ def _run_outbox(outbox: Outbox, settings: Settings | None, options: argparse.Nam
     def interrupt(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    # Whoever ends it politely (systemd, a computer that shuts down) waits for the mail that is on its way.
+    # systemd, or a computer that shuts down, ends it politely and waits for the mail that is on its way.
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         counts = outbox.run(settings=settings, batch=options.batch, limit=options.limit, rate=options.rate)

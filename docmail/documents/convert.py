@@ -65,7 +65,7 @@ def made_as(name: Any, endings: Collection[str], kind: str) -> str:
 
 def file_of(source: Any, name: Any) -> tuple[bytes, str] | None:
     """Return the content of a report, DataFrame or figure and its name's ending; None for anything else."""
-    # Whoever has such an object has imported what it comes from; importing that here would cost others its time.
+    # A program that has such an object has imported its library; importing it here would cost the others time.
     if "docmail.reports.report" in sys.modules and isinstance(source, sys.modules["docmail.reports.report"].Report):
         ending = made_as(name, [".pdf"], type(source).__name__)
         return source.pdf(), ending
@@ -101,8 +101,8 @@ def _from_frame(frame: Any, ending: str, name: Any) -> tuple[bytes, str]:
 def locked(content: bytes, password: Secret, name: str) -> bytes | None:
     """Return a PDF that opens with this password only (AES-256, ISO 32000-2); None if another one locks it already.
 
-    One that only its owner's password protects opens without any: it is locked as others are, and goes on permitting
-    what it has permitted. By pypdf, because it locks any PDF, wherever it comes from; fpdf2 could lock its own only,
+    A PDF that has only an owner's password opens without one: it is locked like any other, and keeps its permissions.
+    By pypdf, because it locks any PDF, wherever it comes from; fpdf2 could lock its own only,
     and pdfium none.
     """
     import pypdf
