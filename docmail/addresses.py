@@ -6,8 +6,8 @@ network, which validators of public addresses refuse, are fine here.
 
 from __future__ import annotations
 
+import html
 import re
-import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 # Zero-width characters and byte order marks come along when people copy from web pages; str.strip() keeps them.
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
-_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # the marks that turn the direction of writing
+# Unicode's categories Cc, Cs, Zl and Zp; and the marks that turn the direction of writing.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROLS_IN_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 
 _MAX_ADDRESS = 254  # RFC 5321 4.5.3.1.3: a path is at most 256 octets, with its angle brackets
 _MAX_LOCAL = 64  # RFC 5321 4.5.3.1.1
@@ -42,24 +44,19 @@ def trimmed(text: str) -> str:
     return text.strip(_INVISIBLE + "".join({character for character in text if character.isspace()}))
 
 
-def first_control(text: str, allowed: str = "") -> str | None:
+def first_control(text: str, *, lines: bool = False) -> str | None:
     """Return the name of the first character that no line of text may hold (`U+000A`), or None.
 
     Counted are control characters, line and paragraph separators, lone surrogates, and the marks that turn the
-    direction of writing, with which one name can be made to look like another.
+    direction of writing, with which one name can be made to look like another. With `lines`, line feeds, tabs and these
+    marks are allowed.
     """
-    if text.isprintable():
-        return None  # in a tenth of the time: of these characters, none counts as printable
-    for character in text:
-        if character in allowed:
-            continue
-        if character in _TURNING or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
-            return f"U+{ord(character):04X}"
-    return None
+    found = (_CONTROLS_IN_LINES if lines else _CONTROLS).search(text)
+    return f"U+{ord(found[0]):04X}" if found else None
 
 
 def unlinked(text: str) -> str:
-    """Return an address without the link (RFC 6068) as which a cell of Excel may hold it, and any other text as it is.
+    """Return the address of a link (`mailto:`, RFC 6068), as a cell of Excel may hold it; any other text unchanged.
 
     “mailto:a@example.com?subject=Hello” is a@example.com; Outlook copies “a@example.com<mailto:a@example.com>”.
     """
@@ -72,7 +69,7 @@ def unlinked(text: str) -> str:
 
 @lru_cache(maxsize=256)  # the recipients of a batch have few domains
 def ascii_host(host: str) -> str:
-    """Return a host name or IP address as it goes on the wire: lower case, IDNA, IPv6 without brackets.
+    """Return a host name or IP address as it is written on the wire: lower case, IDNA, IPv6 without brackets.
 
     Raises `ValueError` with a sentence that says what is wrong with it.
     """
@@ -146,8 +143,9 @@ class Address:
 
     @property
     def mailbox(self) -> str:
-        """What tells one recipient from another: the bare address in small letters."""
-        # RFC 5321 2.4 lets a server tell "Anna" from "anna"; none does. casefold() would also make one of ß and ss.
+        """The bare address in small letters, by which one recipient is distinguished from another."""
+        # RFC 5321 2.4 lets a server distinguish "Anna" from "anna"; none does. casefold() would also make one of ß
+        # and ss.
         return self.addr_spec.lower()
 
     @property
@@ -193,7 +191,7 @@ def parse_address(text: str, field: str) -> Address:
 
 
 def parse_addresses(value: str | Address | Iterable[str | Address], field: str) -> tuple[Address, ...]:
-    """Return the addresses in a text, or in a list of which each item is one address.
+    """Return the addresses in a text, or in a list whose items are one address each.
 
     A text may hold several, separated by `;` or `,` outside quotes. An item of a list is never split: what comes out
     of a data set must not turn into more recipients. Doubles (by address) are dropped, the first one stays.
@@ -205,7 +203,7 @@ def parse_addresses(value: str | Address | Iterable[str | Address], field: str) 
     if isinstance(value, str):
         if line := _quoted(value):
             raise AddressError(
-                _("In “{text}” a name with a comma stands without quotation marks.").format(text=_short(value)),
+                _("“{text}” contains a name with a comma that is not in quotation marks.").format(text=_short(value)),
                 address=value,
                 field=field,
                 hint=_("Put the name in quotes: {line}.").format(line=line),
@@ -223,6 +221,70 @@ def parse_addresses(value: str | Address | Iterable[str | Address], field: str) 
     for address in found:
         unique.setdefault(address.mailbox, address)
     return tuple(unique.values())
+
+
+def pasted(text: str) -> list[str]:
+    """Return the addresses in a text as people paste them, one each, without a look at whether they are any.
+
+    They stand in lines, in a table, or behind each other as a mail program copies them, where a name with a comma may
+    stand without quotation marks (`Smith, J <j@example.com>; …`). Of the row of a table that has addresses only these
+    are taken, with the name if that is the only other cell; heads of columns are none.
+    """
+    rows = [cells for line in _ROWS.split(text) if (cells := _cells(line))]
+    if len(rows) > 1 and "@" in "".join(rows[1]) and (len(rows[0]) > 1 or _HEAD.fullmatch(rows[0][0])):
+        rows = rows[0 if "@" in "".join(rows[0]) else 1 :]
+    return [unlinked(piece) for cells in rows for cell in _addresses_of(cells) for piece in _pieces_of(cell)]
+
+
+def _cells(line: str) -> list[str]:
+    cells = (_LIST_MARK.sub("", cell.strip(_AROUND)) for cell in line.split("\t"))
+    return [_IN_QUOTES.sub(r"\1", cell) for cell in cells if cell]
+
+
+def _addresses_of(cells: list[str]) -> list[str]:
+    """Return what is an address in the row of a table, or looks as if it were to be one."""
+    found = [cell for cell in cells if "@" in cell]
+    others = [cell for cell in cells if "@" not in cell]
+    if not found:
+        return cells
+    if len(found) == len(others) == 1 and _PART_OF_NAME.fullmatch(others[0]) and not set(found[0]) & set('<>" ;,'):
+        name = others[0].replace("\\", "")
+        return [f"{name} <{found[0]}>" if _PLAIN_NAME.fullmatch(name) else f'"{name}" <{found[0]}>']
+    return found
+
+
+_ROWS = re.compile(r"[\n\r\v\f\x85\u2028\u2029]+")
+_LIST_MARK = re.compile(r"^(?:[•‣·▪*\u2013-]|\d{1,4}[.)])[ \u00a0]+")
+_IN_QUOTES = re.compile(r'^"([^"\s]+@[^"\s]+)"$')  # as it stands in a CSV file
+_PLAIN_NAME = re.compile(r"[\w' -]+")
+_HEAD = re.compile(
+    r"mail|e-?mails?|e-?pos|(e-?mail )?address(es)?|(e-?pos ?)?adres(se)?|recipients?|ontvangers?", re.IGNORECASE
+)
+# Windows and mail programs put marks of the direction of writing around what is copied.
+_AROUND = f" \u00a0\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069{_INVISIBLE}"
+
+
+def _pieces_of(line: str) -> list[str]:
+    try:
+        pieces = _split(line, "to")
+    except AddressError:
+        return [line]  # a quotation mark is not closed
+    found: list[str] = []
+    for piece in pieces:
+        # What is no address and stands before “J <j@example.com>” is the first half of its name.
+        before = found[-1] if found else ""
+        if before and _PART_OF_NAME.fullmatch(before) and (named := _NAMED_ADDRESS.fullmatch(piece)):
+            quoted = f"{before}, {named['name']}".replace("\\", "\\\\").replace('"', '\\"')
+            found[-1] = f'"{quoted}" <{named["address"]}>'
+        else:
+            words = piece.split()
+            blanks_between = all("@" in word for word in words) and not set(piece) & set('<>"')
+            found += words if blanks_between else [piece]
+    return found
+
+
+_PART_OF_NAME = re.compile(r"[^\W\d_][^@<>\";,]*")
+_NAMED_ADDRESS = re.compile(r"(?P<name>[^\W\d_][^@<>\";,]*?)\s*<(?P<address>[^<>@\s]+@[^<>@\s]+)>")
 
 
 def _item(item: object, field: str) -> Address:
@@ -264,7 +326,7 @@ def _split(text: str, field: str) -> list[str]:
         piece.append(character)
     if quoted:
         raise AddressError(
-            _("In “{text}” a quotation mark is not closed.").format(text=_short(text)),
+            _("“{text}” contains a quotation mark that is not closed.").format(text=_short(text)),
             address=text,
             field=field,
             hint=_('Write a name with a comma as "Smith, J" <j@example.com>.'),
@@ -303,7 +365,7 @@ def _hint_for_several(text: str, pieces: list[str]) -> str:
     if all("@" in piece for piece in pieces) and len(text) <= _MAX_TEXT:
         several = ", ".join(f'"{piece}"' if '"' not in piece else f"'{piece}'" for piece in pieces)
         return _("For several, give a list: [{addresses}].").format(addresses=several)
-    return _('Give exactly one; a name with a comma stands in quotes: "Smith, J" <j@example.com>.')
+    return _('Give exactly one; put a name with a comma in quotes: "Smith, J" <j@example.com>.')
 
 
 def _one(text: str, field: str) -> Address:
@@ -382,3 +444,15 @@ def _invalid(text: str, field: str) -> AddressError:
 def _short(text: str, limit: int = 60) -> str:
     visible = "".join(character if first_control(character) is None else "·" for character in text[: limit + 1])
     return visible if len(visible) <= limit else visible[: limit - 1] + "…"
+
+
+def scheme_of(url: str) -> str:
+    """Return the scheme of a link as a browser reads it ("https"), which skips what cannot be seen; "" for none."""
+    seen = "".join(sign for sign in html.unescape(url) if sign > " " and sign.isprintable())
+    found = re.match(r"([a-z][a-z0-9+.-]*):", seen, re.IGNORECASE | re.ASCII)
+    return found[1].lower() if found else ""
+
+
+def is_web_address(url: str) -> bool:
+    """Say whether a link leads to a web server, and so starts no program and runs no script."""
+    return scheme_of(url) in {"http", "https"} and "//" in url

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import time
+import unicodedata
 
 import pytest
 from hypothesis import example, given
@@ -26,6 +28,16 @@ TEXT = st.text(st.one_of(st.characters(), st.sampled_from('@<>",;:\\()[]. %äß\
 
 def read(text: str) -> list[tuple[str, str]]:
     return [(address.name, address.addr_spec) for address in parse_addresses(text, "to")]
+
+
+def test_every_character_that_controls_a_line_is_found_and_no_other() -> None:
+    """By Unicode's own categories; in several lines, line feeds, tabs and the direction of writing are the writer's."""
+    turning = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    for character in map(chr, range(sys.maxunicode + 1)):
+        controls = character in turning or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
+        assert bool(first_control(character)) == controls
+        assert bool(first_control(character, lines=True)) == (controls and character not in f"\n\t{turning}")
+    assert first_control("ab\x85") == "U+0085"
 
 
 # --- hosts ---
@@ -190,7 +202,7 @@ def test_a_name_with_a_comma_is_told_about_quotes() -> None:
 
 
 def test_an_open_quotation_mark_is_named() -> None:
-    with pytest.raises(AddressError, match="quotation mark is not closed"):
+    with pytest.raises(AddressError, match="quotation mark that is not closed"):
         parse_addresses('"Smith, J <b@example.com>, c@example.com', "to")
 
 

@@ -7,22 +7,20 @@ from typing import TYPE_CHECKING
 from docmail.faces import lazy
 
 if TYPE_CHECKING:
+    from docmail.credentials.checks import check_key, first_strange, tidied
+    from docmail.credentials.environment import from_variable, key_from_variable
+    from docmail.credentials.keyring_store import has_keyring, keyring_in_words
     from docmail.credentials.lending import lenders
     from docmail.credentials.store import (
         Secret,
         Where,
         ask,
-        check_key,
-        first_strange,
         forget,
-        from_variable,
         get,
-        key_from_variable,
-        keyring_in_words,
         provide,
         set,  # noqa: A004 - contract
-        tidied,
         where,
+        why_not_kept,
         withdraw,
     )
 
@@ -35,6 +33,7 @@ __all__ = [
     "forget",
     "from_variable",
     "get",
+    "has_keyring",
     "key_from_variable",
     "keyring_in_words",
     "lenders",
@@ -42,6 +41,7 @@ __all__ = [
     "set",
     "tidied",
     "where",
+    "why_not_kept",
     "withdraw",
 ]
 
@@ -49,23 +49,10 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy(
         __name__,
         {
+            "checks": ("check_key", "first_strange", "tidied"),
+            "environment": ("from_variable", "key_from_variable"),
+            "keyring_store": ("has_keyring", "keyring_in_words"),
             "lending": ("lenders",),
-            "store": (
-                "Secret",
-                "Where",
-                "ask",
-                "check_key",
-                "first_strange",
-                "forget",
-                "from_variable",
-                "get",
-                "key_from_variable",
-                "keyring_in_words",
-                "provide",
-                "set",
-                "tidied",
-                "where",
-                "withdraw",
-            ),
+            "store": ("Secret", "Where", "ask", "forget", "get", "provide", "set", "where", "why_not_kept", "withdraw"),
         },
     )

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from docmail.faces import lazy
 
 if TYPE_CHECKING:
-    from docmail.presets import filled_in, services
+    from docmail.presets import services
     from docmail.presets.catalogue import (
         Guide,
-        Preset,
         by_address,
         by_host,
         by_mx,
@@ -18,33 +17,46 @@ if TYPE_CHECKING:
         established,
         guide,
         guides,
+        host_of,
         messages,
+        of_account,
+        owner_of,
         presets,
+        same_owner,
         size_limit,
         steps,
+        take_note,
         tidy_password,
     )
-    from docmail.presets.filled_in import owner_of
+    from docmail.presets.organisation import Organisation, Provider, current_organisation, organisation_places
+    from docmail.presets.preset import Preset
     from docmail.presets.services import Service
 
 __all__ = [
     "Guide",
+    "Organisation",
     "Preset",
+    "Provider",
     "Service",
     "by_address",
     "by_host",
     "by_mx",
     "by_name",
+    "current_organisation",
     "established",
-    "filled_in",
     "guide",
     "guides",
+    "host_of",
     "messages",
+    "of_account",
+    "organisation_places",
     "owner_of",
     "presets",
+    "same_owner",
     "services",
     "size_limit",
     "steps",
+    "take_note",
     "tidy_password",
 ]
 
@@ -54,7 +66,6 @@ if not TYPE_CHECKING:
         {
             "catalogue": (
                 "Guide",
-                "Preset",
                 "by_address",
                 "by_host",
                 "by_mx",
@@ -62,14 +73,20 @@ if not TYPE_CHECKING:
                 "established",
                 "guide",
                 "guides",
+                "host_of",
                 "messages",
+                "of_account",
+                "owner_of",
                 "presets",
+                "same_owner",
                 "size_limit",
                 "steps",
+                "take_note",
                 "tidy_password",
             ),
-            "filled_in": ("owner_of",),
+            "organisation": ("Organisation", "Provider", "current_organisation", "organisation_places"),
+            "preset": ("Preset",),
             "services": ("Service",),
         },
-        modules=("filled_in", "services"),
+        modules=("services",),
     )

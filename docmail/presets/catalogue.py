@@ -2,86 +2,44 @@
 
 The facts are data (`presets.toml`, dated) and text (`guides/*.md`, in English; `guides/af/*.md` are the same files in
 Afrikaans, in which the ID of the English section stands beside each heading), read at the first look-up. An unknown
-server or domain gives None: docmail works with every server, known or not. Words in a `Preset` are English: whoever
-shows one says it with `_()`, as `_(preset.password_hint)`.
+server or domain gives None: docmail works with every server, known or not. Sentences in a `Preset` are English
+and translated where they are shown, as `_(preset.password_hint)`.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
+from docmail.addresses import is_loopback
 from docmail.errors import DocmailError
 from docmail.language import _, current
+from docmail.presets import services
+from docmail.presets.organisation import current_organisation
+from docmail.presets.preset import Preset, best, built_in, clean, of_address
+from docmail.secret import unseen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import date
+    from collections.abc import Iterable, Iterator, Sequence
     from importlib.resources.abc import Traversable
 
     from docmail.presets.services import Service
 
-_LABEL = r"[a-z0-9_-]+"
-# yahoo.co.uk is Yahoo's, yahoo.example.com is anybody's: a final "*" is a public suffix, not "the rest".
-_SUFFIX = r"(?:com|[a-z]{2}|(?:com|co)\.[a-z]{2})"
+_SIGN_IN = {
+    "login.microsoftonline.com": "Microsoft",
+    "accounts.google.com": "Google",
+    "oauth2.googleapis.com": "Google",
+}
+
+_found: dict[str, str] = {}  # the domain for which a search has found a server
 
 
 class UnknownNameError(DocmailError, KeyError):
     """No preset or guide has this name; the hint says which come near."""
-
-
-@dataclass(frozen=True)
-class Server:
-    """One way to reach a provider."""
-
-    host: str
-    port: int
-    security: Literal["tls", "starttls"]
-
-    @property
-    def complete(self) -> bool:
-        """Whether the host can be used as it is (False: the user replaces its word in capitals, REGION)."""
-        return self.host == self.host.lower()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a provider takes at most (None: not known); `approximate` names those to be shown with "about"."""
-
-    per_minute: int | None = None
-    per_day: int | None = None
-    recipients_per_message: int | None = None
-    message_bytes: int | None = None
-    approximate: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Preset:
-    """What docmail knows about one provider; the fields are explained at the top of `presets.toml`."""
-
-    id: str
-    name: str
-    checked: date
-    servers: tuple[Server, ...]
-    guide: str
-    username: str
-    password: Literal["app-password", "account", "api-key", "bridge", "oauth"]
-    password_hint: str
-    established: bool
-    oauth: bool
-    sign_in: Literal["password", "microsoft", "google"] = "password"
-    password_form: str | None = None
-    domains: tuple[str, ...] = ()
-    not_domains: tuple[str, ...] = ()
-    mx: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
-    links: Mapping[str, str] = field(default_factory=dict, hash=False)
-    limits: Limits = Limits()
 
 
 @dataclass(frozen=True)
@@ -100,22 +58,21 @@ class Guide:
         return self.markdown
 
 
-@cache
 def presets() -> tuple[Preset, ...]:
-    """Return every provider that docmail knows, in the order in which a form should list them."""
-    text = resources.files("docmail.presets").joinpath("presets.toml").read_text(encoding="utf-8")
-    for entry in (entries := tomllib.loads(text)["preset"]):
-        entry["servers"] = [Server(**server) for server in entry["servers"]]
-        entry["limits"] = Limits(**_frozen(entry["limits"]))
-    return tuple(Preset(**_frozen(entry)) for entry in entries)
+    """Return every provider that docmail knows, in the order of a form: the organisation's own first.
 
-
-def _frozen(table: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    >>> [preset.name for preset in docmail.presets.presets()][:2]
+    ['Gmail', 'Google Workspace']
+    """
+    return (*(provider.preset for provider in current_organisation().providers), *built_in())
 
 
 def by_name(name: str) -> Preset:
-    """Return the preset of this name or id, whatever its capitals; raise a KeyError if there is none."""
+    """Return the preset of this name or id, whatever its capitals; raise a KeyError if there is none.
+
+    >>> docmail.presets.by_name("gmail").servers[0].host
+    'smtp.gmail.com'
+    """
     known = {key: preset for preset in presets() for key in (preset.id, preset.name.casefold())}
     if preset := known.get(name.strip().casefold()):
         return preset
@@ -123,41 +80,148 @@ def by_name(name: str) -> Preset:
 
 
 def by_address(address: str) -> Preset | None:
-    """Return the provider of this email address, judged by its domain alone."""
-    _local, at, domain = address.rpartition("@")
-    preset = _best(domain, lambda preset: preset.domains) if at else None
-    return preset if preset and _clean(domain) not in preset.not_domains else None
+    """Return the provider of this email address, judged by its domain alone.
+
+    >>> docmail.presets.by_address("ann@gmail.com").name
+    'Gmail'
+    """
+    return of_address(address, presets())
 
 
 def by_host(host: str, port: int | None = None) -> Preset | None:
-    """Return the provider whose mail server this is; one on this computer is known only with its port."""
-    here = (_clean(host), port)
-    exact = (each for each in presets() if here in [(server.host, server.port) for server in each.servers])
-    return next(exact, None) or _best(host, _hosts)
+    """Return the provider whose mail server this is; one on this computer is known only with its port.
+
+    >>> docmail.presets.by_host("smtp.gmail.com").name
+    'Gmail'
+    """
+    here = (clean(host), port)
+    exact = (
+        each
+        for each in presets()
+        if here in [*((server.host, server.port) for server in each.servers), (each.imap_host, each.imap_port)]
+    )
+    return next(exact, None) or best(host, _hosts, presets())
+
+
+def of_account(host: str, address: str, port: int | None = None) -> Preset | None:
+    """Return the provider of an account at this mail server: of several there, the one of its address.
+
+    Gmail and Google Workspace share a server, and other limits hold for each.
+    """
+    found = by_host(host, port)
+    if found is None:
+        return None
+    there = [each for each in presets() if {*each.servers} & {*found.servers}]
+    own = by_address(address)
+    if own in there:
+        return own
+    public = [each for each in there if not each.organisation]  # the organisation's limits are for its own addresses
+    return next((each for each in public if not each.domains), next(iter(public), found))
 
 
 def by_mx(mx_host: str) -> Preset | None:
-    """Return the provider behind a company's own domain, judged by a host of its MX records."""
-    return _best(mx_host, lambda preset: preset.mx)
+    """Return the provider behind a company's own domain, judged by a host of its MX records.
+
+    >>> docmail.presets.by_mx("aspmx.l.google.com").name
+    'Google Workspace'
+    """
+    return best(mx_host, lambda preset: preset.mx, presets())
 
 
 def established(host: str) -> Preset | None:
-    """Return the provider if its certificates can always be verified, so that a fingerprint is refused."""
+    """Return the provider if its certificates can always be verified, so that a fingerprint is refused.
+
+    >>> docmail.presets.established("mail.example.com") is None
+    True
+    """
     preset = by_host(host)
     return preset if preset and preset.established else None
+
+
+def same_owner(host: str, other: str) -> bool:
+    """Say whether a server for sending and another one belong to one owner: this computer, a provider, or a domain.
+
+    >>> docmail.presets.same_owner("smtp.office365.com", "outlook.office365.com")
+    True
+    >>> docmail.presets.same_owner("smtp.example.com", "imap.example.org")
+    False
+    """
+    if is_loopback(host) or is_loopback(other):
+        return is_loopback(host) and is_loopback(other)
+    preset = by_host(host)
+    if preset is not None and (clean(other) == preset.imap_host or preset == by_host(other)):
+        return True
+    return _domain_of(host) == _domain_of(other)
+
+
+def host_of(service: Service) -> str:
+    """Return the server of the provider whose mailboxes a mail service sends from; without such, the service's own.
+
+    >>> docmail.presets.host_of(docmail.presets.services.by_api("graph"))
+    'smtp.office365.com'
+    """
+    owners = (preset for preset in built_in() if service.has_mailbox and preset.service == service.api)
+    owner = next((preset for preset in owners if not preset.domains or preset.established), None)
+    return owner.servers[0].host if owner else service.host
+
+
+def _domain_of(host: str) -> str:
+    """Return what is registered of a name: its last two labels, three below co.uk and the like; a number is itself."""
+    labels = clean(host).split(".")
+    if labels[-1].isdigit() or ":" in host:
+        return host
+    few = 3 if len(labels[-1]) == 2 and len(labels[-2:][0]) <= 3 else 2  # noqa: PLR2004
+    return ".".join(labels[-few:])
+
+
+def take_note(host: str, domain: str) -> None:
+    """Remember, as long as this process lives, a server that a search has found for a domain.
+
+    >>> docmail.presets.take_note("mail.host.example", "example.com")
+    >>> docmail.presets.owner_of("mail.host.example")
+    'example.com'
+    """
+    _found[host.lower()] = domain
+
+
+def owner_of(host: str) -> str | None:
+    """Return whose server has this name, if docmail has filled it in; None for what a person has typed.
+
+    Nobody is sent to look for a typing error in such a name.
+
+    >>> docmail.presets.owner_of("smtp.gmail.com")
+    'Gmail'
+    """
+    host = host.lower()
+    # A pattern such as *.gmail.com fits names with a typing error as well.
+    preset = by_host(host)
+    if preset and host in {*(server.host for server in preset.servers), *preset.hosts, preset.imap_host}:
+        return _(preset.name)
+    service = next((each for each in services.SERVICES if each.host == host), None)
+    if service is None and host in services.MAILGUN_REGIONS.values():
+        service = services.by_api("mailgun")
+    return service.name if service else _SIGN_IN.get(host) or _found.get(host)
 
 
 def size_limit(host: str, port: int) -> int | None:
     """Return how many octets a mail may have on the wire with the provider of this server; None if not known.
 
     There an attachment takes 37 % more than its file (base64, RFC 2045 6.8): compare it with `Mail.size`.
+
+    >>> docmail.presets.size_limit("smtp.gmail.com", 587)
+    25000000
     """
     preset = by_host(host, port)
     return preset.limits.message_bytes if preset else None
 
 
+@unseen
 def tidy_password(host: str, text: str) -> str:
-    """Return a password without the blanks that this host's provider only displays, any other unchanged."""
+    """Return a password without the blanks that this host's provider only displays, any other unchanged.
+
+    >>> docmail.presets.tidy_password("smtp.gmail.com", "abcd efgh ijkl mnop")
+    'abcdefghijklmnop'
+    """
     preset = by_host(host)
     words = text.split()  # also at no-break spaces and line ends, which come along from a web page
     if preset and preset.password_form and re.fullmatch(preset.password_form, " ".join(words)):
@@ -169,6 +233,9 @@ def guide(heading: str) -> Guide:
     """Return the section under this heading in the current language; raise a KeyError if there is none.
 
     Errors name English headings; the heading in the current language does as well, and capitals do not matter.
+
+    >>> docmail.presets.guide("ports").title
+    'Ports'
     """
     sections = _sections(current())
     wanted = heading.strip().casefold()
@@ -181,22 +248,37 @@ def guide(heading: str) -> Guide:
 
 
 def guides() -> tuple[str, ...]:
-    """Return the headings of all guides in the current language, each usable with `guide()`."""
+    """Return the headings of all guides in the current language, each usable with `guide()`.
+
+    >>> "Ports" in docmail.presets.guides()
+    True
+    """
     return tuple(section.title for section in _sections(current()).values())
 
 
 def steps(preset: Preset | Service) -> Guide:
-    """Return how to set up this provider or mail service: the numbered steps that a form shows beside its fields."""
+    """Return how to set up this provider or mail service: the numbered steps that a form shows beside its fields.
+
+    >>> docmail.presets.steps(docmail.presets.by_name("Gmail")).title
+    'How do I set up Gmail?'
+    """
+    if isinstance(preset, Preset) and preset.organisation:
+        title = _("How do I set up {provider}?").format(provider=preset.name)
+        if preset.text:
+            return Guide(title, f"## {title}\n\n{preset.text}\n")
+        if not preset.guide:
+            steps = _("Your organisation has set this up: type your address and what is left of the form.")
+            return Guide(title, f"## {title}\n\n{steps}\n")
     return guide(f"How do I set up {preset.guide}?")
 
 
 def messages() -> Iterator[str]:
     """Yield what a translator has to translate in `presets.toml`; some of it several times."""
-    for preset in presets():
+    for preset in built_in():
         if preset.name != preset.guide:  # otherwise it is a proper name alone
             yield preset.name
         yield preset.password_hint
-        yield from preset.links
+        yield from filter(None, (preset.notice, preset.password_note))
 
 
 @cache
@@ -230,25 +312,7 @@ def _cut(file: Traversable) -> list[Guide]:
 def _hosts(preset: Preset) -> Iterable[str]:
     # 127.0.0.1 may be anything, and a host with a word in capitals is a form to fill in, not a name.
     named = [server.host for server in preset.servers if server.complete]
-    return [*(host for host in named if not host.startswith("127.")), *preset.hosts]
-
-
-def _best(name: str, patterns: Callable[[Preset], Iterable[str]]) -> Preset | None:
-    # The longest pattern tells most (gmail-smtp-in.l.google.com, not *.google.com); of equals the first wins.
-    pairs = ((pattern, preset) for preset in presets() for pattern in patterns(preset))
-    found = [pair for pair in pairs if _regex(pair[0]).fullmatch(_clean(name))]
-    return max(found, key=lambda pair: len(pair[0]))[1] if found else None
-
-
-@cache
-def _regex(pattern: str) -> re.Pattern[str]:
-    first, *middle, last = pattern.split(".")
-    stars = [(first, rf"{_LABEL}(?:\.{_LABEL})*"), *((label, _LABEL) for label in middle), (last, _SUFFIX)]
-    return re.compile(r"\.".join(star if label == "*" else re.escape(label) for label, star in stars))
-
-
-def _clean(host: str) -> str:
-    return host.strip().lower().removesuffix(".")
+    return [*(host for host in [*named, preset.imap_host] if host and not is_loopback(host)), *preset.hosts]
 
 
 def _unknown(sentence: str, name: str, names: Sequence[str]) -> UnknownNameError:

@@ -1,28 +1,27 @@
 """Knows the mail services that take mail over HTTP: where, how one signs in there, and what they take at most.
 
-`HttpServer.api` names one of them; "form" is the protocol of accounting programs, which has no service behind it. The
-facts change outside and were checked on 2026-11-23 or later; how each is spoken to stands in
-`docmail.transport.http.apis`.
+The facts are data (`services.toml`, dated). `HttpServer.api` names one of them; "form" is the protocol of accounting
+programs, which has no service behind it.
 """
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
-from datetime import date
+from importlib import resources
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date
 
 FORM = "form"
-
-_MEGABYTE = 1_048_576
 
 
 @dataclass(frozen=True)
 class Service:
-    """One mail service; `api` is its name in `HttpServer`, `name` the one that people know."""
+    """One mail service; the fields are explained at the top of `services.toml`."""
 
     api: str
     name: str
@@ -30,19 +29,19 @@ class Service:
     path: str
     guide: str
     header: str
-    """The header that carries the key."""
+    checked: date
     scheme: str = ""
-    """What stands before the key in it; "Basic" for a key that is the password of `username`."""
     username: str = ""
-    """Whose key it is; empty where the account is a mailbox, whose address the settings name."""
     max_bytes: int | None = None
-    """The largest request (None: not known)."""
+    one_request: int | None = None
+    upload_domains: tuple[str, ...] = ()
     max_recipients: int | None = None
     sign_in: Literal["password", "microsoft", "google"] = "password"
-    """With whom one signs in in the browser, if not with a key."""
     pictures: bool = True
-    """Whether it takes pictures that stand in the text (cid:)."""
-    checked: date = date(2026, 11, 23)
+
+    def takes_pieces_at(self, host: str) -> bool:
+        """Whether the service may name this host as the place for the pieces of a large mail."""
+        return any(host == domain or host.endswith(f".{domain}") for domain in self.upload_domains)
 
     @property
     def has_mailbox(self) -> bool:
@@ -50,88 +49,11 @@ class Service:
         return not self.username
 
 
-SERVICES = (
-    Service(
-        "graph",
-        "Microsoft Graph",
-        "graph.microsoft.com",
-        "/v1.0/me/sendMail",
-        "Microsoft Graph",
-        "Authorization",
-        "Bearer",
-        max_bytes=4 * _MEGABYTE,
-        max_recipients=500,
-        sign_in="microsoft",
-    ),
-    Service(
-        "gmail",
-        "Gmail",
-        "gmail.googleapis.com",
-        "/gmail/v1/users/me/messages/send",
-        "Gmail API",
-        "Authorization",
-        "Bearer",
-        max_bytes=35 * _MEGABYTE,
-        sign_in="google",
-        checked=date(2026, 11, 25),
-    ),
-    Service(
-        "mailgun",
-        "Mailgun",
-        "api.mailgun.net",
-        "/messages.mime",
-        "Mailgun API",
-        "Authorization",
-        "Basic",
-        "api",
-        max_bytes=25 * _MEGABYTE,
-        max_recipients=1000,
-    ),
-    Service(
-        "postmark",
-        "Postmark",
-        "api.postmarkapp.com",
-        "/email",
-        "Postmark API",
-        "X-Postmark-Server-Token",
-        username="server-token",
-        max_bytes=10 * _MEGABYTE,
-        max_recipients=50,
-    ),
-    Service(
-        "resend",
-        "Resend",
-        "api.resend.com",
-        "/emails",
-        "Resend API",
-        "Authorization",
-        "Bearer",
-        "resend",
-        max_bytes=40 * _MEGABYTE,
-        max_recipients=50,
-    ),
-    Service(
-        "brevo",
-        "Brevo",
-        "api.brevo.com",
-        "/v3/smtp/email",
-        "Brevo API",
-        "api-key",
-        username="api-key",
-        pictures=False,
-    ),
-    Service(
-        "sendgrid",
-        "SendGrid",
-        "api.sendgrid.com",
-        "/v3/mail/send",
-        "SendGrid API",
-        "Authorization",
-        "Bearer",
-        "apikey",
-        max_bytes=30 * _MEGABYTE,
-        max_recipients=1000,
-    ),
+_TEXT = resources.files("docmail.presets").joinpath("services.toml").read_text(encoding="utf-8")
+
+SERVICES = tuple(
+    Service(**{**table, "upload_domains": tuple(table.get("upload_domains", ()))})
+    for table in tomllib.loads(_TEXT)["service"]
 )
 
 MAILGUN_REGIONS = {"us": "api.mailgun.net", "eu": "api.eu.mailgun.net"}
@@ -140,7 +62,7 @@ _BY_API = {service.api: service for service in SERVICES}
 
 
 def by_api(api: str) -> Service | None:
-    """Return the service of this name; None for "form" and for what nobody knows."""
+    """Return the service of this name; None for "form" and for unknown names."""
     return _BY_API.get(api)
 
 

@@ -7,33 +7,62 @@ from typing import TYPE_CHECKING
 from docmail.faces import lazy
 
 if TYPE_CHECKING:
-    from docmail.replies.http import left_out, meaning_of_response, refusal_in_success, said
-    from docmail.replies.http_status import DOUBTFUL, look_first, seconds_of
-    from docmail.replies.meaning import cause, refusal, sentence
+    from docmail.replies.bounces import meaning_of_bounce, status_by_words
+    from docmail.replies.http import (
+        DOUBTFUL,
+        left_out,
+        look_first,
+        meaning_of_response,
+        object_of,
+        refusal_in_success,
+        said,
+        seconds_of,
+    )
+    from docmail.replies.known import Meaning, first_match, sentence, table
+    from docmail.replies.mailbox import mailbox_refusal
     from docmail.replies.redaction import clean, redact
+    from docmail.replies.smtp import meaning_of, refusal
 
 __all__ = [
     "DOUBTFUL",
-    "cause",
+    "Meaning",
     "clean",
+    "first_match",
     "left_out",
     "look_first",
+    "mailbox_refusal",
+    "meaning_of",
+    "meaning_of_bounce",
     "meaning_of_response",
+    "object_of",
     "redact",
     "refusal",
     "refusal_in_success",
     "said",
     "seconds_of",
     "sentence",
+    "status_by_words",
+    "table",
 ]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy(
         __name__,
         {
-            "http": ("left_out", "meaning_of_response", "refusal_in_success", "said"),
-            "http_status": ("DOUBTFUL", "look_first", "seconds_of"),
-            "meaning": ("cause", "refusal", "sentence"),
+            "bounces": ("meaning_of_bounce", "status_by_words"),
+            "http": (
+                "DOUBTFUL",
+                "left_out",
+                "look_first",
+                "meaning_of_response",
+                "object_of",
+                "refusal_in_success",
+                "said",
+                "seconds_of",
+            ),
+            "known": ("Meaning", "first_match", "sentence", "table"),
+            "mailbox": ("mailbox_refusal",),
             "redaction": ("clean", "redact"),
+            "smtp": ("meaning_of", "refusal"),
         },
     )

@@ -1,312 +1,181 @@
-"""Reads what a mail service answers: its words out of its JSON, what a refusal means, who was left out of a success.
-
-The table is that of `docmail.replies.known` for HTTP: the first match counts. Sources: the services' own pages, checked
-2026-11-23; sentences of theirs are matched as loosely as tells them apart, because they change.
-"""
+"""Says what the response of a server or mail service over HTTP means, and reads the JSON of services."""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+import time
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from docmail.errors import Kind
+from docmail.errors import Field, Guide, Kind
 from docmail.language import _
-from docmail.replies.http_status import cause as cause_of_status
-from docmail.replies.http_status import look_first
-from docmail.replies.meaning import Cause
+from docmail.replies.known import Meaning, first_match, table
+from docmail.reply import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
     from docmail.presets import Service
-    from docmail.reply import Reply
+
+DOUBTFUL = {502, 504, 520, 524}
+"""A gateway lost the server behind it, which may have sent the mail by then (52x: Cloudflare)."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A refusal that is known, and what it means; the expression is for "403 code: message" as one line."""
+def meaning_of_response(
+    reply: Reply, service: Service | None, *, whole: bool, signed_in: bool, may_be_sent: bool = True
+) -> Meaning:
+    """Return the meaning of a refusal; `whole` says whether the server had the whole request.
 
-    apis: str
-    words: str
-    kind: Kind
-    say: Callable[[], tuple[str, str]]
-    field: str | None = None
-    guide: str = ""
-    """The heading of a guide; empty for that of the service."""
-
-
-def _key() -> tuple[str, str]:
-    return (
-        _("{service} does not accept this key."),
-        _("Make a new key at {service} and paste it into the form, without blanks."),
-    )
+    Without `may_be_sent`, the request was one that sends no mail, so that no doubt about a mail remains. The sentence
+    may hold the fields `{host}` and `{place}` (where a redirection leads to).
+    """
+    found = _meaning(reply, service, whole=whole, signed_in=signed_in)
+    if found.kind is not Kind.UNKNOWN or may_be_sent:
+        return found
+    message = _("{host} does not take mail at the moment.")
+    return Meaning(Kind.TEMPORARY, message, _("Try again in a few minutes."), None, Guide.SENDING)
 
 
-def _token() -> tuple[str, str]:
-    return _("{service} does not accept this sign-in, or it has run out."), _("Sign in again.")
+def _meaning(reply: Reply, service: Service | None, *, whole: bool, signed_in: bool) -> Meaning:
+    if service is not None and reply.code < 300 and whole:  # noqa: PLR2004 - Postmark says so in its JSON
+        reply = Reply(422, "", reply.text)
+    if service is not None and reply.code >= 400:  # noqa: PLR2004 - a redirection is the same anywhere
+        found = first_match(table("http"), str(reply), service.api, guide=service.guide)
+        if found is not None:
+            message, hint = (text.replace("{service}", service.name) for text in (found.message, found.hint))
+            return replace(found, message=message, hint=hint)
+    return _of_status(reply.code, whole=whole, signed_in=signed_in)
 
 
-def _sender() -> tuple[str, str]:
-    return (
-        _("{service} does not let this account send from this address."),
-        _("Verify the address or its domain at {service}, or send from one that is verified."),
-    )
+def _of_status(code: int, *, whole: bool, signed_in: bool) -> Meaning:  # noqa: C901, PLR0911 - one table, read downwards
+    """Return what a status means at any server."""
+    if whole and code in DOUBTFUL:
+        message = _("The mail may have arrived: the server behind {host} did not answer in time.")
+        return Meaning(Kind.UNKNOWN, message, look_first(), None, Guide.SENDING)
+    if code in DOUBTFUL | {408, 425, 503, 507, 521, 522, 523}:
+        message = _("{host} does not take mail at the moment.")
+        return Meaning(Kind.TEMPORARY, message, _("Try again in a few minutes."), None, Guide.SENDING)
+    if code < 300:  # noqa: PLR2004 - success, but of what?
+        message = _("The mail may have arrived: {host} confirmed it before it had the whole message.")
+        return Meaning(Kind.UNKNOWN, message, look_first(), None, Guide.SENDING)
+    if code < 400:  # noqa: PLR2004
+        message = _("{host} points to {place}; docmail sends nothing to an address that you did not enter.")
+        return Meaning(Kind.CONFIG, message, _("Enter that address, if you trust it."), Field.URL, Guide.SENDING)
+    if code in {401, 403} and signed_in:
+        message = _("{host} does not accept this username and password.")
+        return Meaning(Kind.AUTH, message, _("Check Username and Password."), Field.PASSWORD, Guide.PASSWORDS)
+    if code in {401, 403}:
+        hint = _("Check the address, and ask the server's administrator who may send through it.")
+        return Meaning(Kind.AUTH, _("{host} does not accept mail from you."), hint, Field.URL, Guide.SENDING)
+    if code == 407:  # noqa: PLR2004
+        hint = _("Put a name and a password into the variable HTTP_PROXY.")
+        return Meaning(Kind.NETWORK, _("The proxy wants a sign-in; nothing was sent."), hint)
+    if code == 413:  # noqa: PLR2004
+        message = _("This message is too large for {host}.")
+        return Meaning(Kind.MESSAGE, message, _("Send a smaller document."), None, Guide.SENDING)
+    if code == 429:  # noqa: PLR2004
+        message = _("You have reached the sending limit of {host}.")
+        return Meaning(Kind.LIMIT, message, _("Send the rest later."), None, Guide.SENDING)
+    # 500 too: it is how a form's script refuses, with the reason as its text. One that died may have mailed before, but
+    # nothing distinguishes the two, and doubt about every refusal would help nobody.
+    if code in {400, 422} or (code >= 500 and code != 501):  # noqa: PLR2004
+        hint = _("Read what the server said; recipients, size and kinds of attachment are common reasons.")
+        return Meaning(Kind.MESSAGE, _("{host} does not take this message."), hint, None, Guide.SENDING)
+    hint = _("Check the address: it is the one that your mail service names for its HTTP form.")
+    return Meaning(Kind.CONFIG, _("{host} does not accept mail at this address."), hint, Field.URL, Guide.SENDING)
 
 
-def _recipient() -> tuple[str, str]:
-    return _("{service} refuses a recipient of this mail."), _("Check the recipient's address.")
+def look_first() -> str:
+    """Say what to do about a mail that may have arrived."""
+    return _("Ask the recipient, or look for the copy, before you send it again.")
 
 
-def _quota() -> tuple[str, str]:
-    return (
-        _("Your account at {service} may not send more for now: its quota is used up."),
-        _("Wait until the quota begins anew, or choose a larger plan at {service}."),
-    )
+_MAX_DEPTH = 32  # of lists and objects in each other in the JSON of a reply
+
+_TEN_YEARS = 10 * 366 * 86400.0  # what is added to it stays a date
 
 
-def _slower() -> tuple[str, str]:
-    return _("{service} wants mail more slowly."), _("Try again in a minute.")
+def seconds_of(value: str) -> float | None:
+    """Read Retry-After: seconds, or a date (RFC 9110 10.2.3); ten years at most, None for anything else."""
+    if value.isascii() and value.isdigit():
+        return min(float(value[:12]), _TEN_YEARS)
+    try:
+        return min(max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0), _TEN_YEARS)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
 
 
-def _busy() -> tuple[str, str]:
-    return _("{service} does not take mail at the moment."), _("Try again in a few minutes.")
-
-
-def _large() -> tuple[str, str]:
-    return _("{service} finds this message too large."), _("Send a smaller document.")
-
-
-ANSWERS: tuple[Answer, ...] = (
-    # --- any of them: what ends with the day or the month is no matter of minutes, whatever the code before it says ---
-    Answer(
-        "",
-        r"^429 .*(\b(daily|monthly) .*(limit|quota)|(limit|quota|allow).*\b(per (day|month)|24[ -]?h(ou)?rs?\b))",
-        Kind.LIMIT,
-        _quota,
-    ),
-    # --- Microsoft Graph ---
-    Answer("graph", r"429 .*ErrorExceededMessageLimit|ErrorMessageQuotaExceeded", Kind.LIMIT, _quota),
-    Answer("graph", r"ErrorSendAsDenied|ErrorSubmissionQuotaExceeded.*send as", Kind.CONFIG, _sender, "email_address"),
-    Answer("graph", r"ErrorSubmissionQuotaExceeded", Kind.LIMIT, _quota),
-    Answer(
-        "graph",
-        r"403 .*(ErrorAccessDenied|Authorization_RequestDenied|AccessDenied)",
-        Kind.AUTH,
-        lambda: (
-            _("This sign-in at Microsoft does not include sending mail (Mail.Send)."),
-            _("Add the permission Mail.Send to the application, let an administrator agree, and sign in again."),
-        ),
-        "password",
-    ),
-    Answer(
-        "graph",
-        r"404 .*(ErrorInvalidUser|MailboxNotEnabledForRESTAPI|MailboxNotHostedOnline|Request_ResourceNotFound)",
-        Kind.CONFIG,
-        lambda: (
-            _("Microsoft has no mailbox in the cloud for this account."),
-            _("Check Username: the address of a mailbox with a licence for Exchange Online."),
-        ),
-        "username",
-    ),
-    Answer("graph", r"ErrorInvalidRecipients|ErrorInvalidSmtpAddress", Kind.RECIPIENT, _recipient),
-    Answer("graph", r"413 |ErrorMessageSizeExceeded", Kind.MESSAGE, _large),
-    # --- Gmail ---
-    Answer(
-        "gmail",
-        r"403 .*(insufficientPermissions|ACCESS_TOKEN_SCOPE_INSUFFICIENT|insufficient authentication scopes)",
-        Kind.AUTH,
-        lambda: (
-            _("This sign-in at Google does not include sending mail (gmail.send)."),
-            _("Sign in again, and leave the box for sending email ticked when Google asks."),
-        ),
-        "password",
-    ),
-    Answer(
-        "gmail",
-        r"403 .*(accessNotConfigured|SERVICE_DISABLED|has not been used in project)",
-        Kind.CONFIG,
-        lambda: (
-            _("The Gmail API is switched off in the Google project to which this sign-in belongs."),
-            _("Switch on the Gmail API in the project's library of APIs, wait a few minutes, and try again."),
-        ),
-    ),
-    Answer(
-        "gmail",
-        r"403 .*domainPolicy",
-        Kind.AUTH,
-        lambda: (
-            _("Your organisation does not let applications send through Gmail."),
-            _("Ask your administrator to allow this application in the Google Admin console."),
-        ),
-        "password",
-    ),
-    Answer("gmail", r"(403|429) .*(dailyLimitExceeded|quotaExceeded|sending limit)", Kind.LIMIT, _quota),
-    Answer("gmail", r"(403|429) .*(rateLimitExceeded|RESOURCE_EXHAUSTED)", Kind.TEMPORARY, _slower),
-    Answer(
-        "gmail",
-        r"400 .*(failedPrecondition|FAILED_PRECONDITION)",
-        Kind.CONFIG,
-        lambda: (_("This Google account has no mailbox at Gmail."), _("Check Username: the address of the mailbox.")),
-        "username",
-    ),
-    Answer("gmail", r"400 .*(Invalid (To|Cc|Bcc) header|Recipient address required)", Kind.RECIPIENT, _recipient),
-    Answer("graph gmail", r"401 ", Kind.AUTH, _token, "password"),
-    # --- Mailgun ---
-    Answer(
-        "mailgun",
-        r"404 .*(domain not found|not found)",
-        Kind.CONFIG,
-        lambda: (
-            _("Mailgun does not know the domain that stands in the address."),
-            _("Check the domain; for one in Mailgun's European region the address begins with api.eu.mailgun.net."),
-        ),
-        "url",
-    ),
-    Answer("mailgun", r"403 .*(sandbox|authorized recipients)|400 .*authorized recipients", Kind.RECIPIENT, _recipient),
-    Answer("mailgun", r"402 |4(03|29) .*(daily|hourly|monthly|exceeded|plan)", Kind.LIMIT, _quota),
-    Answer("mailgun", r"400 .*('?to'? parameter|not a valid address)", Kind.RECIPIENT, _recipient),
-    # --- Postmark: its own codes stand before its words ---
-    Answer("postmark", r"^\d+ (10|12):|401 ", Kind.AUTH, _key, "password"),
-    Answer("postmark", r"^\d+ (400|401|402|403):", Kind.CONFIG, _sender, "email_address"),
-    Answer("postmark", r"^\d+ 405:", Kind.LIMIT, _quota),
-    Answer(
-        "postmark",
-        r"^\d+ 406:",
-        Kind.RECIPIENT,
-        lambda: (
-            _("Postmark sends nothing to these recipients, because mail to them came back or was unwanted."),
-            _("Ask the recipient; then reactivate the address at Postmark under Suppressions."),
-        ),
-    ),
-    Answer(
-        "postmark",
-        r"^\d+ 412:",
-        Kind.RECIPIENT,
-        lambda: (
-            _("Until Postmark has approved your account, it sends only to addresses of your own domain."),
-            _("Send to such an address, and ask Postmark for approval."),
-        ),
-    ),
-    Answer("postmark", r"^\d+ 300:.*(recipient|'To'|'Cc'|'Bcc'|illegal email address)", Kind.RECIPIENT, _recipient),
-    # --- Resend ---
-    Answer("resend", r"(missing|invalid|restricted|suspended)_api_key", Kind.AUTH, _key, "password"),
-    Answer("resend", r"(daily|monthly)_quota_exceeded", Kind.LIMIT, _quota),
-    Answer("resend", r"rate_limit_exceeded|concurrent_idempotent_requests", Kind.TEMPORARY, _slower),
-    Answer(
-        "resend",
-        r"invalid_idempotent_request",
-        Kind.UNKNOWN,
-        lambda: (_("Resend has taken a mail with this Message-ID before; the mail may have arrived."), look_first()),
-    ),
-    Answer(
-        "resend",
-        r"domain is not verified|invalid_from_address|invalid `?from`?|only send testing emails",
-        Kind.CONFIG,
-        _sender,
-        "email_address",
-    ),
-    Answer("resend", r"(422|400) .*invalid `?(to|cc|bcc)`?", Kind.RECIPIENT, _recipient),
-    # --- Brevo ---
-    Answer(
-        "brevo",
-        r"unrecogni[sz]ed IP",
-        Kind.AUTH,
-        lambda: (
-            _("Brevo does not take this key from the network in which you are."),
-            _("Add this network's address at Brevo under Security, Authorised IPs, or switch that check off."),
-        ),
-        "password",
-    ),
-    Answer("brevo", r"not_enough_credits|402 ", Kind.LIMIT, _quota),
-    Answer("brevo", r"too_many_requests|429 ", Kind.TEMPORARY, _slower),
-    Answer("brevo", r"invalid_parameter.*sender|missing_parameter.*sender", Kind.CONFIG, _sender, "email_address"),
-    Answer(
-        "brevo",
-        r"40[013] .*(account_under_validation|permission_denied|not yet activated)",
-        Kind.CONFIG,
-        lambda: (
-            _("Brevo has not yet opened your account for sending by API."),
-            _("Ask Brevo's support to activate transactional email for your account."),
-        ),
-    ),
-    Answer("brevo", r"invalid_parameter.*(email|recipient|\bto\b|\bcc\b|\bbcc\b)", Kind.RECIPIENT, _recipient),
-    # --- SendGrid ---
-    Answer("sendgrid", r"maximum credits exceeded", Kind.LIMIT, _quota),
-    Answer("sendgrid", r"verified sender identity", Kind.CONFIG, _sender, "email_address"),
-    Answer("sendgrid", r"400 .*(personalizations|does not contain a valid address)", Kind.RECIPIENT, _recipient),
-    # --- any of them ---
-    Answer("mailgun resend brevo sendgrid", r"40[13] ", Kind.AUTH, _key, "password"),
-    Answer("", r"413 ", Kind.MESSAGE, _large),
-    Answer("", r"(429|503) ", Kind.TEMPORARY, _busy),
-    Answer(
-        "",
-        r"500 ",
-        Kind.UNKNOWN,
-        lambda: (_("The mail may have arrived: {service} failed while it took it."), look_first()),
-    ),
-)
-
-
-def meaning_of_response(reply: Reply, service: Service | None, *, whole: bool, signed_in: bool) -> Cause:
-    """Say what a refusal means; `whole` says whether the server had the whole question."""
-    if service is not None and reply.code >= 400:  # noqa: PLR2004 - a redirect, or half a success, is the same anywhere
-        line = str(reply)
-        for known in ANSWERS:
-            if service.api in (known.apis or service.api).split() and re.search(known.words, line, re.IGNORECASE):
-                message, hint = (text.replace("{service}", service.name) for text in known.say())
-                return Cause(known.kind, message, hint, known.field, known.guide or service.guide)
-    elif service is not None and reply.code < 300 and whole:  # noqa: PLR2004 - Postmark says so with a code of its own
-        return meaning_of_response(type(reply)(422, "", reply.text), service, whole=whole, signed_in=signed_in)
-    return cause_of_status(reply.code, whole=whole, signed_in=signed_in)
-
-
-def said(words: str) -> str:
-    """Return a service's words as a person reads them: "code: message", wherever they stand in its JSON."""
-    content = _json(words)
+def said(text: str) -> str:
+    """Return a service's reply text as a person reads it: "code: message", wherever they are in its JSON."""
+    content = _json(text)
     if not isinstance(content, dict):
-        return words
+        return text
     inner = content.get("error")
     if isinstance(inner, dict):
         return _code_and_message(inner)
     if isinstance(content.get("errors"), list) and content["errors"] and isinstance(content["errors"][0], dict):
         first = content["errors"][0]
         return _code_and_message({"code": first.get("field"), "message": first.get("message")})
-    return _code_and_message(content) or words
+    return _code_and_message(content) or text
 
 
 def _code_and_message(content: dict[str, Any]) -> str:
     details = content.get("errors")
-    reason = (
-        details[0].get("reason") if isinstance(details, list) and details and isinstance(details[0], dict) else None
-    )
+    reason = details[0].get("reason") if isinstance(details, list) and details and isinstance(details[0], dict) else ""
     named = (content.get(name) for name in ("ErrorCode", "status", "name", "code"))
-    code = reason or next((each for each in named if each and (isinstance(each, str) or "ErrorCode" in content)), None)
-    message = content.get("Message") or content.get("message") or ""
-    if not message and (identity := content.get("MessageID") or content.get("messageId") or content.get("id")):
+    code = _word(reason) or next(
+        (_word(each) for each in named if _word(each) and (isinstance(each, str) or "ErrorCode" in content)), ""
+    )
+    message = _word(content.get("Message")) or _word(content.get("message"))
+    identity = next(filter(None, (_word(content.get(name)) for name in ("MessageID", "messageId", "id"))), "")
+    if not message and identity:
         return f"id {identity}"
-    return f"{code}: {message}" if code and message else str(message or code or "")
+    return f"{code}: {message}" if code and message else message or code
 
 
-def refusal_in_success(words: str) -> bool:
-    """Say whether a service refuses in the words of a reply whose status says success (Postmark can)."""
-    content = _json(words)
+def _word(value: object) -> str:
+    """Return a text or a number as text; anything else, which may be nested without end, is no word of a reply."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and value and not isinstance(value, bool) else ""
+
+
+def object_of(text: str) -> dict[str, Any]:
+    """Return the JSON object that a text is; an empty one for anything else."""
+    content = _json(text)
+    return content if isinstance(content, dict) else {}
+
+
+def refusal_in_success(text: str) -> bool:
+    """Say whether a service refuses in the text of a reply whose status says success (Postmark can)."""
+    content = _json(text)
     return isinstance(content, dict) and bool(content.get("ErrorCode"))
 
 
-def left_out(words: str, recipients: tuple[str, ...]) -> list[str]:
+def left_out(text: str, recipients: tuple[str, ...]) -> list[str]:
     """Return the recipients whom a service says it leaves out of a mail that it takes (Postmark's inactive ones)."""
-    content = _json(words)
-    text = content.get("Message") if isinstance(content, dict) else None
-    if not isinstance(text, str) or "will not deliver" not in text:
+    content = _json(text)
+    message = content.get("Message") if isinstance(content, dict) else None
+    if not isinstance(message, str) or "will not deliver" not in message:
         return []
-    named = set(re.findall(r"[^\s,;<>]+@[^\s,;<>]+", text.lower()))
-    return [address for address in recipients if address.lower() in {name.rstrip(".") for name in named}]
+    named = {part.rstrip(".") for part in re.split(r"[\s,;<>]+", message.lower())}
+    return [address for address in recipients if address.lower() in named]
 
 
-def _json(words: str) -> Any:
+def _json(text: str) -> Any:
     try:
-        return json.loads(words)
+        content = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return None
+    level = [content]
+    for _depth in range(_MAX_DEPTH):
+        level = [child for each in level for child in _children(each)]
+        if not level:
+            return content
+    return None  # what is nested that deep is no reply, and whatever looks at it may fail
+
+
+def _children(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

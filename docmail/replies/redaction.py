@@ -1,4 +1,4 @@
-"""A server's words, cleaned and redacted; what they mean is for `docmail.replies.meaning` to say.
+"""Cleans and redacts the text of replies; what they mean is for `docmail.replies.smtp` and `docmail.replies.http`.
 
 A server's text is foreign: it can hold terminal escapes, HTML, or the password that was just sent. Everything that is
 shown, logged or stored has been through `clean()`.
@@ -13,12 +13,14 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
+from docmail.secret import unseen
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from docmail.secret import Secret
 
-_MAX_TEXT = 2000  # characters of a server's words that are kept
+_MAX_TEXT = 2000  # characters of a reply text that are kept
 _MASK = "•••"
 _BREAK = "\x1e"  # stands where a line ended or a tag was, until the password has been looked for
 # A short line of ASCII with neither markup nor anything that a blank or a break could hide.
@@ -26,12 +28,13 @@ _SIMPLE = re.compile(r"[!-%'-;=?-~]+(?: [!-%'-;=?-~]+)*", re.ASCII)
 _SHORT = 4  # characters; what is shorter may be part of any word
 
 
-def clean(words: str | Iterable[str], secret: Secret | None = None) -> str:
-    """Return a server's words as one line without tags, control characters or the password, at most 2,000 long.
+@unseen
+def clean(lines: str | Iterable[str], secret: Secret | None = None) -> str:
+    """Return the text of a reply as one line without tags, control characters or the password, at most 2,000 long.
 
-    `words` is a text, or the lines of a reply; a password that is spread over several lines is found, too.
+    `lines` is a text, or the lines of a reply; a password that is spread over several lines is found, too.
     """
-    text = words if isinstance(words, str) else "\n".join(words)
+    text = lines if isinstance(lines, str) else "\n".join(lines)
     if len(text) <= _MAX_TEXT // 4 and _SIMPLE.fullmatch(text):
         # Nothing below changes it but the password; and a server says such a line for each mail of a batch.
         return redact(text, secret)
@@ -54,13 +57,14 @@ def clean(words: str | Iterable[str], secret: Secret | None = None) -> str:
     return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
 
 
+@unseen
 def redact(text: str, secret: Secret | None) -> str:
     """Return the text with every form of the password that a server may echo replaced by `•••`."""
     return _masked(text, _places(text, secret, cut_off=True))
 
 
 def _redact_across(text: str, secret: Secret | None, *, cut_off: bool) -> str:
-    """Redact text in which `_BREAK` stands where a line or a tag was, also what goes on behind such a break."""
+    """Redact text in which `_BREAK` stands where a line or a tag was, also what continues behind such a break."""
     places = _places(text, secret, cut_off=cut_off)
     left_out = [_BREAK]
     if secret and _BREAK in text and re.search(r"\s", secret.reveal()):

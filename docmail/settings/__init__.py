@@ -8,19 +8,31 @@ from docmail.faces import lazy
 
 if TYPE_CHECKING:
     from docmail.settings.account import Account
-    from docmail.settings.saved_profiles import profile_name, read_profiles
-    from docmail.settings.servers import HttpServer, Security, SignIn, SmtpServer, fingerprint_bytes
-    from docmail.settings.settings import Problem, Settings, profiles, usable
+    from docmail.settings.reading_account import MAILBOX_FIELDS, Mailbox
+    from docmail.settings.servers import HttpServer, Security, SignIn, SmtpServer, fingerprint_bytes, implied
+    from docmail.settings.settings import (
+        Problem,
+        Settings,
+        current_look,
+        profile_name,
+        profiles,
+        read_profiles,
+        usable,
+    )
 
 __all__ = [
+    "MAILBOX_FIELDS",
     "Account",
     "HttpServer",
+    "Mailbox",
     "Problem",
     "Security",
     "Settings",
     "SignIn",
     "SmtpServer",
+    "current_look",
     "fingerprint_bytes",
+    "implied",
     "profile_name",
     "profiles",
     "read_profiles",
@@ -32,8 +44,16 @@ if not TYPE_CHECKING:
         __name__,
         {
             "account": ("Account",),
-            "saved_profiles": ("profile_name", "read_profiles"),
-            "servers": ("HttpServer", "Security", "SignIn", "SmtpServer", "fingerprint_bytes"),
-            "settings": ("Problem", "Settings", "profiles", "usable"),
+            "reading_account": ("MAILBOX_FIELDS", "Mailbox"),
+            "servers": ("HttpServer", "Security", "SignIn", "SmtpServer", "fingerprint_bytes", "implied"),
+            "settings": (
+                "Problem",
+                "Settings",
+                "current_look",
+                "profile_name",
+                "profiles",
+                "read_profiles",
+                "usable",
+            ),
         },
     )

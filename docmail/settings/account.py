@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from docmail.addresses import ascii_host
+from docmail.settings.reading_account import Mailbox
 from docmail.settings.servers import HttpServer, SignIn, SmtpServer
 
 __all__ = ["Account", "account_of", "lets_in_with_token"]
@@ -27,9 +28,11 @@ class Account:
 
 
 def account_of(server: Any) -> Account:
-    """Return the account at a server; one with wrong values has an account, too, which nobody else has."""
+    """Return the account at a server; a server with wrong values has an account that no other server has."""
     if isinstance(server, SmtpServer):
         return Account(f"smtp{_way(server)}", *_place(server.host, server.port), _as_text(server.username))
+    if isinstance(server, Mailbox):
+        return Account("imap", *_place(server.host, server.port), _as_text(server.username or ""))
     if not isinstance(server, HttpServer):
         return Account("", "", 0, "")
     try:
@@ -49,15 +52,12 @@ def lets_in_with_token(server: Any) -> bool:
 def _way(server: SmtpServer | HttpServer) -> str:
     """Return how one signs in; with the sign-in server if it is another one, which must not get the usual one's token.
 
-    A tenant that is a name stands for the provider's own server. A password has no such mark: it is no token, and
-    neither is ever sent in the place of the other.
+    A password has no such mark: it is no token, and neither is ever sent in the place of the other.
     """
     if not lets_in_with_token(server):
         return ""
-    tenant = _as_text(server.tenant)
-    if "://" not in tenant:
-        return f"+{server.sign_in}"
-    return f"+{server.sign_in}({tenant.partition('://')[2].partition('/')[0].lower()})"
+    host = _as_text(server.authority).partition("://")[2].partition("/")[0].lower()
+    return f"+{server.sign_in}({host})" if server.authority else f"+{server.sign_in}"
 
 
 def _as_text(value: object) -> str:

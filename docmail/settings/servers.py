@@ -12,17 +12,18 @@ from urllib.parse import urlsplit
 
 from docmail import presets
 from docmail.addresses import ascii_host, first_control, is_loopback, trimmed
-from docmail.errors import Problem
+from docmail.errors import Field, Problem
 from docmail.language import _
 from docmail.presets import services
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 MAX_VALUE = 1000
 """Characters of a field; more is a document pasted into it."""
 
-_MAX_PORT = 65535
+MAX_PORT = 65535
 
 
 class Security(StrEnum):
@@ -41,6 +42,11 @@ class SignIn(StrEnum):
     GOOGLE = "google"
 
 
+def implied(port: int) -> Security:
+    """Return the security that a port implies: 465 TLS from the first byte, otherwise STARTTLS (RFC 8314)."""
+    return Security.TLS if port == 465 else Security.STARTTLS  # noqa: PLR2004
+
+
 @dataclass(frozen=True)
 class SmtpServer:
     """A submission server (RFC 6409) and the account that signs in there; an empty username signs in nowhere.
@@ -50,7 +56,12 @@ class SmtpServer:
     adds an organisation's own certification authority (PEM) to the system's.
 
     `sign_in` says with what one signs in. With Microsoft or Google, `client_id` names the application that was
-    registered there for docmail; `tenant` is the organisation at Microsoft (its domain or ID; empty: any).
+    registered there for docmail; `tenant` is the organisation at Microsoft (its domain or ID; empty: any). `authority`
+    is the URL of another sign-in server than the provider's usual one, with the organisation in it: that of another
+    cloud, or of a sandbox; `tenant` then says nothing.
+
+    >>> docmail.SmtpServer("mail.example.com", 465, username="accounts@example.com").effective_security
+    <Security.TLS: 'tls'>
     """
 
     host: str
@@ -62,9 +73,10 @@ class SmtpServer:
     sign_in: SignIn = SignIn.PASSWORD
     client_id: str = ""
     tenant: str = ""
+    authority: str = ""
 
     def __post_init__(self) -> None:
-        trim(self, "host", "username", "fingerprint", "ca_file", "client_id", "tenant")
+        trim(self, "host", "username", "fingerprint", "ca_file", "client_id", "tenant", "authority")
         _as_sign_in(self)
         for name in ("fingerprint", "ca_file"):
             if getattr(self, name) == "":
@@ -75,7 +87,7 @@ class SmtpServer:
     @property
     def effective_security(self) -> Security:
         """The security in force: as chosen, or as the port implies."""
-        return self.security or (Security.TLS if self.port == 465 else Security.STARTTLS)  # noqa: PLR2004 - RFC 8314
+        return self.security or implied(self.port)
 
 
 @dataclass(frozen=True)
@@ -85,7 +97,12 @@ class HttpServer:
     With `api="form"` it takes a form and sends from an address of its own. Otherwise `api` names a mail service
     ("graph", "gmail", "mailgun", "postmark", "resend", "brevo", "sendgrid"), whose address may be left out: `url=""`.
     `username` is the mailbox at Microsoft and Google; the other services know an account by its key. `sign_in`,
-    `client_id` and `tenant` are those of `SmtpServer`.
+    `client_id`, `tenant` and `authority` are those of `SmtpServer`.
+
+    >>> docmail.HttpServer("forms.example.com/send").full_url
+    'https://forms.example.com/send'
+    >>> docmail.HttpServer("", api="postmark").full_url
+    'https://api.postmarkapp.com/email'
     """
 
     url: str
@@ -94,9 +111,10 @@ class HttpServer:
     sign_in: SignIn = SignIn.PASSWORD
     client_id: str = ""
     tenant: str = ""
+    authority: str = ""
 
     def __post_init__(self) -> None:
-        trim(self, "url", "username", "client_id", "tenant")
+        trim(self, "url", "username", "client_id", "tenant", "authority")
         _as_sign_in(self)
 
     @property
@@ -136,72 +154,76 @@ def text_problem(value: object, field_name: str, *, optional: bool = False) -> P
 def smtp_problems(server: SmtpServer) -> Iterator[Problem]:
     """Yield what is wrong with the fields of an SMTP server."""
     host = None
-    if problem := text_problem(server.host, "host"):
+    if problem := text_problem(server.host, Field.HOST):
         yield problem
     elif not server.host:
-        yield Problem("host", _("Give the SMTP server's name, such as smtp.example.com."))
+        yield Problem(Field.HOST, _("Give the SMTP server's name, such as smtp.example.com."))
     else:
         try:
             host = ascii_host(server.host)
         except ValueError as exc:
-            yield Problem("host", str(exc))
+            yield Problem(Field.HOST, str(exc))
     # True and False are ints in Python, but no ports.
-    if type(server.port) is not int or not 0 < server.port <= _MAX_PORT:
-        yield Problem("port", _("The port is a number from 1 to 65535; most servers use 587 or 465."))
+    if type(server.port) is not int or not 0 < server.port <= MAX_PORT:
+        yield Problem(Field.PORT, _("The port is a number from 1 to 65535; most servers use 587 or 465."))
     yield from _security_problems(server, host)
-    if problem := text_problem(server.username, "username"):
+    if problem := text_problem(server.username, Field.USERNAME):
         yield problem
-    yield from _trust_problems(server, host)
+    yield from trust_problems(server.fingerprint, server.ca_file, host)
 
 
-def _trust_problems(server: SmtpServer, host: str | None) -> Iterator[Problem]:
-    if problem := text_problem(server.fingerprint, "fingerprint", optional=True):
+def trust_problems(fingerprint: Any, ca_file: Any, host: str | None) -> Iterator[Problem]:
+    """Yield what is wrong with the fields that say which certificate is trusted; `host` is the name, if it is one."""
+    if problem := text_problem(fingerprint, Field.FINGERPRINT, optional=True):
         yield problem
-    elif server.fingerprint is not None and fingerprint_bytes(server.fingerprint) is None:
-        yield Problem("fingerprint", _("A SHA-256 fingerprint has 64 digits (0 to 9, A to F), perhaps with colons."))
-    elif server.fingerprint is not None and host and (preset := presets.established(host)):
+    elif fingerprint is not None and fingerprint_bytes(fingerprint) is None:
         yield Problem(
-            "fingerprint",
-            _("{provider} has a certificate that can be checked; a self-signed one there is somebody else's.").format(
-                provider=_(preset.name)
-            ),
+            Field.FINGERPRINT, _("A SHA-256 fingerprint has 64 digits (0 to 9, A to F), perhaps with colons.")
         )
-    if problem := text_problem(server.ca_file, "ca_file", optional=True):
+    elif fingerprint is not None and host and (preset := presets.established(host)):
+        yield Problem(
+            Field.FINGERPRINT,
+            _(
+                "{provider} never shows a self-signed certificate: a server that shows one does not "
+                "belong to {provider}."
+            ).format(provider=_(preset.name)),
+        )
+    if problem := text_problem(ca_file, Field.CA_FILE, optional=True):
         yield problem
     # Unlike Path's, these functions raise for no text at all: an unknown ~user, a path that is too long.
-    elif server.ca_file is not None and not os.path.isfile(os.path.expanduser(server.ca_file)):  # noqa: PTH111, PTH113
-        yield Problem("ca_file", _("There is no file {path}.").format(path=server.ca_file))
+    elif ca_file is not None and not os.path.isfile(os.path.expanduser(ca_file)):  # noqa: PTH111, PTH113
+        yield Problem(Field.CA_FILE, _("There is no file {path}.").format(path=ca_file))
 
 
 def _security_problems(server: SmtpServer, host: str | None) -> Iterator[Problem]:
     security: Any = server.security
     if security is not None and not isinstance(security, Security):
-        yield Problem("security", _("Choose how the connection is encrypted: TLS, STARTTLS or none."))
+        yield Problem(Field.SECURITY, _("Choose how the connection is encrypted: TLS, STARTTLS or none."))
     elif security is Security.NONE and server.username and host and not is_loopback(host):
         yield Problem(
-            "security",
+            Field.SECURITY,
             _("A password is never sent unencrypted. Choose STARTTLS or TLS, or leave Username empty."),
         )
 
 
 def http_problems(server: HttpServer) -> Iterator[Problem]:
     """Yield what is wrong with the fields of a server that takes mail over HTTP."""
-    if problem := text_problem(server.url, "url"):
+    if problem := text_problem(server.url, Field.URL):
         yield problem
     else:
         try:
             _check_url(server)
         except ValueError as exc:
-            yield Problem("url", str(exc))
-    if problem := text_problem(server.api, "protocol"):
+            yield Problem(Field.URL, str(exc))
+    if problem := text_problem(server.api, Field.PROTOCOL):
         yield problem
     elif server.api not in services.names():
-        yield Problem("protocol", _("“{api}” is not a service that docmail knows.").format(api=server.api[:40]))
-    if problem := text_problem(server.username, "username"):
+        yield Problem(Field.PROTOCOL, _("“{api}” is not a service that docmail knows.").format(api=server.api[:40]))
+    if problem := text_problem(server.username, Field.USERNAME):
         yield problem
     elif server.service is not None and server.service.has_mailbox and "@" not in server.username:
         yield Problem(
-            "username", _("Give the address of the mailbox that you send from, such as accounts@example.com.")
+            Field.USERNAME, _("Give the address of the mailbox that you send from, such as accounts@example.com.")
         )
 
 
@@ -229,53 +251,49 @@ def _check_url(server: HttpServer) -> None:
         raise ValueError(_("Write your domain at Mailgun into the address: api.mailgun.net/v3/mg.example.com"))
 
 
-_LETS_IN = {SignIn.MICROSOFT: "graph", SignIn.GOOGLE: "gmail"}
-"""The mail service into which each sign-in leads."""
-
-
 def sign_in_problems(server: SmtpServer | HttpServer) -> Iterator[Problem]:
     """Yield what is wrong with the fields that say how one signs in."""
     sign_in: Any = server.sign_in
     if not isinstance(sign_in, SignIn):
-        yield Problem("sign_in", _("Choose how you sign in: with a password, with Microsoft or with Google."))
+        yield Problem(Field.SIGN_IN, _("Choose how you sign in: with a password, with Microsoft or with Google."))
         return
-    for name in ("client_id", "tenant"):
-        if problem := text_problem(getattr(server, name), name):
+    # The form shows another sign-in server's address in the field of the organisation.
+    for name, field in (("client_id", Field.CLIENT_ID), ("tenant", Field.TENANT), ("authority", Field.TENANT)):
+        if problem := text_problem(getattr(server, name), field):
             yield problem
             return
     if sign_in is SignIn.PASSWORD:
         return
-    if isinstance(server, HttpServer) and server.api != _LETS_IN[sign_in]:
-        yield Problem("sign_in", _("This server does not let anybody sign in like that: choose the password."))
+    if isinstance(server, HttpServer) and (server.service is None or SignIn(server.service.sign_in) is not sign_in):
+        yield Problem(Field.SIGN_IN, _("This server does not support that way of signing in: choose the password."))
         return
     if not isinstance(server.username, str) or "@" not in server.username:
-        yield Problem("username", _("Give the address of the account that you sign in with."))
+        yield Problem(Field.USERNAME, _("Give the address of the account that you sign in with."))
     if not server.client_id:
         yield Problem(
-            "client_id", _("Give the ID of the application that was registered for docmail; the guide shows how.")
+            Field.CLIENT_ID, _("Give the ID of the application that was registered for docmail; the guide shows how.")
         )
-    if server.tenant and not _is_tenant(server.tenant, sign_in):
+    known = re.fullmatch(r"[A-Za-z0-9][\w.-]*", server.tenant) if sign_in is SignIn.MICROSOFT else None
+    if (server.tenant and not known) or (server.authority and not _is_safe(server.authority)):
         yield Problem(
-            "tenant",
+            Field.TENANT,
             _("Give the organisation's domain, such as example.com, or its ID; or leave this empty.")
             if sign_in is SignIn.MICROSOFT
-            else _("Google knows an account by its address alone: leave the organisation empty."),
+            else _("Google needs no organisation: leave it empty."),
         )
 
 
-def _is_tenant(text: str, sign_in: SignIn) -> bool:
-    """Say whether it is an organisation, or the address of a sign-in server of another cloud, or of a sandbox."""
-    if "://" not in text:
-        return sign_in is SignIn.MICROSOFT and re.fullmatch(r"[A-Za-z0-9][\w.-]*", text) is not None
+def _is_safe(url: str) -> bool:
+    """Say whether secrets may go to this URL: it is encrypted, or on this computer."""
     try:
-        split = urlsplit(text)
+        split = urlsplit(url)
         return bool(split.hostname) and (split.scheme == "https" or is_loopback(split.hostname or ""))
     except ValueError:
         return False
 
 
 def fingerprint_bytes(text: str) -> bytes | None:
-    """Return the 32 bytes of a SHA-256 fingerprint in hexadecimal, with or without colons; None if it is none."""
+    """Return the 32 bytes of a SHA-256 fingerprint in hexadecimal, with or without colons; None for other text."""
     digits = re.sub(r"(?i)^sha-?256[:=]?|[\s:]", "", text)
     return bytes.fromhex(digits) if re.fullmatch(r"[0-9A-Fa-f]{64}", digits) else None
 
@@ -294,3 +312,7 @@ def _as_sign_in(server: object) -> None:
     value: Any = vars(server)["sign_in"]
     if isinstance(value, str) and value in list(SignIn):
         object.__setattr__(server, "sign_in", SignIn(value))
+    tenant: Any = vars(server)["tenant"]
+    if isinstance(tenant, str) and "://" in tenant:  # where 0.1.0 kept the URL, and where a person enters it
+        object.__setattr__(server, "authority", tenant)
+        object.__setattr__(server, "tenant", "")

@@ -6,29 +6,27 @@ profiles with `save()` and `load()`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+import warnings
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from docmail import home as homes
-from docmail.addresses import (
-    MAX_NAME,
-    Address,
-    is_loopback,
-    parse_address,
-    parse_addresses,
-)
-from docmail.errors import AddressError, Problem, SettingsError
+from docmail import look as looks
+from docmail import presets
+from docmail.addresses import MAX_NAME, Address, first_control, parse_address, parse_addresses
+from docmail.errors import AddressError, Field, Guide, OrganisationWarning, Problem, SettingsError
+from docmail.files import NAME, JsonFile
 from docmail.language import _
 from docmail.settings.account import Account, account_of, lets_in_with_token
-from docmail.settings.saved_profiles import damaged, profile_name, read_profiles, write_profiles
+from docmail.settings.fixed import Values, fixed, is_rehearsal
+from docmail.settings.reading_account import Mailbox, mailbox_from_json, mailbox_problems, mailbox_to_json
 from docmail.settings.servers import (
     MAX_VALUE,
     HttpServer,
-    Security,
     SignIn,
     SmtpServer,
-    fingerprint_bytes,
     http_problems,
     sign_in_problems,
     smtp_problems,
@@ -38,10 +36,12 @@ from docmail.settings.servers import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from docmail.home import Home
+    from docmail.look import Look
 
-__all__ = ["HttpServer", "Problem", "Security", "Settings", "SignIn", "SmtpServer", "fingerprint_bytes", "profiles"]
+__all__ = ["Problem", "Settings", "current_look", "profile_name", "profiles", "read_profiles", "usable"]
 
 
 @dataclass(frozen=True)
@@ -50,21 +50,37 @@ class Settings:
 
     `sender` is a name with or without an address (`Accounts <accounts@example.com>`); without one, a username that is
     an address is the sender's. `copy_to` receives every mail as a blind copy. `reply_to`, one address or several, is
-    where answers go; required for HTTP.
+    where answers go; required for HTTP. `look` is how mails look (`docmail.look.Look`); settings without one keep, when
+    they are saved, the look that was saved before, and `Look.PLAIN` takes it away. `mailbox` is where bounces arrive
+    and copies are filed (`docmail.mailbox.Mailbox`); without one, nothing is read or filed.
+
+    >>> server = docmail.SmtpServer("mail.example.com", username="accounts@example.com")
+    >>> docmail.Settings("Accounts", server).problems()
+    []
     """
 
     sender: str
     server: SmtpServer | HttpServer
     copy_to: str | None = None
     reply_to: tuple[str, ...] = ()
+    look: Look | None = field(default=None, kw_only=True)
+    mailbox: Mailbox | None = field(default=None, kw_only=True)
     home: Home | None = field(default=None, repr=False, compare=False, kw_only=True)
     """Where they were saved; None for those made by hand. See `kept_in` and `recorded_in`."""
+    fixed: frozenset[Field] = field(default=frozenset(), init=False, repr=False, compare=False)
+    """The fields that the organisation's file has set, whatever was given."""
 
     def __post_init__(self) -> None:
         trim(self, "sender", "copy_to")
         object.__setattr__(self, "reply_to", _several(self.reply_to))
         if self.copy_to == "":
             object.__setattr__(self, "copy_to", None)
+        looks.checked(self.look)
+        if not is_rehearsal(self.home, account_of(self.server)):
+            values = fixed(Values(self.sender, self.server, self.copy_to))
+            for name, value in (("sender", values.sender), ("server", values.server), ("copy_to", values.copy_to)):
+                object.__setattr__(self, name, value)
+            object.__setattr__(self, "fixed", values.fields)
 
     @cached_property
     def address(self) -> Address:
@@ -76,10 +92,10 @@ class Settings:
         if isinstance(named, Address):
             return named
         if self.server_has_the_address:
-            source, where = (self.reply_to[0] if self.reply_to else ""), "reply_to"
+            source, where = (self.reply_to[0] if self.reply_to else ""), Field.REPLY_TO
         else:
-            source, where = self.server.username, "email_address"
-        return Address(named, *_parts(parse_address(source, where)))
+            source, where = self.server.username, Field.EMAIL_ADDRESS
+        return replace(parse_address(source, where), name=named)
 
     @property
     def kept_in(self) -> Home:
@@ -94,10 +110,12 @@ class Settings:
         when the sandbox goes.
         """
         home = self.home or homes.user_home()
-        host = self.account.host
-        # RFC 6761 6.4: a name below .invalid leads nowhere. It is that of a sandbox's wrong server.
-        rehearsed = is_loopback(host) or host.endswith(".invalid")
-        return homes.user_home() if home.rehearsal and not rehearsed else home
+        return homes.user_home() if home.rehearsal and not is_rehearsal(home, self.account) else home
+
+    @property
+    def shown_look(self) -> Look:
+        """How mails look: as `look` says, with what the organisation's file fixes of it."""
+        return looks.joined(self.look, presets.current_organisation().look)
 
     @property
     def server_has_the_address(self) -> bool:
@@ -110,37 +128,98 @@ class Settings:
         return lets_in_with_token(self.server)
 
     @property
-    def secret_field(self) -> str:
+    def secret_field(self) -> Field:
         """The field of the form in which one enters what is kept for this account."""
+        if isinstance(self.server, Mailbox):
+            return Field.MAILBOX_PASSWORD
         if self.signs_in_with_token:
-            return "sign_in"
+            return Field.SIGN_IN
         server: Any = self.server
         known = isinstance(server, (SmtpServer, HttpServer))
         # An application that is registered at Google is an account as well (`docmail.oauth.google.application`).
-        return "client_secret" if known and server.client_id and server.username == server.client_id else "password"
+        return (
+            Field.CLIENT_SECRET
+            if known and server.client_id and server.username == server.client_id
+            else Field.PASSWORD
+        )
 
     @property
     def keeps_key(self) -> bool:
         """Whether what is kept for this account is a key or token that a server made, and not a password."""
         service = isinstance(self.server, HttpServer) and self.server.service is not None
-        return service or self.secret_field != "password"  # noqa: S105 - the name of a field
+        return service or self.secret_field not in {Field.PASSWORD, Field.MAILBOX_PASSWORD}
 
     @property
     def account(self) -> Account:
-        """Whose password it is; settings with problems have an account, too, which nobody else has."""
+        """Whose password it is; settings with problems have an account that no other settings have."""
         return account_of(self.server)
 
+    @property
+    def for_mailbox(self) -> Settings:
+        """These settings as those of the mailbox's account, by which a password of its own is kept.
+
+        `docmail.credentials.set(settings.for_mailbox, …)` keeps one, and `ask`, `where` and `forget` take them, too.
+        No mail can be sent with them. Raises `SettingsError` where there is no mailbox.
+        """
+        if not isinstance(self.mailbox, Mailbox):
+            raise SettingsError(
+                _("These settings have no mailbox."),
+                hint=_("Give one: docmail.Settings(..., mailbox=docmail.mailbox.Mailbox(...))."),
+                field=Field.MAILBOX_HOST,
+            )
+        server: Any = replace(self.mailbox, username=self.mailbox.username or self._username_for_sending)
+        return replace(self, server=server, mailbox=None)
+
+    @property
+    def mailbox_shares_sign_in(self) -> bool:
+        """Whether the password or sign-in for sending opens the mailbox as well, where that has none of its own.
+
+        It does where the mailbox's username is that for sending, or one signs in with a token, and only at a server of
+        the same owner: a stored password never goes to somebody else's server because of a typing error.
+        """
+        there = self.for_mailbox.account
+        same = there.username == self._username_for_sending or self.signs_in_with_token
+        service = self.server.service if isinstance(self.server, HttpServer) else None
+        return same and presets.same_owner(presets.host_of(service) if service else self.account.host, there.host)
+
+    @property
+    def _username_for_sending(self) -> str:
+        """The username for sending, if it can be that of a mailbox: a mail service has keys, and no mailboxes."""
+        server: Any = self.server
+        if isinstance(server, HttpServer):
+            return self.account.username if server.service and server.service.has_mailbox else ""
+        preset = presets.by_host(self.account.host, self.account.port)
+        return "" if preset and preset.username.startswith("fixed:") else self.account.username
+
     def problems(self) -> list[Problem]:
-        """Return what is wrong with each field, all at once, in the order of the form; empty if all is well."""
-        return list(_problems(self))
+        """Return what is wrong with each field, all at once, in the order of the form; empty if all is well.
+
+        An organisation's file that cannot be used is one as well (`organisation`), with which mail can be sent.
+
+        >>> docmail.Settings("accounts@example.com", docmail.SmtpServer("mail example.com")).problems()
+        [Problem(field='host', message="“mail example.com” is not a server's name.")]
+        """
+        return [*_problems(self), *self._organisation_problems()]
+
+    def _organisation_problems(self) -> list[Problem]:
+        if is_rehearsal(self.home, self.account):
+            return []
+        sentence = presets.current_organisation().problem
+        return [Problem(Field.ORGANISATION, sentence)] if sentence else []
 
     def check(self) -> None:
-        """Raise `SettingsError` if there is a problem."""
-        if problems := self.problems():
+        """Raise `SettingsError` if there is a problem with which nothing can be sent.
+
+        >>> docmail.Settings("accounts@example.com", docmail.SmtpServer("mail.example.com")).check()
+        """
+        if problems := list(_problems(self)):
             raise SettingsError(
                 " ".join(f"{problem.field}: {problem.message}" for problem in problems),
                 problems=problems,
-                hint=_("Correct the settings in docmail.SettingsForm()."),
+                hint=homes.hint_for(
+                    notebook=_("Correct the settings in docmail.SettingsForm()."),
+                    terminal=_("Correct them, and save them again: docmail.Settings(...).save()."),
+                ),
             )
 
     def save(self, profile: str | None = None) -> None:
@@ -148,29 +227,24 @@ class Settings:
 
         The file is written whole or not at all, readable by its owner only, and never holds a secret. Raises
         `SettingsError` for settings with problems, and for a file that is damaged or from a newer docmail.
+
+        >>> settings.save("work")
+        >>> docmail.Settings.load("work") == settings
+        True
         """
         self.check()
-        from filelock import FileLock
-
         home = self.kept_in
-        path, name = home.settings_file, profile_name(profile)
+        name = profile_name(profile)
         if name == homes.SHARED_SANDBOX and not home.rehearsal:
             raise SettingsError(
                 _("“{name}” is the name of the sandbox that several notebooks share.").format(name=name),
                 hint=_("Choose another name for the profile."),
             )
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with FileLock(path.with_suffix(".lock"), timeout=10):
-                stored = read_profiles(path)
-                stored[name] = _to_json(self)
-                write_profiles(path.resolve(), stored)  # a link to the file, as people with dotfiles make, stays one
-        except OSError as exc:
-            # filelock's Timeout is an OSError too.
-            raise SettingsError(
-                _("The settings cannot be saved in {path}: {reason}.").format(path=path, reason=exc.strerror or exc),
-                hint=_("Free the disk or the folder, or set DOCMAIL_HOME to a folder you can write to."),
-            ) from exc
+        if self.look is not None:
+            looks.keep(self.look, home.settings_file.parent, name)
+        with _file(home.settings_file).changing() as stored:
+            _check_entries(stored.get(name), name, home.settings_file)
+            stored[name] = _to_json(self)
 
     @classmethod
     def load(cls, profile: str | None = None) -> Settings:
@@ -178,6 +252,9 @@ class Settings:
 
         The name "sandbox" is that of the sandbox which several notebooks share. Raises `SettingsError` if nothing is
         saved there, or the file is damaged or from a newer docmail.
+
+        >>> docmail.Settings.load().sender
+        'Accounts'
         """
         name = profile_name(profile)
         return cls._saved(name, homes.of_profile(name))
@@ -191,13 +268,39 @@ class Settings:
                 _("No email settings are saved yet.")
                 if name == "default"
                 else _("No email settings are saved under the name “{name}”.").format(name=name),
-                hint=_("Open docmail.SettingsForm(), fill it in and press Update."),
-                guide="Passwords",
+                hint=homes.hint_for(
+                    notebook=_("Open docmail.SettingsForm(), fill it in and press Update."),
+                    terminal=_(
+                        "Save them in Python with docmail.Settings(...).save(), or set DOCMAIL_HOME "
+                        "to the folder that contains them."
+                    ),
+                ),
+                guide=Guide.PASSWORDS,
             )
+        _check_entries(stored[name], name, home.settings_file)
         try:
-            return _from_json(stored[name], home)
+            settings = _from_json(stored[name], home)
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
-            raise damaged(home.settings_file) from exc
+            raise _file(home.settings_file).damaged() from exc
+        return replace(settings, look=looks.kept(home.settings_file.parent, name))
+
+
+def current_look() -> Look:
+    """Return the look of the selected profile, with what the organisation's file fixes; `Look.PLAIN` for none.
+
+    Documents have it when they are generated, and need no settings for it. Raises `SettingsError` if it cannot be read.
+
+    >>> docmail.settings.current_look() == docmail.look.Look.PLAIN
+    True
+    """
+    name = profile_name(None)
+    try:
+        home = homes.of_profile(name)
+    except SettingsError:  # a user without a home can make documents
+        own = None
+    else:
+        own = looks.kept(home.settings_file.parent, name)
+    return looks.joined(own, presets.current_organisation().look)
 
 
 def profiles() -> list[str]:
@@ -219,18 +322,45 @@ def usable(settings: Settings | None, home: Home | None = None) -> Settings:
             settings = Settings._saved(name, home)  # noqa: SLF001 - one module
     if not isinstance(settings, Settings):
         raise SettingsError(
-            _("These are no email settings, but {type}.").format(type=type(settings).__name__),
+            _("These are not email settings but {type}.").format(type=type(settings).__name__),
             hint=_("Give docmail.Settings(...), or docmail.Settings.load(name) for saved ones."),
         )
+    settings = replace(settings)  # the organisation's file may have changed since they were made
     settings.recorded_in.check_open()
     settings.check()
+    for problem in settings._organisation_problems():  # noqa: SLF001 - one module
+        warnings.warn(problem.message, OrganisationWarning, stacklevel=3)
     return settings
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------
 
 
-_SIGN_IN: dict[str, Any] = {"sign_in": SignIn.PASSWORD, "client_id": "", "tenant": ""}
+def profile_name(profile: str | None) -> str:
+    """Return the name of the profile that is meant: this one, else `DOCMAIL_PROFILE`, else "default".
+
+    Raises `SettingsError` for a text that cannot be a name.
+    """
+    name = profile or os.environ.get("DOCMAIL_PROFILE") or "default"
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        shown = "".join("·" if first_control(character) else character for character in str(name)[:64])
+        raise SettingsError(
+            _("“{name}” cannot be the name of a profile.").format(name=shown),
+            hint=_("A name has up to 64 characters: letters, digits, and . - _ @ +"),
+        )
+    return name
+
+
+def read_profiles(path: Path) -> dict[str, Any]:
+    """Return what is saved under each name; raises `SettingsError` for a file that is damaged or too new."""
+    return _file(path).read()
+
+
+def _file(path: Path) -> JsonFile:
+    return JsonFile(path, "profiles", SettingsError)
+
+
+_SIGN_IN: dict[str, Any] = {"sign_in": SignIn.PASSWORD, "client_id": "", "tenant": "", "authority": ""}
 
 
 def _to_json(settings: Settings) -> dict[str, Any]:
@@ -244,7 +374,29 @@ def _to_json(settings: Settings) -> dict[str, Any]:
         },
         "copy_to": settings.copy_to,
         "reply_to": list(settings.reply_to),
+        **({"mailbox": mailbox_to_json(settings.mailbox)} if settings.mailbox else {}),
     }
+
+
+def _check_entries(content: Any, name: str, path: Path) -> None:
+    """Raise for a profile with entries that a newer docmail may have written: read without them, it would lose them."""
+    if not isinstance(content, dict):
+        return  # damaged
+    known: dict[str, set[str]] = {
+        "": {"sender", "server", "copy_to", "reply_to", "mailbox"},
+        "server": {"protocol", *get_type_hints(HttpServer), *get_type_hints(SmtpServer)},
+        "mailbox": {*get_type_hints(Mailbox)},
+    }
+    for part, entries in known.items():
+        values = content.get(part) if part else content
+        unknown = sorted({*values} - entries) if isinstance(values, dict) else []
+        if unknown:
+            raise SettingsError(
+                _("The settings “{name}” in {path} have an entry that this docmail does not know: “{entry}”.").format(
+                    name=name, path=path, entry=".".join(filter(None, (part, unknown[0])))
+                ),
+                hint=_("Update docmail: a newer one may have written it. Or remove the entry from the file."),
+            )
 
 
 def _from_json(content: dict[str, Any], home: Home) -> Settings:
@@ -257,6 +409,7 @@ def _from_json(content: dict[str, Any], home: Home) -> Settings:
         copy_to=content.get("copy_to"),
         reply_to=content.get("reply_to", ()),
         home=home,
+        mailbox=mailbox_from_json(content.get("mailbox")),
     )
     values = [(getattr(server, name), hint) for name, hint in get_type_hints(kind).items()]
     values += [(settings.reply_to, tuple)]
@@ -280,18 +433,14 @@ def _several(value: Any) -> Any:
     if len(value) > MAX_VALUE:
         return (value,)
     try:
-        return tuple(str(address) for address in parse_addresses(value, "reply_to"))
+        return tuple(str(address) for address in parse_addresses(value, Field.REPLY_TO))
     except AddressError:
         return (value,)
 
 
 def _sender(text: str) -> Address | str:
     """Return the sender's mailbox if the text has an address, otherwise the text, which is then a name."""
-    return parse_address(text, "sender") if "@" in text else text.removeprefix('"').removesuffix('"')
-
-
-def _parts(address: Address) -> tuple[str, str]:
-    return address.local, address.domain
+    return parse_address(text, Field.SENDER) if "@" in text else text.removeprefix('"').removesuffix('"')
 
 
 def _problems(settings: Settings) -> Iterator[Problem]:
@@ -301,30 +450,35 @@ def _problems(settings: Settings) -> Iterator[Problem]:
     elif isinstance(server, HttpServer):
         yield from http_problems(server)
     else:
-        yield Problem("protocol", _("Choose a protocol: SMTP or HTTP."))
+        yield Problem(Field.PROTOCOL, _("Choose a protocol: SMTP or HTTP."))
     if isinstance(server, (SmtpServer, HttpServer)):
         yield from sign_in_problems(server)
     yield from _sender_problems(settings)
     if settings.copy_to is not None:
-        yield from _address_problems(settings.copy_to, "copy_to")
+        yield from _address_problems(settings.copy_to, Field.COPY_TO)
     reply_to: Any = settings.reply_to
     if not isinstance(reply_to, tuple):
-        yield Problem("reply_to", _("Give the address that replies go to, such as office@example.com."))
+        yield Problem(Field.REPLY_TO, _("Give the address that replies go to, such as office@example.com."))
     elif not reply_to and settings.server_has_the_address:
-        yield Problem("reply_to", _("Give the address that replies go to; the test email goes there as well."))
+        yield Problem(Field.REPLY_TO, _("Give the address that replies go to; the test email goes there as well."))
     else:
         for text in reply_to:
-            yield from _address_problems(text, "reply_to")
+            yield from _address_problems(text, Field.REPLY_TO)
+    mailbox: Any = settings.mailbox
+    if isinstance(mailbox, Mailbox):
+        yield from mailbox_problems(mailbox, settings._username_for_sending)  # noqa: SLF001 - one module
+    elif mailbox is not None:
+        yield Problem(Field.MAILBOX_HOST, _("The mailbox must be docmail.mailbox.Mailbox(...)."))
 
 
 def _sender_problems(settings: Settings) -> Iterator[Problem]:
-    if problem := text_problem(settings.sender, "sender"):
+    if problem := text_problem(settings.sender, Field.SENDER):
         yield problem
         return
     try:
         named = _sender(settings.sender)
     except AddressError as exc:
-        yield Problem("sender", str(exc))
+        yield Problem(Field.SENDER, str(exc))
         return
     if isinstance(named, str):
         yield from _name_problems(named, required=settings.server_has_the_address)
@@ -333,22 +487,24 @@ def _sender_problems(settings: Settings) -> Iterator[Problem]:
 
 def _name_problems(name: str, *, required: bool) -> Iterator[Problem]:
     if len(name) > MAX_NAME:
-        yield Problem("sender", _("This is longer than {limit} characters.").format(limit=MAX_NAME))
+        yield Problem(Field.SENDER, _("This is longer than {limit} characters.").format(limit=MAX_NAME))
     if '"' in name or "<" in name or ">" in name:
-        yield Problem("sender", _("Give the sender's name without quotation marks and angle brackets."))
+        yield Problem(Field.SENDER, _("Give the sender's name without quotation marks and angle brackets."))
     if required and not name:
-        yield Problem("sender", _("Give the sender's name; the recipient sees it."))
+        yield Problem(Field.SENDER, _("Give the sender's name; the recipient sees it."))
 
 
 def _own_address_problems(settings: Settings) -> Iterator[Problem]:
     server: Any = settings.server
     known = isinstance(server, (SmtpServer, HttpServer)) and not settings.server_has_the_address
-    if not known or text_problem(server.username, "username") is not None:
+    if not known or text_problem(server.username, Field.USERNAME) is not None:
         return
     if "@" in server.username:
-        yield from _address_problems(server.username, "username")
+        yield from _address_problems(server.username, Field.USERNAME)
     else:
-        yield Problem("email_address", _("Give the email address that you send from, such as accounts@example.com."))
+        yield Problem(
+            Field.EMAIL_ADDRESS, _("Give the email address that you send from, such as accounts@example.com.")
+        )
 
 
 def _address_problems(value: object, field_name: str) -> Iterator[Problem]:

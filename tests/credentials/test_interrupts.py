@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import random
 import sys
+import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,10 @@ from IPython.core.ultratb import VerboseTB
 
 from docmail import credentials, presets
 from docmail.documents import Document
+from docmail.presets.preset import built_in
+from docmail.replies import clean, redact
 from docmail.reports import Report
+from docmail.secret import Secret
 from docmail.settings import Settings, SmtpServer
 from tests.support.memory_keyring import MemoryKeyring
 
@@ -35,16 +39,29 @@ def lock() -> None:
 
 def keep() -> None:
     keyring.set_keyring(MemoryKeyring())
-    presets.presets.cache_clear()  # so that a new kernel's first look at the providers is among the places
+    built_in.cache_clear()  # so that a new kernel's first look at the providers is among the places
     credentials.set(ACCOUNT, PASSWORD)
     credentials.get(ACCOUNT)
+
+
+def tidy() -> None:
+    for blanks in ("abcd efgh ijkl mnop", PASSWORD):
+        presets.tidy_password("smtp.gmail.com", blanks)
+
+
+def hide() -> None:
+    secret = Secret(PASSWORD)
+    clean(["535-5.7.8 <b>No</b>", "535 5.7.8 " + "enRl a " * 5], secret)
+    redact("535 5.7.8 Not accepted", secret)
 
 
 def _run(work: Callable[[], None], strike: int = -1) -> tuple[int, BaseException | None]:
     """Run and count the lines that the main thread goes through; an interrupt comes at the line of that number.
 
     Or at the next that begins no `with`: Python looks for real interrupts in other places, and comes by such a line
-    once more at its end, where a lock would never be released.
+    once more at its end, where a lock would never be released. Neither does it strike inside Python's own locks: what
+    is raised in the middle of them leaves half a lock behind, and in Python 3.11.2 an exception that all later ones
+    have as their context.
     """
     lines, struck, over = 0, None, strike < 0
 
@@ -52,7 +69,7 @@ def _run(work: Callable[[], None], strike: int = -1) -> tuple[int, BaseException
         nonlocal lines, over
         if event == "line":
             lines += 1
-            if lines >= strike and not over:
+            if lines >= strike and not over and frame.f_code.co_filename != threading.__file__:
                 line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
                 if not line.lstrip().startswith("with "):
                     over = True
@@ -80,13 +97,17 @@ def _frames(exc: BaseException) -> list[FrameType]:
     return [frame for frame in frames if frame.f_code.co_filename != __file__]
 
 
-@pytest.mark.parametrize("work", [lock, keep], ids=["the password of a PDF", "the password of an account"])
+@pytest.mark.parametrize(
+    "work",
+    [lock, keep, tidy, hide],
+    ids=["the password of a PDF", "the password of an account", "the blanks of a password", "redaction"],
+)
 def test_an_interrupt_at_any_place_shows_no_password(work: Callable[[], None]) -> None:
     """49 of 60 showed that of a PDF: pypdf hands it from function to function in clear."""
     work()  # what is imported once is
     count, _none = _run(work)
     # At the very first lines the caller's own argument has not been taken out of sight yet.
-    places = random.Random(1970).sample(range(10, count), PLACES)  # noqa: S311 - places, no secrets
+    places = random.Random(1970).sample(range(10, count), min(PLACES, count - 10))  # noqa: S311 - places, no secrets
     seen = 0
     for place in places:
         _lines, struck = _run(work, place)
@@ -96,7 +117,7 @@ def test_an_interrupt_at_any_place_shows_no_password(work: Callable[[], None]) -
             seen += 1
             for name, value in frame.f_locals.items():
                 assert not isinstance(value, (str, bytes)) or PASSWORD not in str(value), (place, name, frame)
-    assert seen > PLACES
+    assert seen > len(places) // 2
 
 
 def test_the_most_verbose_traceback_of_an_interrupt_shows_no_password() -> None:

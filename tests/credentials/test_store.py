@@ -24,13 +24,15 @@ from keyring.errors import InitError, KeyringError, KeyringLocked
 from docmail import credentials, presets
 from docmail import home as homes
 from docmail.addresses import first_control
+from docmail.credentials import keyring_store
 from docmail.credentials import store as credentials_store
-from docmail.credentials.store import KEYRING_SERVICE
+from docmail.credentials.keyring_store import KEYRING_SERVICE
 from docmail.errors import CredentialError
 from docmail.oauth import google
 from docmail.sandbox import SANDBOX_PASSWORD
 from docmail.secret import Secret
 from docmail.settings import Account, HttpServer, Settings, SignIn, SmtpServer
+from docmail.widgets.settings import report
 from tests.support.keyring_daemon import run_with_keyring
 
 if TYPE_CHECKING:
@@ -54,10 +56,10 @@ HTTP = Settings("Accounts", HttpServer("mail.example.com", username="me"), reply
 def empty_session(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Begin without passwords, and without a keyring that somebody still waits for."""
     monkeypatch.setattr(credentials_store, "_session", {})
-    monkeypatch.setattr(credentials_store._Waiting, "thread", None)
+    monkeypatch.setattr(keyring_store._Waiting, "thread", None)
     yield
-    if credentials_store._Waiting.thread is not None:
-        credentials_store._Waiting.thread.join(5)
+    if keyring_store._Waiting.thread is not None:
+        keyring_store._Waiting.thread.join(5)
 
 
 def found(settings: Settings = ME) -> str:
@@ -186,7 +188,7 @@ def test_a_password_with_blanks_that_has_another_form_keeps_them_even_at_gmail()
         ("hunter2\n", r"invisible character U\+000A"),
         ("hunter2\x00", r"invisible character U\+0000"),
         ("hunter2\ud800", r"invisible character U\+D800"),
-        ("hunter2\u00a0", r"ends with a no-break space \(U\+00A0\).*Type the password again, without it"),
+        ("hunter2\u00a0", r"ends with a no-break space \(U\+00A0\).*Type the password again, without that space"),
         ("hunter2 \u202f", "ends with a no-break space"),
         ("x" * 10_001, "longer than 10000"),
         (Secret(""), "The password is empty"),
@@ -235,13 +237,13 @@ SIGNED_IN = Settings(
     "A", SmtpServer("smtp.gmail.com", username="a@gmail.com", sign_in=SignIn.GOOGLE, client_id="7.example.com")
 )
 STRANGE = {
-    "\u200b": "invisible character, as its character 5: U+200B ZERO WIDTH SPACE",
+    "\u200b": "Character 5 of the key is invisible: U+200B ZERO WIDTH SPACE",
     "\u00ad": "U+00AD SOFT HYPHEN",
     "\ufeff": "U+FEFF ZERO WIDTH NO-BREAK SPACE",
     "\u00a0": "U+00A0 NO-BREAK SPACE",
     "\u2060": "U+2060 WORD JOINER",
     "\u202e": "U+202E RIGHT-TO-LEFT OVERRIDE",
-    "\u2019": "a character that no key has, as its character 5: U+2019 RIGHT SINGLE QUOTATION MARK",
+    "\u2019": "Character 5 of the key is one that no key contains: U+2019 RIGHT SINGLE QUOTATION MARK",
     "\u0430": "U+0430 CYRILLIC SMALL LETTER A",
     "\u2013": "U+2013 EN DASH",
     "\u2026": "U+2026 HORIZONTAL ELLIPSIS",
@@ -277,7 +279,7 @@ def test_the_key_of_every_service_is_looked_at_wherever_it_comes_from(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, memory_keyring: MemoryKeyring, tmp_path: Path
 ) -> None:
     memory_keyring.data[KEYRING_SERVICE, str(settings.account)] = _with("\u200b")  # by an earlier docmail
-    with pytest.raises(CredentialError, match="invisible character, as its character 5") as caught:
+    with pytest.raises(CredentialError, match="Character 5 of the key is invisible") as caught:
         credentials.get(settings)
     assert caught.value.field == "password"
     settings.save()
@@ -333,6 +335,8 @@ def test_the_environment_serves_the_account_of_the_selected_profile_only(monkeyp
         (b" hunter2 \n", " hunter2 "),
         (b"\xef\xbb\xbfhunter2\r\n", "hunter2"),  # as Windows' editor saves it
         ("p\u00e4ss".encode(), "p\u00e4ss"),
+        (b"\xff\xfe" + "p\u00e4ss\r\n".encode("utf-16-le"), "p\u00e4ss"),  # as PowerShell's “>” writes it
+        (b"\xfe\xff" + "p\u00e4ss".encode("utf-16-be"), "p\u00e4ss"),
     ],
 )
 def test_a_password_file_may_end_with_a_line_end(
@@ -357,7 +361,9 @@ def test_the_blanks_of_an_app_password_are_removed_in_the_environment_too(monkey
         (None, "No such file"),
         (b"", "it is empty"),
         (b"\n", "it is empty"),
-        ("hunter2".encode("utf-16"), "not UTF-8"),
+        (b"\xff\xfeh\0u", "not UTF-8"),  # cut off in the middle of a character of UTF-16
+        (b"hunter2 \r\n", "ends with a space.*echo"),  # as “echo hunter2 > file” of Windows leaves it
+        ("hunter2 \r\n".encode("utf-16"), "ends with a space"),
         (b"one\ntwo\n", r"invisible character U\+000A"),
         ("folder", "it is not a file"),
         ("pipe", "it is not a file"),
@@ -434,7 +440,7 @@ def test_a_keyring_that_fails_leaves_the_password_to_this_session(error: BaseExc
 def test_a_keyring_that_fails_is_reported_in_a_sentence(error: BaseException) -> None:
     keyring.set_keyring(Raising(error))
     for action in (credentials.get, credentials.where, credentials.forget):
-        with pytest.raises(CredentialError, match=r"keyring cannot be used: .+\. Unlock it"):
+        with pytest.raises(CredentialError, match=r"keyring cannot be used: .+\. Unlock the keyring"):
             action(ME)
 
 
@@ -466,7 +472,7 @@ def test_a_keyring_that_waits_for_an_unseen_prompt_does_not_hang_and_works_once_
     memory_keyring: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unlocked = threading.Event()
-    monkeypatch.setattr(credentials_store, "KEYRING_SECONDS", 0.2)
+    monkeypatch.setattr(keyring_store, "KEYRING_SECONDS", 0.2)
     monkeypatch.setattr(memory_keyring, "get_password", lambda *_: [unlocked.wait(20), PASSWORD][1])
     started = time.monotonic()
     with pytest.raises(CredentialError, match="does not answer"):
@@ -479,8 +485,8 @@ def test_a_keyring_that_waits_for_an_unseen_prompt_does_not_hang_and_works_once_
     assert time.monotonic() - started < 0.15
     credentials_store._session.clear()
     unlocked.set()
-    assert credentials_store._Waiting.thread is not None
-    credentials_store._Waiting.thread.join(5)
+    assert keyring_store._Waiting.thread is not None
+    keyring_store._Waiting.thread.join(5)
     assert found() == PASSWORD
 
 
@@ -590,7 +596,7 @@ def test_the_most_verbose_traceback_of_a_failure_shows_no_password(
         def interrupted(*_args: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(credentials_store, "_with_time_limit", interrupted)
+        monkeypatch.setattr(keyring_store, "_with_time_limit", interrupted)
     given = [password]
     with pytest.raises((CredentialError, KeyboardInterrupt)) as caught:
         credentials.set(ME, given.pop())
@@ -609,6 +615,43 @@ def test_the_most_verbose_traceback_of_a_failure_shows_no_password(
 def test_a_password_in_the_environment_that_serves_other_settings_is_mentioned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCMAIL_PASSWORD", "hidden-from-others")
     unsaved = Settings("Accounts", SmtpServer("smtp.example.com", username="accounts@example.com"))
-    with pytest.raises(CredentialError, match="DOCMAIL_PASSWORD serves only the saved settings") as caught:
+    with pytest.raises(CredentialError, match="DOCMAIL_PASSWORD is used only for the saved settings") as caught:
         credentials.get(unsaved)
     assert "hidden" not in str(caught.value)
+
+
+# --- a keyring that is there and does not take it ---
+
+
+def test_a_keyring_that_waits_or_is_locked_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyring_store, "KEYRING_SECONDS", 0.05)
+    waiting = threading.Event()
+
+    class Asks(Raising):
+        def get_password(self, *_names: str) -> None:
+            waiting.wait(5)
+
+    for backend, reason in ((Raising(KeyringLocked("it is locked")), "it is locked"), (Asks(KeyError()), "not answer")):
+        keyring.set_keyring(backend)
+        assert credentials.set(ME, PASSWORD) == "session"
+        failure = credentials.why_not_kept(ME)
+        assert failure is not None
+        assert reason in failure.message
+        said = report._kept("session", ME, rehearsal=False)
+        assert "no keyring" not in said
+        assert reason in said
+        assert found() == PASSWORD
+    waiting.set()
+    monkeypatch.setattr(keyring_store._Waiting, "thread", None)
+    keyring.set_keyring(null.Keyring())
+    assert credentials.set(ME, PASSWORD) == "session"
+    assert credentials.why_not_kept(ME) is None
+    assert "no keyring" in report._kept("session", ME, rehearsal=False)
+
+
+def test_a_backend_that_repeats_the_password_in_its_error_is_not_quoted() -> None:
+    keyring.set_keyring(Raising(RuntimeError(f"cannot store {PASSWORD}")))
+    credentials.set(ME, PASSWORD)
+    failure = credentials.why_not_kept(ME)
+    if failure is not None:
+        assert PASSWORD not in str(failure)

@@ -114,7 +114,7 @@ def box(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 def playing(box: Sandbox, recorded: Recorded) -> Settings:
     """Let the sandbox be this server; return the settings that lead to it."""
     server: Any = box.settings.server
-    settings = replace(box.settings, server=replace(server, host=recorded.host))
+    settings = replace(box.settings, server=replace(server, host=recorded.host), mailbox=None)
     credentials.set(settings, SANDBOX_PASSWORD, remember=False)
     box.answer(recorded.step, recorded.reply)
     return settings

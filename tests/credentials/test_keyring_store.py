@@ -1,4 +1,4 @@
-"""A keyring that protects nothing is none, whatever the package keyring has found; unless somebody has named it."""
+"""A keyring that protects nothing is not used, even if the package keyring has found it; unless somebody named it."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ PRELUDE = """\
 import keyring
 from pathlib import Path
 from keyring.backend import KeyringBackend
+import docmail.credentials.keyring_store
 import docmail.credentials.store
 from docmail import credentials
 from docmail.settings import Settings, SmtpServer
@@ -140,7 +141,7 @@ def test_one_that_keeps_nothing_is_none_also_where_it_is_named(home: Path) -> No
 
 
 LEFT_OVER = """\
-keyring.get_keyring().set_password(credentials.store.KEYRING_SERVICE, str(me.account), "old-password")
+keyring.get_keyring().set_password(credentials.keyring_store.KEYRING_SERVICE, str(me.account), "old-password")
 print(credentials.where(me))
 {then}
 print(Path("PlainFile.json").read_text())
