@@ -1,8 +1,8 @@
-"""Tells whether the attempt that began something still goes on, however its process may have ended.
+"""Says whether the holder of a claim is still running, however its process may have ended.
 
-An attempt is named after its process, whose life is a lock on a file: the operating system releases it with the
+A claim is named after its process, whose life is a lock on a file: the operating system releases it with the
 process. A process number would not do, because it is used again. A forked child begins without any: `filelock` closes
-the lock's file there, so that a child that lives longer does not keep its parent's attempts going.
+the lock's file there, so that a child that lives longer does not keep its parent's claims alive.
 """
 
 from __future__ import annotations
@@ -10,36 +10,39 @@ from __future__ import annotations
 import os
 import threading
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
+
+from docmail.files import make_folder, remove
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 _held: dict[tuple[Path, int], tuple[str, FileLock]] = {}
-_going_on: set[str] = set()
+_running: set[str] = set()
 _guard = threading.Lock()
 
 
-def begin_attempt(folder: Path) -> str:
-    """Return the name of a new attempt of this process, which goes on until `end_attempt`."""
-    attempt = f"{_process(folder)}/{uuid.uuid4().hex}"
-    _going_on.add(attempt)
-    return attempt
+def begin(folder: Path) -> str:
+    """Return a new claim of this process, which holds until `end`."""
+    claim = f"{_process(folder)}/{uuid.uuid4().hex}"
+    _running.add(claim)
+    return claim
 
 
-def end_attempt(attempt: str) -> None:
-    """Say that an attempt is over, whatever became of it."""
-    _going_on.discard(attempt)
+def end(claim: str) -> None:
+    """Say that a claim is over, whatever became of its mails."""
+    _running.discard(claim)
 
 
-def is_over(folder: Path, attempt: str) -> bool:
-    """Say whether an attempt is over, or its process has ended."""
-    process, _slash, _number = attempt.partition("/")
+def is_over(folder: Path, claim: str) -> bool:
+    """Say whether a claim is over, or its process has ended."""
+    process, _slash, _number = claim.partition("/")
     if process == _own(folder):
-        return attempt not in _going_on
+        return claim not in _running
     path = _path(folder, process)
     if not path.exists():
         return True
@@ -50,11 +53,12 @@ def is_over(folder: Path, attempt: str) -> bool:
         return False
 
 
-def forget(folder: Path, attempt: str) -> None:
+def forget(folder: Path, claim: str) -> None:
     """Remove what is left of an ended process."""
-    process, _slash, _number = attempt.partition("/")
+    process, _slash, _number = claim.partition("/")
     if process != _own(folder):
-        _path(folder, process).unlink(missing_ok=True)
+        with suppress(PermissionError):  # on Windows somebody may look at it in this moment
+            remove(_path(folder, process))
 
 
 def _own(folder: Path) -> str | None:
@@ -70,7 +74,7 @@ def _process(folder: Path) -> str:
             return existing
         name = uuid.uuid4().hex
         path = _path(folder, name)
-        path.parent.mkdir(exist_ok=True, mode=0o700)
+        make_folder(path.parent)
         lock = FileLock(path, thread_local=False, mode=0o600)
         lock.acquire(timeout=0)
         _held[folder, os.getpid()] = name, lock
@@ -83,7 +87,7 @@ def _path(folder: Path, process: str) -> Path:
 
 def _begin_in_child() -> None:
     _held.clear()
-    _going_on.clear()
+    _running.clear()
     _guard.release()
 
 

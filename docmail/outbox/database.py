@@ -13,18 +13,18 @@ SQLite relies on three things that a notebook takes away from it, each without a
 Therefore:
 
 - Each transaction looks, when it has the lock for writing and again after its commit, whether the database, the log and
-  the log's index are those that have a name (device and inode). If the log is another one, nothing was lost: whoever
-  removed it has copied all that was committed by then. The connection is opened anew, which also brings its locks
-  back, and the transaction begins again. A commit that went into a log without a name is noticed before anything
-  relies on it, that is, before a mail's first byte goes out; it is an error, and nothing was sent. If the database
-  itself is another one, it is an error as well: whoever replaced it decides what counts.
+  the log's index are those that have a name (device and inode). If the log is another one, nothing was lost: the
+  program that removed it has copied all that was committed by then. The connection is opened anew, which also brings
+  its locks back, and the transaction begins again. A commit that went into a log without a name is noticed before
+  anything relies on it, that is, before a mail's first byte goes out; it is an error, and nothing was sent. If the
+  database itself is another one, it is an error as well: a person has replaced it, and decides what counts.
 - There is one connection to a journal in a process. A second one would share the stale index of the first, and would
   keep it from being closed cleanly.
 - Before a fork, the connection is closed, so that the child inherits none; both open it anew when they need it. Where
-  that cannot be (a transaction goes on for longer, or the fork came from a library that announces none) the child
+  that cannot be (a transaction lasts longer, or the fork came from a library that announces none) the child
   leaves what it inherited alone, never closes it, and says so.
 - Each transaction counts in the journal, and after the commit in a file beside it and in the user's state outside of
-  the folder (see traces.py). A journal with fewer changes than this process, or one of these files, has seen is an
+  the folder (see earlier_use.py). A journal with fewer changes than this process, or one of these files, has seen is an
   older copy, however it came there, alone or with its whole folder: what waits in it may have been sent, so it becomes
   “unknown”, and a person decides.
 
@@ -36,9 +36,9 @@ that slept may find that a server has given its locks to somebody else; its clai
 
 Out of reach remain: a copy of the folder at another place, or of all that the user has; a backup made in the same
 kernel in the very milliseconds of a transaction, while another program writes, where the system has no locks that
-outlive a copy (see guard.py; SQLite may then even end the process by a bus error, as if it had been killed); and a copy
-of a database put in the place of another one whose log stays, which SQLite joins together. The last is why a run also
-remembers what it has sent (see queue.py).
+outlive a copy (see file_locks.py; SQLite may then even end the process by a bus error, as if it had been killed); and a
+copy of a database put in the place of another one whose log stays, which SQLite joins together. The last is why a run
+also remembers what it has sent (see queue.py).
 """
 
 from __future__ import annotations
@@ -50,10 +50,11 @@ import weakref
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
-from docmail.errors import DocmailError
+from docmail.errors import DocmailError, Guide
+from docmail.home import hint_for
 from docmail.language import _
-from docmail.outbox import traces
-from docmail.outbox.guard import Guard
+from docmail.outbox import earlier_use
+from docmail.outbox.file_locks import Guard
 from docmail.outbox.schema import (
     JOURNAL,
     begin,
@@ -93,17 +94,18 @@ class Database:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.lock = threading.RLock()
-        """Held by whoever asks or writes something."""
+        """Held while something is read or written."""
         self._path = str(folder / JOURNAL)
         self._users = 0
         self._process = os.getpid()
         self._connection: sqlite3.Connection | None = None
         self._is_inherited = False
+        self._is_writing = False
         self._files: tuple[_Identity, _Identity, _Identity] = (_NOBODY, _NOBODY, _NOBODY)
         self._guard = Guard(self._path, is_wal=False)
         self._changes = 0  # as many as this process has seen
         self._has_mail = False
-        self._memory: traces.Memory | None = None  # once it has an identity
+        self._memory: earlier_use.Memory | None = None  # once it has an identity
         self._open()
 
     def is_in(self, path: str) -> bool:
@@ -111,7 +113,7 @@ class Database:
         return self._files[0] == _identity(path) != _NOBODY
 
     def join(self) -> None:
-        """Begin to use it."""
+        """Count one more user of the connection."""
         with self.lock:
             if must_be_looked_through(self.folder):
                 self._close()
@@ -138,11 +140,15 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write in one durable step, or not at all."""
+        """Write in one durable step, or not at all; a step within a step is a part of it."""
         with self.lock:
+            if self._is_writing:
+                yield self._own()
+                return
             # All in one `try`: an interrupt is raised as soon as `begin` or `commit` returns, or instead of either.
             try:
                 connection = self._begin()
+                self._is_writing = True
                 changes = self._count(connection)
                 yield connection
                 self._commit(connection, changes)
@@ -151,6 +157,7 @@ class Database:
                     self._connection.rollback()
                 raise
             finally:
+                self._is_writing = False
                 self._guard.stop_writing()
 
     def went_back(self) -> DocmailError:
@@ -165,7 +172,7 @@ class Database:
                 "not in it, and what waited in it may have been sent: it is “unknown” now."
             ).format(folder=self.folder),
             hint=_("Look at docmail.Outbox(), find out what arrived, and resolve it, before you send anything again."),
-            guide="Sending",
+            guide=Guide.SENDING,
         )
 
     # --- inside ---
@@ -206,9 +213,9 @@ class Database:
     def _look_back(self, connection: sqlite3.Connection) -> None:
         """Report it if this is an older copy."""
         if self._memory is None and (identity := identity_of(connection)):
-            self._memory = traces.Memory(self.folder, identity)
+            self._memory = earlier_use.Memory(self.folder, identity)
         if changes_of(connection)[0] < self._known():
-            with self.transaction():  # which looks again
+            with self.transaction():  # which checks once more
                 pass
 
     def _close(self) -> None:
@@ -243,14 +250,15 @@ class Database:
         return count_change(connection, changes)
 
     def _known(self) -> int:
-        return max(self._changes, traces.mark(self.folder), self._memory.changes() if self._memory else 0)
+        return max(self._changes, earlier_use.mark(self.folder), self._memory.changes() if self._memory else 0)
 
     def _commit(self, connection: sqlite3.Connection, changes: tuple[int, str]) -> None:
         if self._connection is not connection:
             raise self._forked()  # in the middle of it
+        self._is_writing = False  # from here on, whatever opens the journal anew looks at it in a step of its own
         if not self._has_mail:
             self._has_mail = has_mail(connection)
-        memory = self._memory or traces.Memory(self.folder, identity_of(connection))
+        memory = self._memory or earlier_use.Memory(self.folder, identity_of(connection))
         connection.commit()
         is_here = (files := self._named()) == self._files
         if not is_here and (files[0] != self._files[0] or changes_of(self.connection) != changes):
@@ -262,7 +270,7 @@ class Database:
             # On a disk that fails now, the mark says too little, which is no harm; what was committed counts.
             with suppress(OSError):
                 (_device, database), (_same, log), _index = self._files
-                traces.set_mark(self.folder, self._changes, database, log)
+                earlier_use.set_mark(self.folder, self._changes, database, log)
 
     def _forked(self) -> DocmailError:
         return DocmailError(
@@ -274,11 +282,14 @@ class Database:
 
     def _replaced(self) -> DocmailError:
         return DocmailError(
-            _("The outbox in {folder} was removed or replaced while it was open; nothing was written down.").format(
+            _("The outbox in {folder} was removed or replaced while it was open; nothing was recorded.").format(
                 folder=self.folder
             ),
-            hint=_("Restart the kernel, and look at docmail.Outbox() before you send anything again."),
-            guide="Sending",
+            hint=hint_for(
+                notebook=_("Restart the kernel, and look at docmail.Outbox() before you send anything again."),
+                terminal=_("Look at the list of the outbox before you send anything again."),
+            ),
+            guide=Guide.SENDING,
         )
 
     # --- around a fork ---
@@ -346,7 +357,7 @@ def _in_child() -> None:
 
 
 def _leave_to_the_parent() -> None:
-    """Do so after a fork that nobody announced."""
+    """Leave the connection to the parent, after a fork that Python did not announce."""
     for each in list(_all):
         each.begin_in_child(is_closed=each.is_closed)
 

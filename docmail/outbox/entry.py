@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from docmail.outbox.rows import Role
 from docmail.text import source_of
 
 if TYPE_CHECKING:
@@ -21,11 +22,8 @@ if TYPE_CHECKING:
 class Entry:
     """What the journal's tables will hold of a mail; `mail` names the columns."""
 
-    account: str
-    batch: str
-    key: str | None
     mail: dict[str, Any]
-    recipients: tuple[tuple[int, str, str], ...]
+    recipients: tuple[tuple[int, str, Role], ...]
     """Position, address, role."""
     attachments: tuple[tuple[int, str, str, int, str], ...]
     """Position, name, media type, size, SHA-256."""
@@ -35,9 +33,6 @@ def entry_of(message: Message, mail: Mail, *, account: str, batch: str | None, c
     """Return the entry for a message, the mail it became, and the SHA-256 of its documents."""
     roles = roles_of(message)
     return Entry(
-        account=account,
-        batch=batch or "",
-        key=message.key,
         mail={
             "account": account,
             "batch": batch or "",
@@ -52,9 +47,11 @@ def entry_of(message: Message, mail: Mail, *, account: str, batch: str | None, c
             "boundary": mail.boundary,
             "smtputf8": mail.smtputf8,
             "user": _user(),
+            "thread": json.dumps(message.in_reply_to) if message.in_reply_to else None,
+            **_due(message),
         },
         recipients=tuple(
-            (position, address, roles.get(address.lower(), "archive"))
+            (position, address, roles.get(address.lower(), Role.ARCHIVE))
             for position, address in enumerate(mail.recipients)
         ),
         attachments=tuple(
@@ -64,9 +61,15 @@ def entry_of(message: Message, mail: Mail, *, account: str, batch: str | None, c
     )
 
 
-def roles_of(message: Message) -> dict[str, str]:
-    """Return in what role each mailbox gets a message; nobody has two."""
-    named = {"to": message.to, "cc": message.cc, "bcc": message.bcc}
+def _due(message: Message) -> dict[str, float | None]:
+    """Return when the mail may go; `not_before` is what a docmail before schema 5 knows."""
+    moment = None if message.send_at is None else message.send_at.timestamp()
+    return {"send_at": moment, "not_before": moment}
+
+
+def roles_of(message: Message) -> dict[str, Role]:
+    """Return the one role in which each mailbox gets a message."""
+    named = {Role.TO: message.to, Role.CC: message.cc, Role.BCC: message.bcc}
     return {address.mailbox: role for role, addresses in named.items() for address in addresses}
 
 

@@ -1,12 +1,12 @@
-"""Tells whether a mail with a key that was used before is the same mail, and what is recorded of it."""
+"""Compares a message with the mail for which its key was used before, and returns what is recorded of that."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from docmail.errors import MessageError
 from docmail.language import _
 from docmail.outbox.entry import body_digest, given_digest, roles_of
+from docmail.outbox.rows import UNDELIVERED, State
 from docmail.outbox.spool import sha256_of
 from docmail.text import Given, source_of
 from docmail.transport import SendResult
@@ -14,30 +14,43 @@ from docmail.transport import SendResult
 if TYPE_CHECKING:
     from docmail.message import Message
     from docmail.outbox.rows import Row
+    from docmail.settings import Settings
 
 
-def compare(message: Message, row: Row) -> None:
-    """Raise `MessageError` if a key is used for something else than it was used for before."""
-    recorded = {
-        address.lower(): recipient.role for address, recipient in row.recipients.items() if recipient.role != "archive"
-    }
-    replies = {address.mailbox for address in message.reply_to}
+def account_of(settings: Settings) -> str:
+    """Return what a key is unique for: the sending address, whatever server it goes through."""
+    return settings.address.addr_spec.casefold()
+
+
+def conflict(message: Message, row: Row, *, is_whole: bool = True) -> str:
+    """Say what a key was used for, if that is another mail than this message; nothing if it is the same.
+
+    Of a message that is not whole yet, only the recipients are known.
+    """
+    recorded = {address.lower(): row.recipients[address].role for address in row.people}
+    if row.corrected:
+        # The data may still have the address that a person has corrected since: it is the same mail.
+        before = {row.corrected.get(address, address).lower(): row.recipients[address].role for address in row.people}
+        recorded = before if roles_of(message).keys() == before.keys() else recorded
+    reply_to = {address.mailbox for address in message.reply_to}
     for differs, what in (
         (roles_of(message).keys() != recorded.keys(), _("other recipients")),
         (roles_of(message) != recorded, _("the same recipients in other places (To, Cc, Bcc)")),
-        (row.subject not in {message.subject, source_of(message.subject)}, _("another subject")),
-        (has_same_body(message, row) is False, _("another body")),
+        (is_whole and row.subject not in {message.subject, source_of(message.subject)}, _("another subject")),
+        (is_whole and has_same_body(message, row) is False, _("another body")),
         # Without one of its own, it has that of the settings, which may change.
-        (bool(replies) and row.reply_to is not None and replies != row.reply_to, _("another reply-to address")),
+        (bool(reply_to) and row.reply_to is not None and reply_to != row.reply_to, _("another reply-to address")),
     ):
         if differs:
-            raise MessageError(
-                _("The key {key} belongs to a mail with {difference}; nothing was sent.").format(
-                    key=message.key, difference=what
-                ),
-                field="key",
-                hint=_("Use another key for another mail."),
+            return _("The key {key} belongs to a mail with {difference}; nothing was sent.").format(
+                key=message.key, difference=what
             )
+    return ""
+
+
+def gives_way(message: Message, row: Row) -> bool:
+    """Say whether a row gives its key to this message: nobody got that mail, or it came back and the data changed."""
+    return row.state in UNDELIVERED or (row.state == State.BOUNCED and bool(conflict(message, row)))
 
 
 def has_same_body(message: Message, row: Row) -> bool | None:
@@ -56,11 +69,11 @@ def has_same_body(message: Message, row: Row) -> bool | None:
 
 
 def difference(message: Message, row: Row) -> str:
-    """Say what of a message is not, or perhaps not, as it is recorded; nothing if all is."""
+    """Say what of a message differs, or may differ, from its record; an empty text if nothing does."""
     notes = []
     given = [(document.name, sha256_of(document)) for document in message.documents]
     if given != list(zip(row.documents, row.contents, strict=True)):
-        notes.append(_("The documents differ from those that were sent, as a PDF does that is made again."))
+        notes.append(_("The documents differ from those that were sent, as happens when a PDF is made again."))
     if has_same_body(message, row) is None:
         notes.append(_("This mail was recorded by an older docmail, so its tables and figures could not be compared."))
     return " ".join(notes)
@@ -70,13 +83,18 @@ def recorded_result(message: Message, row: Row) -> SendResult:
     """Return the result that is recorded of a mail."""
     return SendResult(
         row.message_id,
-        tuple(address for address, recipient in row.recipients.items() if recipient.state == "sent"),
+        tuple(address for address, recipient in row.recipients.items() if recipient.state == State.SENT),
         {
             address: recipient.reply
             for address, recipient in row.recipients.items()
-            if recipient.state != "sent" and recipient.reply is not None
+            if recipient.state not in {State.SENT, State.BOUNCED} and recipient.reply is not None
         },
         row.reply,
         repeated=True,
         note=difference(message, row),
+        bounced={
+            address: recipient.reply
+            for address, recipient in row.recipients.items()
+            if recipient.state == State.BOUNCED and recipient.reply is not None
+        },
     )

@@ -1,8 +1,9 @@
-"""Knows who wants to see batches and runs; it imports nothing, so that a notebook can say so at once."""
+"""The observers of batches and runs; it imports nothing, so that a notebook can register them at once."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -10,25 +11,23 @@ if TYPE_CHECKING:
 
     from docmail.outbox.run import Run
 
-watchers: list[Callable[[Run], bool]] = []
+runs: list[Callable[[Run], bool]] = []
 """Called with each new run; they return whether a person is asked first, who then calls its `start()`."""
 
 
-class BatchProgress(Protocol):
-    """How far a batch is that is being made, checked and written down; it may be looked at from any thread."""
+@dataclass
+class BatchProgress:
+    """How far a batch is that is being generated, checked and written down; any thread may look at it."""
 
-    @property
-    def done(self) -> int:
-        """How many rows are made and checked."""
-
-    @property
-    def total(self) -> int | None:
-        """How many rows there are, if that is known."""
-
-    @property
-    def writes(self) -> bool:
-        """Whether they are being written down: only then is it possible that they are in the outbox."""
+    total: int | None = None
+    """How many rows there are, if that is known."""
+    done: int = 0
+    """How many rows are generated and checked."""
+    writes: bool = False
+    """Whether they are being written down: only then is it possible that they are in the outbox."""
+    written: int = 0
+    """How many mails are written down; none of them is in the outbox before all are."""
 
 
-makings: list[Callable[[BatchProgress], AbstractContextManager[None]]] = []
-"""Entered with each batch while it is made, checked and written down; they look at it from a thread of their own."""
+preparations: list[Callable[[BatchProgress], AbstractContextManager[None]]] = []
+"""Entered with each batch while it is generated, checked and written down; they look from a thread of their own."""

@@ -5,7 +5,8 @@ something: they become `unknown`, and a person decides. So killing the kernel at
 nothing twice.
 
     queued ─▶ sending ─┬▶ sent       the server took it, for at least one recipient
-                       ├▶ refused    the server turned it away for good
+                       │  bounced    ... and it came back from everybody who should have got it
+                       ├▶ refused    the server refused it for good
                        ├▶ failed     nothing was sent: no connection, wrong password, not now
                        └▶ unknown    it may have arrived: resolve(id, "sent" | "resend")
 """
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -22,28 +22,26 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from docmail import home as homes
 from docmail.addresses import parse_addresses
-from docmail.errors import DocmailError, Kind, MessageError, OutcomeUnknown, SendError
+from docmail.errors import MessageError
 from docmail.language import _
 from docmail.message import Message, key_text
-from docmail.outbox import claims
-from docmail.outbox import outcomes as verdicts
-from docmail.outbox.batch import BadRows, prepare
-from docmail.outbox.batch_names import batch_name, batch_or_all
-from docmail.outbox.changes import KeyTakenError
-from docmail.outbox.entry import entry_of
-from docmail.outbox.keys import compare, difference, recorded_result
-from docmail.outbox.observers import watchers
-from docmail.outbox.queue import QueueStore
-from docmail.outbox.rate import Pace
-from docmail.outbox.rows import Row
+from docmail.outbox import observers
+from docmail.outbox.batch import BadRows, batch_name, batch_or_all, prepare
+from docmail.outbox.came_back import FoundBounces, find_bounces
+from docmail.outbox.doubts import SettledDoubts, settle_doubts
+from docmail.outbox.drafts import SavedDrafts, save_drafts
+from docmail.outbox.keys import account_of, gives_way
+from docmail.outbox.limits import DEFAULT
+from docmail.outbox.mailbox_work import mailbox_of, without_bounces
 from docmail.outbox.run import Run, run_of, sent_or_failed
-from docmail.outbox.sender import not_written_down
-from docmail.outbox.starting import account_of
+from docmail.outbox.sent_copies import FiledCopies, file_copies
+from docmail.outbox.single_mail import entry_in
+from docmail.outbox.store import Store, elsewhere, takes_mail_of
+from docmail.outbox.tables import pandas_of, polars_of
 from docmail.settings import Settings, usable
-from docmail.transport import SendResult, Transport, open_transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from concurrent.futures import Executor
     from typing import Self
 
@@ -51,74 +49,11 @@ if TYPE_CHECKING:
     from docmail.home import Home
     from docmail.message import Merge
     from docmail.outbox.batch import Added
-    from docmail.outbox.changes import Settled
     from docmail.outbox.preview import Preview
+    from docmail.outbox.rows import Row
 
-    Progress = Callable[[int, int], None]
-    Hold = Callable[[Transport], None]
-    Addresses = str | Address | Iterable[str | Address]
-
-__all__ = ["Outbox", "Row", "deliver", "send"]
-
-_NOBODY_GOT_IT = {"failed", "refused"}
-
-CONTENT_DAYS = 30
-"""How long the text and the attachments of settled mails are kept by default; the record stays."""
 _MOST_DAYS = 36_500
 _REHEARSED = 3  # mails, if nobody says how many
-
-
-def send(  # noqa: PLR0913 - the header fields of a mail
-    documents: Any,
-    *,
-    to: Addresses,
-    subject: str,
-    body: Any = "",
-    cc: Addresses = (),
-    bcc: Addresses = (),
-    reply_to: Addresses | None = None,
-    settings: Settings | None = None,
-    key: str | float | None = None,
-    resend: bool = False,
-    timeout: float = 60,
-) -> SendResult:
-    """Email one or more documents now: one attempt, written down before and after.
-
-    `documents` is anything `Document.of` takes, or a list of it; `to`, `cc`, `bcc` a text with addresses separated by
-    `;` or `,`, or a list of addresses; `body` Markdown, or a list of Markdown, figures and small DataFrames. With a
-    `key`, the same call sends once: run again, it returns the recorded result with `repeated=True`; `resend=True` sends
-    again on purpose. `timeout` (seconds) covers everything up to the server's answer to the last recipient.
-
-    Returns the recipients that were accepted and those that were refused (which also warns). Raises `SettingsError`,
-    `CredentialError` or `MessageError` before anything is sent, `SendError` if nobody gets it, and `OutcomeUnknown` if
-    nobody knows.
-    """
-    message = Message(to, subject, body, documents, cc, bcc, reply_to, key)
-    result = deliver(message, settings=settings, resend=resend, timeout=timeout)
-    if result.refused and not result.repeated:
-        listed = "; ".join(f"{address}: {reply}" for address, reply in result.refused.items())
-        warnings.warn(_("Sent, but not to everybody. Refused: {listed}").format(listed=listed), stacklevel=2)
-    return result
-
-
-def deliver(  # noqa: PLR0913
-    message: Message,
-    *,
-    settings: Settings | None = None,
-    resend: bool = False,
-    timeout: float = 60,
-    progress: Progress | None = None,
-    hold: Hold | None = None,
-) -> SendResult:
-    """Send one message as `send` does; `progress` hears of bytes sent and in all, `hold` gets the means to abort."""
-    settings = usable(settings)
-    with closing(Outbox(settings.recorded_in.outbox)) as outbox:
-        if (recorded := outbox._recorded(message, settings, resend=resend)) is not None:  # noqa: SLF001 - one module
-            return recorded
-        transport = open_transport(settings, timeout=timeout)
-        if hold is not None:
-            hold(transport)
-        return outbox._deliver(message, settings, transport, progress, resend=resend)  # noqa: SLF001
 
 
 class Outbox:
@@ -128,8 +63,18 @@ class Outbox:
     settings whose mail is recorded elsewhere, it is that one. From then on it stays with its home, also when a sandbox
     opens or closes: without `settings`, those saved there are used, and others raise `MessageError`.
 
-    In a `with` it is closed at the end; whoever else uses the same files, a run that goes on among them, is left alone.
+    In a `with` it is closed at the end; a run that is still running, and all else that uses the same files, is left
+    alone.
+
+    >>> outbox = docmail.Outbox()
+    >>> number = outbox.add(docmail.Message("ann@example.com", "Hello"))
+    >>> [(row.subject, str(row.state)) for row in outbox]
+    [('Hello', 'queued')]
+    >>> outbox.run()
+    <Run over: 1 sent>
     """
+
+    limits = DEFAULT  # of its runs
 
     def __init__(self, path: Path | str | None = None) -> None:
         self._is_bound = path is not None
@@ -137,40 +82,46 @@ class Outbox:
         self._home: Home | None
         if path is None:
             self._home = homes.of_profile(os.environ.get("DOCMAIL_PROFILE", "default"))
-            self._opened = _opened(self._home.outbox)
+            folder = self._home.outbox
         else:
-            folder = Path(path).expanduser().absolute()  # the working folder may change while this is open
+            # Unlike Path's, this expanduser() leaves a ~ as it is that leads nowhere.
+            folder = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - the working folder may change while this is open
             self._home = homes.of_record(folder)
-            self._opened = _opened(folder)
+        self._opened = Store.looked_through(folder)
 
     @property
-    def _store(self) -> QueueStore:
+    def _store(self) -> Store:
         self._is_bound = True  # what was seen or written here has its number here
         return self._opened
 
     def _usable(self, settings: Settings | None) -> Settings:
         """Return the settings to work with, checked, whose mail is recorded here and nowhere else."""
-        self._opened.must_be_open()
+        self._opened.file.must_be_open()
         settings = usable(settings, self._home)
         home = settings.recorded_in
         with self._moving:
-            if not records(self._home, home):
+            if not takes_mail_of(self._home, home):
                 if self._is_bound:
                     raise elsewhere(home, self._opened.folder)
-                before, self._opened, self._home = self._opened, _opened(home.outbox), home
+                before, self._opened, self._home = self._opened, Store.looked_through(home.outbox), home
                 before.close()
             self._is_bound = True
         return settings
 
     def __enter__(self) -> Self:
-        self._opened.must_be_open()
+        self._opened.file.must_be_open()
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close its files; what is asked of it from then on is a `DocmailError`."""
+        """Close its files; what is asked of it from then on raises `DocmailError`.
+
+        >>> with docmail.Outbox() as outbox:
+        ...     len(list(outbox))
+        0
+        """
         self._opened.close()
 
     @property
@@ -179,21 +130,21 @@ class Outbox:
         return self._store.folder
 
     def __iter__(self) -> Iterator[Row]:
-        return self._store.all_rows()
+        return self._store.journal.all_rows()
 
     def __len__(self) -> int:
-        return sum(self._store.count().values())
+        return sum(self._store.journal.count().values())
 
     def __repr__(self) -> str:
-        if not self._opened.close.alive:
+        if not self._opened.file.close.alive:
             return "<Outbox, closed>"  # a repr never raises; tracebacks and debuggers ask for it
-        counts = self._opened.count()
+        counts = self._opened.journal.count()
         return f"<Outbox {', '.join(f'{number} {state}' for state, number in sorted(counts.items())) or 'empty'}>"
 
     @property
     def content_days(self) -> int:
         """How many days the text and the attachments of settled mails are kept; the record stays."""
-        return _content_days(self._store)
+        return self._store.journal.content_days()
 
     @content_days.setter
     def content_days(self, days: int) -> None:
@@ -203,27 +154,31 @@ class Outbox:
                 field="content_days",
                 hint=_("Write a whole number, such as content_days = 30; 0 keeps no content of what is settled."),
             )
-        self._store.set_note("content_days", str(days))
-        self._store.expire(days)
+        self._store.journal.set_note("content_days", str(days))
+        self._store.changes.expire(days)
 
     def add(self, message: Message, *, key: str | float | None = None, settings: Settings | None = None) -> int:
         """Write a message down, to be sent by `run()`, and return its number.
 
-        A key that the sending account has used before is an error, unless that attempt failed.
+        `key` takes the place of the message's own. Raises `SettingsError` for settings that cannot be used, and
+        `MessageError` for a key that the sending account has used before, unless nobody got that mail.
+
+        >>> docmail.Outbox().add(docmail.Message("ann@example.com", "Hello"), key="hello to Ann")
+        1
         """
         if key is not None:
             message = replace(message, key=key_text(key))
         settings = self._usable(settings)
         replaces = None
-        if message.key is not None and (row := self._store.with_key(account_of(settings), None, message.key)):
-            if row.state not in _NOBODY_GOT_IT:
+        if message.key is not None and (row := self._store.journal.with_key(account_of(settings), None, message.key)):
+            if not gives_way(message, row):
                 raise MessageError(
                     _("The key {key} is in the outbox already ({state}).").format(key=message.key, state=row.state),
                     field="key",
                     hint=_("Give each message a key of its own."),
                 )
             replaces = row
-        return self._add(message, settings, None, replaces)
+        return self._store.changes.add(entry_in(self._store, message, settings), replaces=replaces)
 
     def add_all(
         self,
@@ -240,17 +195,36 @@ class Outbox:
         `problems`, a table; `bad_rows="skip"` adds the others and returns the table. Keys that are in the batch already
         are recognised, so the same cell can be run again. Documents are made one after the other, or by any `executor`
         of `concurrent.futures`.
+
+        >>> messages = docmail.merge(frame, key="Customer", to="{{ row['E-mail'] }}", subject="For {{ Customer }}")
+        >>> docmail.Outbox().add_all(messages, batch="2026-11 invoices")
+        <Added 2 to '2026-11 invoices', 0 known>
         """
         settings = self._usable(settings)
         return prepare(self._store, messages, batch, settings, executor, bad_rows)
 
-    def withdraw(self, batch: str) -> int:
-        """Take what waits of a batch out of the queue, so that it can be added anew; return how many mails."""
+    def withdraw(self, batch: str | int) -> int:
+        """Take what waits of a batch out of the queue, so that it can be added anew; return how many mails.
+
+        A number is that of one mail, as `add` returned it.
+
+        >>> outbox = docmail.Outbox()
+        >>> added = outbox.add_all([docmail.Message("ann@example.com", "Hello", key="1")], batch="2026-11")
+        >>> outbox.withdraw("2026-11")
+        1
+        """
         reason = _("Withdrawn before it was sent.")
-        return self._store.withdraw(batch_name(batch), reason)
+        one = isinstance(batch, int) and not isinstance(batch, bool)
+        return self._store.changes.withdraw(batch if one else batch_name(batch), reason)
 
     def preview(self, n: int = 3, *, batch: str | None = None) -> Preview:
-        """Return the first mails that wait, as they will arrive."""
+        """Return the first `n` mails that wait, oldest first, as they will arrive; none of them is sent.
+
+        >>> outbox = docmail.Outbox()
+        >>> number = outbox.add(docmail.Message("ann@example.com", "Hello"))
+        >>> outbox.preview()[0].subject
+        'Hello'
+        """
         from docmail.outbox.preview import preview
 
         if not isinstance(n, int) or isinstance(n, bool) or n < 0:
@@ -259,7 +233,7 @@ class Outbox:
             )
         return preview(self._store, n, batch_or_all(batch))
 
-    def run(  # noqa: PLR0913 - what a run can be told
+    def run(  # noqa: PLR0913 - the options of a run
         self,
         *,
         settings: Settings | None = None,
@@ -272,16 +246,24 @@ class Outbox:
         """Send what is queued, oldest first, and return how many mails are in each state then.
 
         It may be called again at any time: what was sent stays sent. A failure that every mail would meet (sign-in,
-        connection, the account's limit) stops it and is raised; the rest stays queued. Mails that the server puts off
-        are tried again after a while.
+        connection, the account's limit, the same refusal again and again) stops it and is raised; the rest stays
+        queued, and what was refused alike goes back into the queue with the next run. Mails that the server defers are
+        tried again after a while. Before a daily limit that the provider confirms is met, it returns, and `again_at`
+        says when it can go on. Mails with a `send_at` to come stay in the queue, and hold nothing up: a run from then
+        on sends them, or `docmail outbox run --wait`, which waits for them.
 
         `limit` is the number of mails to send; with it, or for 20 mails and fewer, a notebook does not ask first.
         `redirect_to` sends the first mails (3, or `limit`) to this address instead, which counts as a rehearsal, not as
         sent. `rate` is how fast the account sends from now on ("30/min"); unsaid, as its provider allows. With
-        `wait=False`, it returns at once and goes on until this program ends.
+        `wait=False`, it returns at once and runs until this program ends.
 
         In a notebook that runs with nobody there (`DOCMAIL_UNATTENDED`), nothing is asked and `wait` is always True;
         `SendError` is raised if somebody has not got a mail, or one still waits, so that the notebook fails as well.
+
+        >>> outbox = docmail.Outbox()
+        >>> number = outbox.add(docmail.Message("ann@example.com", "Hello"))
+        >>> dict(outbox.run(rate="60/min"))
+        {'sent': 1}
         """
         nobody_there = homes.is_unattended()
         settings = self._usable(settings)
@@ -301,236 +283,131 @@ class Outbox:
         if run is not None:
             return outcome(run)
         limit = _REHEARSED if address is not None and limit is None else limit
-        new = Run(self._store.folder, settings, batch=batch, limit=limit, redirect_to=address, rate=rate)
-        asked = [asks(new) for asks in watchers]
+        folder, limits = self._store.folder, self.limits
+        new = Run(folder, settings, batch=batch, limit=limit, redirect_to=address, rate=rate, limits=limits)
+        asked = [asks(new) for asks in observers.runs]
         if any(asked):
             return new
+        if address is None and new.goes_beyond_a_daily_limit:
+            warnings.warn(new.daily_warning(), stacklevel=2)
         try:
             return outcome(new.start())
         except KeyboardInterrupt:
-            new.end()  # between the two, it would go on by itself
+            new.end()  # between the two, it would run on by itself
             raise
+
+    def to_pandas(self, batch: str | None = None) -> Any:
+        """Return the record, or one batch of it, as a DataFrame of pandas: a line per mail, the newest last.
+
+        `to` is everybody it was written to (To, Cc and Bcc), `missed` who of them has not got it, `bounced` from whom
+        of these it came back; times are in UTC. What the server said is the last column. `to_polars()` returns the
+        same of polars. Raises
+        `ImportError` where that library is not installed.
+
+        >>> outbox = docmail.Outbox()
+        >>> number = outbox.add(docmail.Message("ann@example.com", "Hello"))
+        >>> outbox.to_pandas()[["subject", "to", "state"]].to_numpy().tolist()
+        [['Hello', 'ann@example.com', 'queued']]
+        """
+        return pandas_of(self._rows_in(batch_or_all(batch)))
+
+    def to_polars(self, batch: str | None = None) -> Any:
+        """Return the record, or one batch of it, as a DataFrame of polars; see `to_pandas`.
+
+        >>> docmail.Outbox().to_polars().is_empty()
+        True
+        """
+        return polars_of(self._rows_in(batch_or_all(batch)))
+
+    def _rows_in(self, batch: str | None) -> Iterator[Row]:
+        return (row for row in self if batch is None or row.batch == batch)
 
     def retry(self, batch: str | None = None) -> int:
         """Put the mails of the queue that failed or were refused back into it; return how many.
 
-        A mail that others got goes only to those who did not; that the archive has no copy is no reason. Mails of
-        `send()` are not among them: it has raised, and whoever called it has decided since.
+        A mail that others got goes only to those who did not; a missing copy in the archive is no reason to retry.
+        Mails of `send()` are not among them: it has raised, and its caller has decided since.
+
+        >>> outbox = docmail.Outbox()
+        >>> box.answer("rcpt", "550 5.1.1 No such mailbox", times=1)
+        >>> number = outbox.add(docmail.Message("ann@example.com", "Hello"))
+        >>> outbox.run()
+        <Run over: 1 refused>
+        >>> outbox.retry()
+        1
+        >>> outbox.run()
+        <Run over: 1 sent>
         """
-        return self._store.retry(batch_or_all(batch))
+        return self._store.queue(batch=batch_or_all(batch)).retry()
+
+    def find_bounces(self, *, settings: Settings | None = None) -> FoundBounces:
+        """Read what is new in the sender's mailbox, and write down which mails came back, and from whom.
+
+        A recipient from whom a mail came back is `bounced`, with the status and a sentence; `retry()` does not send it
+        again. What is only late is mentioned and stays sent. The first look goes back 30 days at most; nothing in the
+        mailbox is deleted or marked as read. It happens by itself after each run. Raises `SettingsError` if the
+        settings have no mailbox, and `SendError` if it cannot be opened.
+
+        >>> docmail.Outbox().find_bounces().bounced
+        0
+        """
+        settings = self._usable(settings)
+        with mailbox_of(settings) as box:
+            return replace(find_bounces(self._store, box, settings), note=without_bounces(settings))
+
+    def file_copies(self, *, settings: Settings | None = None) -> FiledCopies:
+        """File the copies of sent mails that are not in the Sent folder yet, and say how many there are now.
+
+        It happens by itself after each mail and each run; what could not be filed then is filed with the next. Raises
+        `SettingsError` if the settings have no mailbox, and `SendError` if it cannot be opened.
+
+        >>> docmail.Outbox().file_copies().waiting
+        0
+        """
+        settings = self._usable(settings)
+        with mailbox_of(settings) as box:
+            return file_copies(self._store, box, settings)
+
+    def settle_doubts(self, *, settings: Settings | None = None) -> SettledDoubts:
+        """Look for copies of the mails whose outcome is unknown; those of which there is one were sent.
+
+        It looks in the Sent folder, and in the inbox for mails that went to oneself, as to an archive. That there is
+        no copy proves nothing. It happens by itself after each run. Raises `SettingsError` if the settings have no
+        mailbox, and `SendError` if it cannot be opened.
+
+        >>> docmail.Outbox().settle_doubts().unknown
+        ()
+        """
+        settings = self._usable(settings)
+        with mailbox_of(settings) as box:
+            return settle_doubts(self._store, box, settings)
+
+    def save_drafts(
+        self, messages: Message | Iterable[Message] | Merge, *, settings: Settings | None = None
+    ) -> SavedDrafts:
+        """Save a message, or a batch, in the drafts folder of the mailbox, to be looked at and sent from there.
+
+        Nothing is sent, and nothing is written down here. The same message is saved once, however often this runs; one
+        whose text has changed is another draft. Everything is made and checked before the first is saved: rows that
+        cannot be a mail are one `BatchError`. Raises `SettingsError` if the settings have no mailbox, and `SendError`
+        if it cannot be opened.
+
+        >>> docmail.Outbox().save_drafts(docmail.Message("ann@example.com", "Hello")).folder
+        'Drafts'
+        """
+        return save_drafts(self._store, messages, self._usable(settings))
 
     def resolve(self, id: int, outcome: Literal["sent", "resend"]) -> None:  # noqa: A002 - the row's name for it
         """Decide about a mail whose outcome is unknown: it arrived ("sent"), or the next `run()` sends it ("resend").
 
-        Either is about those of whom nobody knows: who was refused stays refused, and who was deferred waits.
+        Either is about the recipients whose outcome is unknown: who was refused stays refused, and who was deferred
+        waits.
+
+        >>> outbox = docmail.Outbox()
+        >>> box.drop("end", times=1)  # the connection is lost after the last byte
+        >>> number = outbox.add(docmail.Message("ann@example.com", "Hello"))
+        >>> outbox.run()
+        <Run over: 1 unknown>
+        >>> outbox.resolve(number, "sent")
         """
-        self._store.resolve(id, outcome)
-
-    # --- one attempt ---
-
-    def _recorded(self, message: Message, settings: Settings, *, resend: bool) -> SendResult | None:
-        """Return what is recorded of a key that was sent before; None if it is to be sent now."""
-        row = None if message.key is None else self._store.with_key(account_of(settings), None, message.key)
-        if row is None or resend or row.state in _NOBODY_GOT_IT:
-            return None
-        compare(message, row)
-        if row.state == "sent":
-            return recorded_result(message, row)
-        if row.state == "unknown":
-            raise OutcomeUnknown(
-                _("The mail with the key {key} may have arrived already.").format(key=message.key),
-                kind=Kind.UNKNOWN,
-                reply=row.reply,
-                hint=_('Ask the recipient; then call docmail.Outbox().resolve({id}, "sent") or "resend".').format(
-                    id=row.id
-                ),
-                guide="Sending",
-            )
-        if row.state == "sending":
-            raise _being_sent(message)
-        return None
-
-    def _deliver(
-        self, message: Message, settings: Settings, transport: Transport, progress: Progress | None, *, resend: bool
-    ) -> SendResult:
-        """Send a message that is not recorded as sent: as a new row, or the one that waits with its key."""
-        row = None if message.key is None else self._store.with_key(account_of(settings), None, message.key)
-        if row is not None and row.state == "queued":
-            with self._claimed(row.id) as attempt:
-                if attempt is None:
-                    raise _being_sent(message)
-                result = self._attempt(row.id, attempt, settings, transport, progress)
-            # What was written down is what was promised; a PDF made again differs in its date of creation.
-            return replace(result, note=difference(message, row))
-        if row is not None and row.state not in _NOBODY_GOT_IT and not resend:
-            raise _being_sent(message)  # since it was looked at
-        # What has gone before, or may have, keeps its key and its state until there is a connection for it to go again.
-        goes_again = resend and (message.key is None or (row is not None and row.state not in _NOBODY_GOT_IT))
-        attempt = self._store.begin_attempt()
-        try:
-            if goes_again:
-                transport.open()
-            try:
-                number = self._add(message, settings, attempt, row, begins=goes_again)
-            except KeyTakenError:
-                raise _being_sent(message) from None
-            instead_of = row if goes_again else None
-            return self._attempt(
-                number, attempt, settings, transport, progress, begun=goes_again, instead_of=instead_of
-            )
-        finally:
-            claims.end_attempt(attempt)
-            transport.close()
-
-    def _send_again(self, row: Row, settings: Settings, progress: Progress | None, hold: Hold | None) -> SendResult:
-        """Send a mail again that not everybody has got, or perhaps nobody: it stays the same mail."""
-        self._store.mail(row.id)  # says so if its content is no longer kept
-        transport = open_transport(settings)
-        if hold is not None:
-            hold(transport)
-        attempt = self._store.begin_attempt()
-        try:
-            transport.open()
-            before = self._store.begin_again(row.id, attempt, row.state)
-            return self._attempt(row.id, attempt, settings, transport, progress, begun=True, before=before)
-        finally:
-            claims.end_attempt(attempt)
-            transport.close()
-
-    def _add(
-        self,
-        message: Message,
-        settings: Settings,
-        attempt: str | None,
-        replaces: Row | None,
-        *,
-        begins: bool = False,
-    ) -> int:
-        mail = message.render(settings)
-        contents = [self._store.keep(document) for document in message.documents]
-        entry = entry_of(message, mail, account=account_of(settings), batch=None, contents=contents)
-        return self._store.add(entry, attempt=attempt, replaces=replaces, begins=begins)
-
-    @contextmanager
-    def _claimed(self, number: int) -> Iterator[str | None]:
-        """Hold a waiting mail for one attempt; None if somebody else has it."""
-        attempt = self._store.begin_attempt()
-        try:
-            yield attempt if self._store.claim(number, attempt) else None
-        finally:
-            claims.end_attempt(attempt)
-
-    def _attempt(  # noqa: PLR0913
-        self,
-        number: int,
-        attempt: str,
-        settings: Settings,
-        transport: Transport,
-        progress: Progress | None,
-        *,
-        begun: bool = False,
-        before: Row | None = None,
-        instead_of: Row | None = None,
-    ) -> SendResult:
-        """Send a mail that the attempt has claimed, and write down what became of it, whatever happens.
-
-        If it has `begun` already, the transport is open. A mail that goes again was as in `before`, or goes
-        `instead_of` another one.
-        """
-        known = verdicts.Known(self._store, number, attempt, repeatable=False, again=before is not None)
-        transport.notify = known.notify
-
-        def settle(verdict: Settled) -> None:
-            if before is not None:
-                verdict = verdicts.of_repetition(verdict, before)
-            self._settle(attempt, verdict, instead_of)
-
-        everybody: tuple[str, ...] = ()
-        try:
-            mail = self._store.mail(number)
-            everybody = mail.recipients
-            account = account_of(settings)
-            interval = Pace(self._store, settings, account).interval
-            if not begun:
-                transport.open()
-            self._store.reserve_time(account, interval)  # it waits for nothing, but the mails of a run wait for it
-            if not begun:
-                self._store.begin(number, attempt)
-            result = transport.send(mail, progress)
-        except SendError as exc:
-            settle(verdicts.of_failure(number, everybody, exc, repeatable=False))
-            raise
-        except BaseException as exc:
-            in_doubt = transport.in_doubt
-            settle(
-                verdicts.of_interrupt(number, everybody, exc, in_doubt=in_doubt, repeatable=False, known=known.outcomes)
-            )
-            raise
-        else:
-            self._settle_success(verdicts.of_success(number, everybody, result, repeatable=False), settle)
-            return result
-        finally:
-            transport.close()
-
-    def _settle(self, attempt: str, verdict: Settled, instead_of: Row | None) -> None:
-        self._store.settle(
-            verdict.number,
-            attempt,
-            verdict.state,
-            verdict.recipients,
-            reply=verdict.reply,
-            reason=verdict.reason,
-            instead_of=instead_of,
-        )
-
-    def _settle_success(self, verdict: Settled, settle: Callable[[Settled], None]) -> None:
-        try:
-            settle(verdict)
-        except DocmailError as exc:
-            raise not_written_down(exc) from exc
-        except BaseException:
-            reason = _("Interrupted while it was being recorded: the mail has most likely arrived.")
-            outcomes = {
-                address: ("unknown", None) if state == "sent" else (state, reply)
-                for address, (state, reply) in verdict.recipients.items()
-            }
-            settle(replace(verdict, state="unknown", recipients=outcomes, reply=None, reason=reason))
-            raise
-
-
-def _opened(folder: Path) -> QueueStore:
-    store = QueueStore(folder)
-    store.recover()
-    store.expire_daily(_content_days(store))
-    return store
-
-
-def _content_days(store: QueueStore) -> int:
-    return int(store.note("content_days") or CONTENT_DAYS)
-
-
-# --- whose record it is ---
-
-
-def records(home: Home | None, other: Home) -> bool:
-    """Say whether the record of one home (None: of a folder that is no home's) takes mail of another."""
-    return home is None or home.settings_file.resolve() == other.settings_file.resolve()
-
-
-def elsewhere(home: Home, folder: Path) -> MessageError:
-    """Return the error for mail of a home that is to be recorded in the folder of another one."""
-    return MessageError(
-        _("The mail of these settings is recorded in {theirs}, not in this outbox in {ours}; nothing was done.").format(
-            theirs=home.outbox, ours=folder
-        ),
-        field="settings",
-        hint=_("Use that one: outbox = docmail.Outbox({theirs}).").format(theirs=repr(str(home.outbox))),
-    )
-
-
-def _being_sent(message: Message) -> MessageError:
-    return MessageError(
-        _("The mail with the key {key} is being sent right now.").format(key=message.key),
-        field="key",
-        hint=_("Wait until that is done, and look at docmail.Outbox()."),
-    )
+        self._store.changes.resolve(id, outcome)

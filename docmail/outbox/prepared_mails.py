@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 from contextlib import suppress
+from itertools import chain
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
-    from docmail.outbox.changes import Store
     from docmail.outbox.entry import Entry
     from docmail.outbox.rows import Row
+    from docmail.outbox.store import Store
+
+    _Item = str | tuple[Entry, Row | None]
+
+_PORTION = 16  # items that go into the file together
 
 
 class Scratch:
@@ -27,9 +32,10 @@ class Scratch:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._process = os.getpid()
+        self._newest: list[_Item] = []  # not in the file yet
 
     def __enter__(self) -> Self:
-        with self._store.explained():
+        with self._store.file.explained():
             self._file = TemporaryFile(dir=self._store.folder)
         return self
 
@@ -56,31 +62,32 @@ class Scratch:
 
     def entries(self) -> Iterator[tuple[Entry, Row | None]]:
         """Yield what is to be written down."""
-        with self._store.explained():
+        with self._store.file.explained():
             self._file.flush()
-        for item in self._items():
+        for item in chain(self._items(), self._newest):
             if not isinstance(item, str):
                 yield item
 
     def contents(self) -> Iterator[str]:
-        """Yield the contents that were kept, of some more than once; on a disk that is full, all but the very last."""
+        """Yield the contents that were kept, of some more than once."""
         with suppress(OSError):
             self._file.flush()
-        with suppress(pickle.UnpicklingError):  # the last one is cut off
-            for item in self._items():
+        with suppress(pickle.UnpicklingError):  # on a disk that is full, the last portion is cut off
+            for item in chain(self._newest, self._items()):
                 if isinstance(item, str):
                     yield item
 
-    def _add(self, item: str | tuple[Entry, Row | None]) -> None:
-        with self._store.explained():
-            pickle.dump(item, self._file, protocol=pickle.HIGHEST_PROTOCOL)
+    def _add(self, item: _Item) -> None:
+        self._newest.append(item)
+        if len(self._newest) >= _PORTION:
+            with self._store.file.explained():
+                pickle.dump(self._newest, self._file, protocol=pickle.HIGHEST_PROTOCOL)
+            self._newest = []
 
-    def _items(self) -> Iterator[str | tuple[Entry, Row | None]]:
+    def _items(self) -> Iterator[_Item]:
         # Through a file object of its own: the other one insists on writing what the disk has no room for.
-        with self._store.explained(), os.fdopen(os.dup(self._file.fileno()), "rb") as file:
+        with self._store.file.explained(), os.fdopen(os.dup(self._file.fileno()), "rb") as file:
             file.seek(0)
-            while True:
-                try:
-                    yield pickle.load(file)  # noqa: S301 - a file without a name, which nobody else can write
-                except EOFError:
-                    return
+            with suppress(EOFError):
+                while True:
+                    yield from pickle.load(file)  # noqa: S301 - a file without a name, which nobody else can write

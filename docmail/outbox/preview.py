@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from typing import overload
+from docmail.message import arrived, text_in
+from docmail.outbox.queue import Group
 
-    from docmail.message import Mail
-    from docmail.outbox.queue import QueueStore
+if TYPE_CHECKING:
+    from docmail.message import Arrived, Mail
+    from docmail.outbox.store import Store
 
 
 @dataclass(frozen=True)
@@ -23,52 +23,44 @@ class PreviewedMail:
     text: str
     html: str = field(repr=False)
     attachments: tuple[tuple[str, int], ...]
+    _mail: Mail = field(repr=False)
 
     @property
     def subject(self) -> str:
-        """The subject."""
+        """The subject, decoded."""
         return self.headers.get("Subject", "")
 
+    def arrived(self, most: int) -> Arrived:
+        """Return what its recipients will see, in about so many characters at most."""
+        return arrived(self._mail.parsed(), most)
 
-class Preview(Sequence[PreviewedMail]):
+
+class Preview(tuple[PreviewedMail, ...]):  # noqa: SLOT001 - tuples of any length take none
     """The first mails that wait."""
 
-    def __init__(self, mails: Sequence[PreviewedMail], waiting: int) -> None:
-        self._mails = tuple(mails)
-        self.waiting = waiting
-        """How many wait in all."""
-
-    def __len__(self) -> int:
-        return len(self._mails)
-
-    if TYPE_CHECKING:
-
-        @overload
-        def __getitem__(self, index: int) -> PreviewedMail: ...
-        @overload
-        def __getitem__(self, index: slice) -> Sequence[PreviewedMail]: ...
-
-    def __getitem__(self, index: int | slice) -> PreviewedMail | Sequence[PreviewedMail]:
-        return self._mails[index]
+    waiting: int
+    """How many wait in all."""
 
     def __repr__(self) -> str:
         return f"<Preview of {len(self)} of {self.waiting} waiting mails>"
 
 
-def preview(store: QueueStore, n: int, batch: str | None) -> Preview:
+def preview(store: Store, n: int, batch: str | None) -> Preview:
     """Return the first mails that wait, of all accounts."""
-    mails = [_previewed(row.key, store.mail(row.id)) for row in store.first_queued(batch, n)]
-    return Preview(mails, store.count_queued(batch))
+    queue = store.queue(batch=batch)
+    found = Preview(_previewed(row.key, store.journal.mail(row.id)) for row in queue.rows(Group.QUEUED, n))
+    found.waiting = queue.count(Group.QUEUED)
+    return found
 
 
 def _previewed(key: str | None, mail: Mail) -> PreviewedMail:
     parsed = mail.parsed()
-    plain, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
     return PreviewedMail(
         key,
         mail.recipients,
         {name: str(parsed[name]) for name in ("From", "To", "Cc", "Reply-To", "Subject") if parsed[name]},
-        str(plain.get_content()).replace("\r\n", "\n") if plain is not None else "",
-        str(html.get_content()).replace("\r\n", "\n") if html is not None else "",
+        text_in(parsed, "plain"),
+        text_in(parsed, "html"),
         tuple((attachment.name, attachment.size) for attachment in mail.attachments),
+        mail,
     )

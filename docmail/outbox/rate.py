@@ -1,4 +1,4 @@
-"""How fast an account may send, and when to try again what was put off.
+"""How fast an account may send.
 
 A rate is an even distance between mails ("30/min" is one in two seconds), so all that must be remembered is when the
 next one may go: by the next process, too, and whatever the computer's clock did meanwhile.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
-from random import SystemRandom
 from typing import TYPE_CHECKING
 
 from docmail import presets
@@ -17,29 +16,18 @@ from docmail.errors import MessageError
 from docmail.language import _
 
 if TYPE_CHECKING:
-    from docmail.outbox.queue import QueueStore
-    from docmail.presets import Preset
+    from docmail.outbox.queue import Queue
     from docmail.settings import Settings
 
 UNLIMITED = "unlimited"
 
-RETRY_SECONDS = 60.0
-"""How long a mail waits that was put off for the first time; then twice as long, and so on."""
-_LONGEST_SECONDS = 1800.0
-TRIES = 12
-"""How often a mail is put off before docmail gives up: after about four hours, counted in a way no clock can spoil."""
-
-RECONNECT_SECONDS = (1.0, 5.0)
-"""How long to wait before a second and a third connection; a third failure stops the run."""
-
-_PATIENCE = 60.0  # seconds; a next mail later than this is the work of a clock that was set back
+_CLOCK_SECONDS = 60.0  # a next mail later than this is the work of a clock that was set back
 _UNITS = {"s": 1.0, "sec": 1.0, "second": 1.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0, "day": 86400.0}
-_random = SystemRandom()
 
 
 @dataclass(frozen=True)
 class Rate:
-    """So many mails in so many seconds; none at all is no limit."""
+    """A number of mails in a number of seconds; zero mails mean no limit."""
 
     mails: int = 0
     seconds: float = 1.0
@@ -65,13 +53,13 @@ class Rate:
         )
 
 
-class Pace:
+class AccountRate:
     """The rate of one account, as its outbox remembers it."""
 
-    def __init__(self, store: QueueStore, settings: Settings, account: str) -> None:
-        self._store = store
-        self._account = account
-        self.provider = presets.by_host(settings.account.host)
+    def __init__(self, queue: Queue, settings: Settings) -> None:
+        self._queue = queue
+        account = settings.account
+        self.provider = presets.of_account(account.host, settings.address.addr_spec, account.port)
         self._rate = self._remembered()
 
     @property
@@ -88,15 +76,16 @@ class Pace:
 
     def set(self, text: str) -> None:
         """Send at this rate from now on."""
-        self._rate = Rate.parse(text)
-        self._store.set_rate(self._account, text)
+        rate = Rate.parse(text)
+        self._queue.set_rate(text)
+        self._rate = self._allowed(rate)
 
     def wait_seconds(self) -> float:
         """Return how long the next mail must wait, as far as this and earlier processes have sent."""
         if not self._rate.mails:
             return 0.0
-        wait = (self._store.next_at(self._account) or 0.0) - time.time()
-        if wait > self.interval + _PATIENCE:
+        wait = (self._queue.next_at() or 0.0) - time.time()
+        if wait > self.interval + _CLOCK_SECONDS:
             return self.interval
         return max(wait, 0.0)
 
@@ -112,30 +101,16 @@ class Pace:
         return _("at most {number} a minute").format(number=f"{per_minute:.3g}")
 
     def _remembered(self) -> Rate:
-        if (text := self._store.rate(self._account)) is not None:
-            return Rate.parse(text)
+        if (text := self._queue.rate()) is not None:
+            return self._allowed(Rate.parse(text))
+        return self._of_provider()
+
+    def _of_provider(self) -> Rate:
         per_minute = self.provider.limits.per_minute if self.provider else None
         return Rate(per_minute, 60.0) if per_minute else Rate()
 
-
-def daily_warning(provider: Preset | None, mails: int) -> str:
-    """Say that a provider takes fewer mails in a day; nothing if it takes as many, or nobody knows."""
-    if provider is None or provider.limits.per_day is None or mails <= provider.limits.per_day:
-        return ""
-    about = "per_day" in provider.limits.approximate
-    sentence = _("{provider} takes {number} mails a day.")
-    if about:
-        sentence = _("{provider} takes about {number} mails a day.")
-    return sentence.format(provider=provider.name, number=f"{provider.limits.per_day:,}")
-
-
-def retry_seconds(tries: int, said: float | None) -> float | None:
-    """Return how long to wait after a mail was put off for the so-manieth time (0 first); None to give up.
-
-    The server's own word counts (Retry-After). Chance keeps many mails that were put off together from coming back
-    together.
-    """
-    if tries + 1 >= TRIES:
-        return None
-    seconds = min(RETRY_SECONDS * float(2**tries), _LONGEST_SECONDS) * _random.uniform(1.0, 1.25)
-    return max(seconds, said or 0.0)
+    def _allowed(self, rate: Rate) -> Rate:
+        """Return the rate that somebody wants, or the organisation's if that is slower."""
+        most = self._of_provider()
+        fixed = self.provider is not None and self.provider.organisation and most.mails
+        return most if fixed and (not rate.mails or rate.interval < most.interval) else rate

@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from docmail.errors import DocmailError
-from docmail.files import sync_folder
+from docmail.errors import DocmailError, Guide
+from docmail.files import open_to_others, remove, replace, sync_folder
+from docmail.home import hint_for
 from docmail.language import _
-from docmail.outbox import traces
+from docmail.outbox import earlier_use
+from docmail.outbox.file_systems import NETWORK, file_system, lockless_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCHEMA = 3
+SCHEMA = 5
 JOURNAL = "outbox.sqlite3"
 
 _TABLES = """
@@ -36,7 +38,7 @@ CREATE TABLE mail (
     current     INTEGER NOT NULL DEFAULT 1, -- 0: sent again on purpose, a later row has the key
     state       TEXT NOT NULL CHECK (state IN ('queued', 'sending', 'sent', 'refused', 'failed', 'unknown')),
     single      INTEGER NOT NULL,           -- 1: one attempt, by the process that added it
-    owner       TEXT,                       -- the attempt that has taken it; see owners.py
+    owner       TEXT,                       -- the claim that holds it; see claims.py
     message_id  TEXT NOT NULL,
     sender      TEXT NOT NULL,
     addressed   TEXT NOT NULL,              -- JSON: the addresses in To
@@ -73,12 +75,12 @@ CREATE TABLE attachment (
 ) WITHOUT ROWID;
 """
 
-# What each schema adds to the one before. A docmail of before goes on with a journal that it has open: what is new has
-# a default.
+# What each schema adds to the one before. An older docmail continues with a journal that it has open: what is new has a
+# default.
 _STEPS = {
     2: """
-ALTER TABLE mail ADD COLUMN tries INTEGER NOT NULL DEFAULT 0; -- how often it was put off
-ALTER TABLE mail ADD COLUMN put_off REAL;                     -- when it was put off last
+ALTER TABLE mail ADD COLUMN tries INTEGER NOT NULL DEFAULT 0; -- how often it was deferred
+ALTER TABLE mail ADD COLUMN put_off REAL;                     -- when it was deferred last
 ALTER TABLE mail ADD COLUMN not_before REAL;                  -- when it may be tried again
 CREATE INDEX mail_waiting ON mail (account, id) WHERE state = 'queued';
 CREATE INDEX attachment_content ON attachment (sha256);
@@ -95,15 +97,56 @@ CREATE TABLE note (
     3: """
 ALTER TABLE mail ADD COLUMN given_sha256 TEXT; -- of the text as a person gave it; NULL: by a docmail before
 """,
+    # A recipient whose mail came back stays “sent” in its own table: the server took it, and no machine sends it again.
+    4: """
+ALTER TABLE mail ADD COLUMN bounced INTEGER NOT NULL DEFAULT 0; -- 1: it was sent, and came back from everybody
+CREATE INDEX mail_message_id ON mail (message_id);
+CREATE TABLE bounce (
+    id          INTEGER PRIMARY KEY,
+    mail        INTEGER NOT NULL REFERENCES mail,
+    address     TEXT NOT NULL,              -- as in recipient
+    source      TEXT NOT NULL,              -- the SHA-256 of the report, which counts once
+    action      TEXT NOT NULL,              -- failed, delayed
+    status      TEXT NOT NULL,              -- RFC 3463, or empty
+    diagnostic  TEXT NOT NULL,              -- what the server said
+    found_at    REAL NOT NULL,
+    holds       INTEGER NOT NULL DEFAULT 1, -- 0: the mail has gone to the recipient again since, or is going
+    UNIQUE (mail, address, source)
+);
+CREATE TABLE sent_copy (
+    mail        INTEGER PRIMARY KEY REFERENCES mail,
+    owed        INTEGER NOT NULL DEFAULT 1, -- for the Sent folder, once somebody has got the mail; 0: no more
+    filed_at    REAL,                       -- when it was seen there, or put there; NULL: it is not there
+    reason      TEXT NOT NULL DEFAULT ''    -- why it is not, as far as that was tried
+);
+CREATE INDEX sent_copy_owed ON sent_copy (mail) WHERE owed;
+""",
+    5: """
+ALTER TABLE mail ADD COLUMN send_at REAL; -- when it is to go; NULL: at once
+ALTER TABLE mail ADD COLUMN thread TEXT;  -- JSON: the Message-IDs of References, the answered one last; or NULL
+""",
 }
+STATE = "CASE WHEN mail.state = 'sent' AND mail.bounced THEN 'bounced' ELSE mail.state END"
+"""The state of a mail as its row shows it, in SQL."""
+RETURNED = (
+    "EXISTS (SELECT 1 FROM bounce WHERE bounce.mail = recipient.mail AND bounce.address = recipient.address"
+    " AND bounce.holds AND bounce.action = 'failed' AND recipient.state = 'sent')"
+)
+"""The condition for recipients whose mail came back."""
+LATE = (
+    "recipient.state = 'sent' AND EXISTS (SELECT 1 FROM bounce WHERE bounce.mail = recipient.mail"  # noqa: S608 - ours
+    " AND bounce.address = recipient.address AND bounce.holds AND bounce.action != 'failed')"
+    f" AND NOT {RETURNED}"
+)
+"""The condition for recipients whose mail is late, and has not come back."""
 
 _OPENING_SECONDS = 30.0
 _LOG_OCTETS = 4_000_000
 _SPOILT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _NETWORK = {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "gpfs", "lustre", "ncpfs", "nfs"}
-_NETWORK |= {"nfs4", "smb3", "smbfs"}
+_NETWORK |= {"nfs4", "smb3", "smbfs", "afpfs", NETWORK}
 _LOCKS_OF_ONE_COMPUTER = {"davfs", "fuse.gcsfuse", "fuse.goofys", "fuse.gvfsd-fuse", "fuse.rclone", "fuse.s3fs"}
-_LOCKS_OF_ONE_COMPUTER |= {"fuse.davfs", "fuse.drive", "fuse.sshfs"}
+_LOCKS_OF_ONE_COMPUTER |= {"fuse.davfs", "fuse.drive", "fuse.sshfs", "webdav"}
 
 
 def open_journal(folder: Path) -> sqlite3.Connection:
@@ -113,7 +156,18 @@ def open_journal(folder: Path) -> sqlite3.Connection:
     kept under another name, and the next call finds a new one.
     """
     path = folder / JOURNAL
+    if unsafe := open_to_others(folder, path):
+        raise DocmailError(unsafe[0], hint=unsafe[1], guide=Guide.SENDING)
     kind = file_system(folder)
+    if option := lockless_option(folder):
+        raise DocmailError(
+            _(
+                "The outbox in {folder} is on a network drive that is mounted with {option}: two computers do not see "
+                "each other's locks there, so a mail could go out twice."
+            ).format(folder=folder, option=option),
+            hint=_("Have it mounted without that option, or set DOCMAIL_HOME to a folder on this computer's own disk."),
+            guide=Guide.SENDING,
+        )
     if kind in _LOCKS_OF_ONE_COMPUTER:
         # Seen with sshfs: two computers sent the same mails, and left a damaged file.
         raise DocmailError(
@@ -122,13 +176,13 @@ def open_journal(folder: Path) -> sqlite3.Connection:
                 "locks, so a mail could go out twice."
             ).format(folder=folder, kind=kind.removeprefix("fuse.")),
             hint=_("Set DOCMAIL_HOME to a folder on this computer's own disk, or on NFS or SMB."),
-            guide="Sending",
+            guide=Guide.SENDING,
         )
     try:
         # One after the other: SQLite does not wait for a lock while it changes to WAL.
         with FileLock(folder / "opening.lock", timeout=_OPENING_SECONDS, mode=0o600):
-            was_used = traces.show_use(folder)
-            if traces.log_is_of_another(path):
+            was_used = earlier_use.show_use(folder)
+            if earlier_use.log_is_of_another(path):
                 _move_log(path, _name_for_damaged(path))  # then the database is an older copy, which is reported
             # A first opening has written into the database before it has a log.
             if _is_missing(path) and (was_used or not _is_missing(path.with_name(f"{JOURNAL}-wal"))):
@@ -149,7 +203,10 @@ def open_journal(folder: Path) -> sqlite3.Connection:
             _("Another program has been opening the outbox in {folder} for {seconds:.0f} s.").format(
                 folder=folder, seconds=_OPENING_SECONDS
             ),
-            hint=_("End that program, or restart its kernel, and try again."),
+            hint=hint_for(
+                notebook=_("End that program, or restart its kernel, and try again."),
+                terminal=_("End that program, and try again."),
+            ),
         ) from exc
 
 
@@ -233,13 +290,13 @@ def count_change(database: sqlite3.Connection, before: int) -> tuple[int, str]:
 
 
 def identity_of(database: sqlite3.Connection) -> str:
-    """Return what tells a journal and its copies from all others; nothing before its first change."""
+    """Return the identity that a journal shares with its copies alone; nothing before its first change."""
     found = database.execute("SELECT value FROM note WHERE name = 'identity'").fetchone()
     return str(found[0]) if found else ""
 
 
 def doubt(database: sqlite3.Connection, reason: str) -> None:
-    """Say of all that waits, or was being sent, that nobody knows whether it was sent."""
+    """Make unknown all that waits, or was being sent."""
     for table, also in (("recipient", ""), ("mail", ", owner = NULL, reason = :reason")):
         database.execute(
             f"UPDATE {table} SET state = 'unknown'{also} WHERE state IN ('queued', 'sending')",  # noqa: S608 - ours
@@ -259,10 +316,10 @@ def _connected(path: Path) -> sqlite3.Connection:
 def _prepare(database: sqlite3.Connection, folder: Path, kind: str, *, may_begin: bool) -> None:
     marker = folder / "outbox.damaged"
     if marker.exists():
-        verdicts = [row[0] for row in database.execute("PRAGMA quick_check(1)")]
-        marker.unlink(missing_ok=True)
-        if verdicts != ["ok"]:
-            raise _damage(str(verdicts[0]))
+        findings = [row[0] for row in database.execute("PRAGMA quick_check(1)")]
+        remove(marker)
+        if findings != ["ok"]:
+            raise _damage(str(findings[0]))
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA:
         raise DocmailError(
@@ -273,9 +330,12 @@ def _prepare(database: sqlite3.Connection, folder: Path, kind: str, *, may_begin
         if not may_begin:
             raise _LostError
         database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that what expires gives its space back
-    shared = kind not in _NETWORK and not str(folder).startswith("\\\\")
+    shared = kind not in _NETWORK
     _journal_mode(database, "WAL" if shared else "DELETE")
     database.execute("PRAGMA synchronous = FULL")
+    # On macOS, without these what is synchronised may still be in the memory of the drive; elsewhere they do nothing.
+    database.execute("PRAGMA fullfsync = ON")
+    database.execute("PRAGMA checkpoint_fullfsync = ON")
     # The log of a large batch would stay as long as it ever was.
     database.execute(f"PRAGMA journal_size_limit = {_LOG_OCTETS}")
     database.execute("PRAGMA foreign_keys = ON")
@@ -304,7 +364,7 @@ def _migrate(database: sqlite3.Connection, folder: Path) -> None:
         for number in range(max(version, 1) + 1, SCHEMA + 1):
             for statement in _statements(_STEPS[number]):
                 database.execute(statement)
-        if changes := traces.mark(folder):
+        if changes := earlier_use.mark(folder):
             # After one that was lost: a copy of that one, put in its place, has fewer.
             count_change(database, changes - 1)
         database.execute(f"PRAGMA user_version = {SCHEMA}")
@@ -323,8 +383,8 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-def _damage(verdict: str) -> sqlite3.DatabaseError:
-    failure = sqlite3.DatabaseError(verdict)
+def _damage(finding: str) -> sqlite3.DatabaseError:
+    failure = sqlite3.DatabaseError(finding)
     failure.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     return failure
 
@@ -333,25 +393,25 @@ def _set_aside(path: Path, *, is_lost: bool) -> DocmailError:
     """Keep what is left of a journal under another name, and return what is to be said about it."""
     kept = _name_for_damaged(path)
     if path.exists():
-        path.replace(kept)
+        replace(path, kept)
     _move_log(path, kept)
     if (spool := path.with_name("spool")).exists():
         # Its documents belong to the record; the new one would remove them, because it needs none.
-        spool.replace(kept.with_suffix(".spool"))
+        replace(spool, kept.with_suffix(".spool"))
     message = _("The record of sent mail was damaged, so docmail no longer knows what was sent; it is kept as {path}.")
     if is_lost:
         message = _(
             "The record of sent mail is gone from {folder}, so docmail no longer knows what was sent; what is left of "
             "it is kept under names that begin with {name}."
         )
-    # Not a warning: with an empty journal, every key counts as new, and a notebook would go on and send it all again.
+    # Not a warning: with an empty journal, every key counts as new, and a notebook would send everything again.
     return DocmailError(
         message.format(path=kept, folder=path.parent, name=kept.stem),
         hint=_(
             "Put a copy of outbox.sqlite3 from your backup in its place; or call this again to begin a new record, "
             "after you have made sure that nothing is sent a second time."
         ),
-        guide="Sending",
+        guide=Guide.SENDING,
     )
 
 
@@ -365,23 +425,4 @@ def _move_log(path: Path, kept: Path) -> None:
     for suffix in ("-wal", "-shm", "-journal"):
         part = Path(f"{path}{suffix}")
         if part.exists():
-            part.replace(f"{kept}{suffix}")
-
-
-def file_system(folder: Path) -> str:
-    """Return the kind of file system that a folder is on ("nfs4"), as far as the system says so."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return ""  # not Linux
-    folder = folder.resolve()
-    best, kind = "", ""
-    for line in lines:
-        # man 5 proc: ... mount point is the fifth field, the kind follows a lone hyphen.
-        before, _hyphen, after = line.partition(" - ")
-        # It is written in octets, those of a blank in octal.
-        place = before.split(" ")[4].encode().decode("unicode_escape").encode("latin-1").decode("utf-8", "replace")
-        inside = folder.is_relative_to(place)
-        if inside and len(place) >= len(best):
-            best, kind = place, after.split(" ")[0]
-    return kind
+            replace(part, Path(f"{kept}{suffix}"))

@@ -6,6 +6,7 @@ The journal may hold many thousands of mails, so that every question is put to i
 from __future__ import annotations
 
 import re
+from collections import Counter
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,27 +17,32 @@ from docmail.addresses import parse_address
 from docmail.documents import Document
 from docmail.errors import MessageError
 from docmail.language import _
-from docmail.outbox import traces
-from docmail.outbox.changes import Store
-from docmail.outbox.journal import no_journal
-from docmail.outbox.keys import has_same_body
-from docmail.outbox.schema import JOURNAL
+from docmail.message import arrived
+from docmail.outbox import earlier_use
+from docmail.outbox.journal import no_journal, unusable
+from docmail.outbox.keys import account_of, has_same_body
+from docmail.outbox.rows import Role, State
+from docmail.outbox.schema import JOURNAL, STATE
 from docmail.outbox.spool import SpoolFile, sha256_of
-from docmail.outbox.starting import account_of
+from docmail.outbox.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from docmail.addresses import Address
-    from docmail.message import Mail, Message
+    from docmail.message import Arrived, Mail, Message
+    from docmail.outbox.journal import Journal
     from docmail.outbox.rows import Row
     from docmail.settings import Settings
 
-_PERHAPS = ("sending", "sent", "unknown")
+_PERHAPS = (State.SENDING, State.SENT, State.UNKNOWN)  # what bounced has not arrived
 _RECENT = timedelta(days=1)
-_WORDS = "json_extract({0}, '$[0]') || ' ' || ifnull(json_extract({0}, '$[1]') || ' ', '') || json_extract({0}, '$[2]')"
-"""A reply as people read it, in SQL; it is kept as code, enhanced code, words (see rows.py)."""
+_REPLY = "json_extract({0}, '$[0]') || ' ' || ifnull(json_extract({0}, '$[1]') || ' ', '') || json_extract({0}, '$[2]')"
+"""A reply as people read it, in SQL; it is kept as code, enhanced code, text (see rows.py)."""
+
+_WORDS = re.compile(r"[ !#-\[\]-~]+")  # which JSON writes as they are
+_PORTION = 200  # rows
 
 _RECIPIENTS = """
 SELECT address, max(mail) AS latest FROM recipient JOIN mail ON mail.id = mail
@@ -70,7 +76,7 @@ class Page:
 
     @property
     def total(self) -> int:
-        """How many fit."""
+        """How many mails fit the search."""
         return sum(self.counts.values())
 
 
@@ -85,13 +91,21 @@ def _condition(wanted: Wanted) -> tuple[str, list[Any]]:
             wanted.what,
             [*("subject", "key", "batch"), "id IN (SELECT mail FROM attachment WHERE name LIKE ? ESCAPE '\\')"],
         ),
-        (wanted.reply, [_WORDS.format("reply"), "reason", f"id IN ({recipients.format(_WORDS.format('reply'))})"]),
     ):
         if text.strip():
             parts.append(" OR ".join(each if "?" in each else f"{each} LIKE ? ESCAPE '\\'" for each in alternatives))
             parameters += [_part(text)] * len(alternatives)
+    if reply := wanted.reply.strip():
+        # To parse the replies of 50,000 mails takes too long: words are looked for in their order in what stands there.
+        as_kept = _WORDS.fullmatch(reply) and reply.lower() not in "null"
+        place, part = (
+            ("reply", "%".join(map(_part, reply.split()))) if as_kept else (_REPLY.format("reply"), _part(reply))
+        )
+        fits = f"{place} LIKE ? ESCAPE '\\'"
+        parts.append(f"{fits} OR reason LIKE ? ESCAPE '\\' OR id IN (SELECT mail FROM recipient WHERE {fits})")  # noqa: S608 - ours
+        parameters += [part, _part(reply), part]
     for value, comparison in (
-        (wanted.state, "state = ?"),
+        (wanted.state, f"{STATE} = ?"),
         (wanted.since and wanted.since.timestamp(), "created >= ?"),
         (wanted.until and wanted.until.timestamp(), "created < ?"),
     ):
@@ -101,34 +115,48 @@ def _condition(wanted: Wanted) -> tuple[str, list[Any]]:
     return " AND ".join(f"({part})" for part in parts) or "1", parameters
 
 
-class History(Store):
-    """The journal in one folder, to be looked back at."""
+class History:
+    """The journal, to be looked back at."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self._file = journal.file
 
     def page(self, wanted: Wanted, *, begin: int = 0, limit: int = 25) -> Page:
         """Return the mails that fit from the one at `begin`, the newest being 0."""
         condition, values = _condition(wanted)
-        numbers = self._numbers(
-            f"SELECT id FROM mail WHERE {condition} ORDER BY id DESC LIMIT ? OFFSET ?",  # noqa: S608 - ours
-            (*values, limit, begin),
-        )
-        counts = self._counts(f"SELECT state, count(*) FROM mail WHERE {condition} GROUP BY state", values)  # noqa: S608 - ours
-        return Page(tuple(reversed(self.rows(numbers))), counts)
+        if not values:  # both are looked up in an index
+            numbers = self._file.numbers("SELECT id FROM mail ORDER BY id DESC LIMIT ? OFFSET ?", (limit, begin))
+            counts = self.journal.count()
+        else:
+            found = self._file.ask(
+                f"SELECT id, {STATE} FROM mail WHERE {condition} ORDER BY id DESC LIMIT ? OFFSET ?",  # noqa: S608 - ours
+                (*values, limit, begin),
+            )
+            numbers = [number for number, _state in found]
+            if begin == 0 and len(found) < limit:  # these are all: the condition is put to each mail once
+                counts = dict(Counter(state for _number, state in found))
+            else:  # counted where they are: to fetch 50,000 rows takes longer than to look for them
+                by_state = f"SELECT {STATE}, count(*) FROM mail WHERE {condition} GROUP BY 1"  # noqa: S608 - ours
+                counts = {str(state): int(number) for state, number in self._file.ask(by_state, values)}
+        return Page(tuple(reversed(self.journal.rows(numbers))), counts)
 
-    def last_with_content(self, sha256: str) -> Row | None:
-        """Return the last mail that went out, or may have, with a document of this very content."""
-        return self._last_with("attachment.sha256 = ?", sha256)
+    def rows(self, wanted: Wanted) -> Iterator[Row]:
+        """Return all mails that fit, the newest first, each as it is when its portion is read."""
+        condition, values = _condition(wanted)
+        numbers = self._file.numbers(f"SELECT id FROM mail WHERE {condition} ORDER BY id DESC", values)  # noqa: S608 - ours
+        for begin in range(0, len(numbers), _PORTION):
+            yield from reversed(self.journal.rows(numbers[begin : begin + _PORTION]))
 
-    def last_with_name(self, name: str) -> Row | None:
-        """Return the last mail that went out, or may have, with a document of this name."""
-        return self._last_with("attachment.name = ?", name)
-
-    def _last_with(self, condition: str, value: str) -> Row | None:
-        newest = self._value(
+    def last_with(self, *, sha256: str = "", name: str = "") -> Row | None:
+        """Return the last mail that went out, or may have, with a document of this content, or of this name."""
+        column = "sha256" if sha256 else "name"
+        newest = self._file.value(
             "SELECT max(mail) FROM attachment JOIN mail ON mail.id = mail"  # noqa: S608 - ours
-            f" WHERE {condition} AND state IN ('sent', 'unknown')",
-            (value,),
+            f" WHERE attachment.{column} = ? AND state IN ('sent', 'unknown')",
+            (sha256 or name,),
         )
-        return None if newest is None else self.row(newest)
+        return None if newest is None else self.journal.row(newest)
 
     def perhaps_sent(self, subject: str, recipients: Collection[str]) -> list[Row]:
         """Return the mails with a subject that went, or may have gone, to any of these addresses, newest last.
@@ -136,11 +164,11 @@ class History(Store):
         The addresses are in small letters.
         """
         listed = ", ".join("?" * len(recipients))
-        return self.rows(
-            self._numbers(
-                f"SELECT id FROM mail WHERE state IN {_PERHAPS} AND subject = ?"  # noqa: S608 - ours
+        return self.journal.rows(
+            self._file.numbers(
+                "SELECT id FROM mail WHERE state IN (?, ?, ?) AND subject = ?"  # noqa: S608 - ours
                 f" AND id IN (SELECT mail FROM recipient WHERE lower(address) IN ({listed}))",
-                (subject, *recipients),
+                (*_PERHAPS, subject, *recipients),
             )
         )
 
@@ -149,17 +177,17 @@ class History(Store):
 
         The one of the latest mail comes first.
         """
-        return [(address, number) for address, number in self._ask(_RECIPIENTS, (account, _part(typed), limit))]
+        return [(address, number) for address, number in self._file.ask(_RECIPIENTS, (account, _part(typed), limit))]
 
     def documents(self, number: int) -> tuple[Document, ...]:
         """Return the documents of a mail; raises `MessageError` if its content is no longer kept."""
         found = []
-        for attachment in self.mail(number).attachments:
+        for attachment in self.journal.mail(number).attachments:
             assert isinstance(attachment.source, SpoolFile)  # noqa: S101 - the journal's mails have no others
             path = attachment.source.path
             gone = MessageError(
                 _("The document {name} is no longer in the outbox.").format(name=attachment.name),
-                hint=_("Make it again and send it anew."),
+                hint=_("Make it again and send it again."),
             )
             try:
                 changed = path.stat().st_mtime_ns
@@ -172,17 +200,16 @@ class History(Store):
             found.append(document)
         return tuple(found)
 
-    def text(self, number: int) -> str:
-        """Return the text of a mail as people without HTML read it; nothing if its content is no longer kept."""
+    def arrived(self, number: int) -> Arrived | None:
+        """Return what the recipients of a mail see of it; None if its content is no longer kept."""
         try:
-            plain = self.mail(number).parsed().get_body(("plain",))
+            return arrived(self.journal.mail(number).parsed())
         except MessageError:
-            return ""
-        return str(plain.get_content()).replace("\r\n", "\n").strip() if plain is not None else ""
+            return None
 
     def eml(self, number: int) -> bytes:
         """Return a mail as a file that mail programs open: as it went out, with its documents, without Bcc."""
-        return b"".join(self.mail(number).wire())
+        return b"".join(self.journal.mail(number).wire())
 
 
 def folder_of(settings: Settings | None) -> Path:
@@ -192,18 +219,21 @@ def folder_of(settings: Settings | None) -> Path:
 
 def has_history(folder: Path) -> bool:
     """Say whether there is a journal in a folder, or was one: then opening it reports that it is gone."""
-    return (folder / JOURNAL).exists() or traces.show_use(folder)
+    try:
+        return (folder / JOURNAL).exists() or earlier_use.show_use(folder)
+    except OSError as exc:
+        raise unusable(folder, exc) from exc
 
 
 @contextmanager
 def history_if_any(folder: Path) -> Iterator[History | None]:
-    """Open the journal in a folder to look into it; None if there is none, and none is made."""
+    """Open the journal in a folder to read it; None if the folder has none. It makes no file."""
     if not has_history(folder):
         yield None
         return
-    with closing(History(folder)) as history:
-        history.recover()
-        yield history
+    with closing(Store(folder)) as store:
+        store.changes.recover()
+        yield History(store.journal)
 
 
 @contextmanager
@@ -226,9 +256,9 @@ def last_emailed(document: Document, settings: Settings | None) -> tuple[Row, bo
     with history_if_any(folder_of(settings)) as history:
         if history is None:
             return None
-        if (found := history.last_with_content(sha256_of(document))) is not None:
+        if (found := history.last_with(sha256=sha256_of(document))) is not None:
             return found, True
-        found = None if document.is_unnamed else history.last_with_name(document.name)
+        found = None if document.is_unnamed else history.last_with(name=document.name)
         return None if found is None else (found, False)
 
 
@@ -256,12 +286,12 @@ def sent_before(message: Message, settings: Settings) -> Earlier | None:
         recipients = {address.addr_spec.lower() for address in (*message.to, *message.cc, *message.bcc)}
         contents = {sha256_of(document) for document in message.documents}
         names = sorted(document.name for document in message.documents)
-        # The tables narrow it down to a few; what is the same is told here.
+        # The tables narrow it down to a few; which is the same is decided here.
         for row in reversed(history.perhaps_sent(message.subject, recipients)):
             people = tuple(
                 address
                 for address, each in row.recipients.items()
-                if address.lower() in recipients and each.state in _PERHAPS and each.role != "archive"
+                if address.lower() in recipients and each.state in _PERHAPS and each.role != Role.ARCHIVE
             )
             same = set(row.contents) == contents and (bool(contents) or has_same_body(message, row) is True)
             made_again = bool(contents) and sorted(row.documents) == names and _is_recent(row)
@@ -288,7 +318,7 @@ def earlier_recipients(typed: str, settings: Settings, limit: int = 12) -> list[
 
 def _with_name(history: History, address: str, number: int) -> str:
     try:
-        mail = history.mail(number)
+        mail = history.journal.mail(number)
         names = {each.addr_spec: each for header in ("To", "Cc") for each in addresses_in(mail, header)}
     except MessageError:
         return address  # its content is no longer kept

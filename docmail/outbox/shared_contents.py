@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from docmail.message import base64_pieces
 
 if TYPE_CHECKING:
-    from docmail.outbox.queue import QueueStore, Waiting
+    from docmail.outbox.queue import Queue
     from docmail.outbox.spool import SpoolFile
+
+SharedContents: TypeAlias = "dict[str, EncodedContent]"
 
 _MOST_OCTETS = 64_000_000  # of memory for all of them; what is larger is encoded anew for each mail
 
@@ -34,22 +35,12 @@ class EncodedContent:
         return self._pieces
 
 
-class SharedContents(Mapping[str, EncodedContent]):
-    """The contents that several of the waiting mails have, by their SHA-256."""
-
-    def __init__(self, store: QueueStore, waiting: Waiting) -> None:
-        left = _MOST_OCTETS
-        self._contents: dict[str, EncodedContent] = {}
-        for content, size in store.shared_contents(waiting):
-            if (needed := size * 4 // 3) <= left:
-                left -= needed
-                self._contents[content] = EncodedContent(store.content(content), size)
-
-    def __getitem__(self, content: str) -> EncodedContent:
-        return self._contents[content]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._contents)
-
-    def __len__(self) -> int:
-        return len(self._contents)
+def shared_contents(queue: Queue) -> SharedContents:
+    """Return the contents that several of the waiting mails have, by their SHA-256."""
+    left = _MOST_OCTETS
+    contents: SharedContents = {}
+    for file, size in queue.shared_contents():
+        if (needed := size * 4 // 3) <= left:
+            left -= needed
+            contents[file.sha256] = EncodedContent(file, size)
+    return contents

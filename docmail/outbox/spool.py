@@ -6,15 +6,15 @@ import hashlib
 import io
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
-from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from docmail.files import sync_folder
+from docmail.files import make_folder, remove, replace, sync_file, sync_folder
 from docmail.message import changed
 
 if TYPE_CHECKING:
@@ -79,14 +79,14 @@ def sha256_of(document: Document) -> str:
 
 
 class Spool:
-    """A folder of contents."""
+    """The folder in which contents are kept, each as a file named by its SHA-256."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def make(self) -> None:
         """Make the folder, for its owner only."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self._folder)
 
     def file(self, sha256: str) -> SpoolFile:
         """Return the content with this SHA-256."""
@@ -120,17 +120,32 @@ class Spool:
                     target.write(piece)
                 target.flush()
                 if flusher is None:
-                    os.fsync(target.fileno())
+                    sync_file(target.fileno())
             known = known or digest.hexdigest()
-            os.replace(temporary, f"{self._folder}/{known}")  # noqa: PTH105 - see above
+            self._put(temporary, known)
             if flusher is None:
                 self.sync()
             else:
                 flusher.add(f"{self._folder}/{known}")
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            with suppress(OSError):
+                remove(Path(temporary))
             raise
         return known
+
+    def _put(self, temporary: str, known: str) -> None:
+        """Give a content its name."""
+        target = f"{self._folder}/{known}"
+        try:
+            os.replace(temporary, target)  # noqa: PTH105 - see above
+        except PermissionError:
+            # On Windows, somebody who reads it now keeps it from being replaced; what is there then may serve as well.
+            try:
+                replace(Path(temporary), Path(target))
+            except PermissionError:
+                if not _is_whole(target, known):
+                    raise
+                remove(Path(temporary))
 
     def sync(self) -> None:
         """Make the new names durable, where folders can be synchronised (not on Windows)."""
@@ -140,7 +155,8 @@ class Spool:
         """Remove the contents that nobody needs, but none younger than a day: its row may not be written yet."""
         for path in self._folder.iterdir():
             if path.name not in needed and path.stat().st_mtime < time.time() - _ORPHAN_SECONDS:
-                path.unlink(missing_ok=True)
+                with suppress(PermissionError):  # one that is read at this moment, on Windows; it goes another day
+                    path.unlink(missing_ok=True)
 
 
 def _is_whole(path: str, sha256: str) -> bool:
@@ -158,9 +174,8 @@ class Flusher:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="docmail-spool")
-        self._places = BoundedSemaphore(_WAITING)
         self._bundle: list[str] = []
-        self._failures: list[OSError] = []
+        self._begun: deque[Future[None]] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -169,30 +184,24 @@ class Flusher:
         self._threads.shutdown(cancel_futures=True)
 
     def add(self, path: str) -> None:
-        """Have the disk write this file soon."""
+        """Have the disk write this file soon; raises `OSError` if an earlier one cannot be written."""
         self._bundle.append(path)
         if len(self._bundle) >= _BUNDLE:
             self._begin()
 
     def wait(self) -> None:
         """Return when the disk has all of them; raises `OSError` if it has not."""
-        self._begin()
-        self._threads.shutdown()
-        if self._failures:
-            raise self._failures[0]
+        self._begin(most=0)
 
-    def _begin(self) -> None:
+    def _begin(self, most: int = _WAITING) -> None:
         bundle, self._bundle = self._bundle, []
-        self._places.acquire()
-        self._threads.submit(self._flush, bundle)
+        self._begun.append(self._threads.submit(_flush, bundle))
+        while len(self._begun) > most:
+            self._begun.popleft().result()
 
-    def _flush(self, paths: list[str]) -> None:
-        try:
-            for path in paths:
-                # One that another program has discarded meanwhile is missed when its row is written down.
-                with suppress(FileNotFoundError), open(path, "rb+") as file:  # noqa: PTH123 - as above
-                    os.fsync(file.fileno())
-        except OSError as exc:
-            self._failures.append(exc)
-        finally:
-            self._places.release()
+
+def _flush(paths: list[str]) -> None:
+    for path in paths:
+        # One that another program has discarded meanwhile is missed when its row is written down.
+        with suppress(FileNotFoundError), open(path, "rb+") as file:  # noqa: PTH123 - as above
+            sync_file(file.fileno())

@@ -83,7 +83,7 @@ def test_seeded_mails_of_every_entrance_have_message_ids_and_boundaries_of_their
 
 @pytest.mark.parametrize("api", ["form", "graph", "postmark", "resend", "mailgun", "brevo", "sendgrid"])
 def test_seeded_mails_through_a_service_have_identities_and_keys_of_their_own(box: Sandbox, api: str) -> None:
-    settings = box.http_settings if api == "form" else box.service_settings(api)
+    settings = box.settings_for("form") if api == "form" else box.settings_for(api)
     results = []
     seeded(lambda: results.append(docmail.send(PDF, to="c@example.com", subject="x", body="*y*", settings=settings)))
     assert results[0].message_id != results[1].message_id
@@ -97,7 +97,7 @@ def test_sending_leaves_the_users_chance_as_it_was(box: Sandbox) -> None:
     random.seed(42)
     state = random.getstate()
     docmail.send(PDF, to="c@example.com", subject="x", body="Dear *all*")
-    docmail.send(PDF, to="c@example.com", subject="x", settings=box.http_settings)
+    docmail.send(PDF, to="c@example.com", subject="x", settings=box.settings_for("form"))
     with closing(Outbox()) as outbox:
         outbox.add(docmail.Message("b@example.com", "x"))
         outbox.run()

@@ -75,7 +75,7 @@ class Way:
             self.arrived: Callable[[], int] = lambda: sum(mail.complete for mail in server.mails)
             return
         box = stack.enter_context(Sandbox())
-        self.settings = {"form": box.http_settings}.get(name) or box.service_settings(name)
+        self.settings = {"form": box.settings_for("form")}.get(name) or box.settings_for(name)
         self.arrived = lambda: len(box.inbox)
 
 
@@ -100,7 +100,7 @@ def spooled(outbox: Outbox, number: int = 0) -> Path:
 
 
 def mails_of(outbox: Outbox) -> list[Mail]:
-    return [outbox._store.mail(row.id) for row in outbox]
+    return [outbox._store.journal.mail(row.id) for row in outbox]
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -160,7 +160,7 @@ def test_what_the_server_says_counts_when_a_content_changes_after_the_last_octet
 
 
 def test_a_content_that_several_mails_share_is_checked_for_all_of_them(tmp_path: Path) -> None:
-    """It is encoded once for all, and whoever did that must have looked at it."""
+    """It is encoded once for all mails, and must have been checked then."""
     with ScriptedServer(extensions=(*EXTENSIONS, "CHUNKING")) as server:
         settings = docmail.Settings("accounts@example.com", docmail.SmtpServer("127.0.0.1", server.port, Security.NONE))
         outbox = Outbox(tmp_path)

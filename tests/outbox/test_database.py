@@ -22,8 +22,8 @@ import pytest
 import docmail
 from docmail import home
 from docmail.errors import DocmailError
-from docmail.outbox import Outbox, database, schema, traces
-from docmail.outbox.guard import Guard
+from docmail.outbox import Outbox, database, earlier_use, schema
+from docmail.outbox.file_locks import Guard
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,6 +90,12 @@ def guarded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         without_guard(monkeypatch)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_to_settle_doubts_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look into no mailbox: a copy that is found there would settle what is unknown."""
+    monkeypatch.setattr("docmail.outbox.run.work_quietly", lambda *_arguments, **_options: "")
+
+
 # --- a copy made in the kernel ----------------------------------------------------------------------------------------
 
 
@@ -119,21 +125,32 @@ def test_what_is_added_after_a_backup_in_the_same_kernel_is_seen_by_others(tmp_p
         assert len(outbox) == number
 
 
+def test_a_step_within_a_step_is_a_part_of_it(tmp_path: Path) -> None:
+    store = Outbox(tmp_path)._store
+    with store.file.transaction():
+        store.journal.set_note("kept", "1")
+    with suppress(ZeroDivisionError), store.file.transaction():
+        store.journal.set_note("kept", "2")
+        store.journal.set_note("lost", "1")
+        raise ZeroDivisionError
+    assert (store.journal.note("kept"), store.journal.note("lost")) == ("1", None)
+
+
 def test_a_log_that_vanishes_in_the_middle_of_a_transaction_is_noticed_before_anything_relies_on_it(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "outbox"
     outbox = Outbox(folder)
     outbox.add(docmail.Message("c@example.com", "No. 1"), settings=SETTINGS)
-    outbox._store._value("PRAGMA wal_checkpoint(TRUNCATE)")
+    outbox._store.file.value("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def write_into_nothing() -> None:
-        with outbox._store._transaction() as connection:
+        with outbox._store.file.transaction() as connection:
             connection.execute("UPDATE mail SET state = 'sent'")
             (folder / "outbox.sqlite3-wal").unlink()
             (folder / "outbox.sqlite3-shm").unlink()
 
-    with pytest.raises(DocmailError, match="nothing was written down"):
+    with pytest.raises(DocmailError, match="nothing was recorded"):
         write_into_nothing()
     assert look(folder) == {"queued": 1}
     assert [row.state for row in outbox] == ["queued"]
@@ -148,11 +165,11 @@ def test_a_database_that_is_replaced_in_the_middle_of_a_transaction_is_noticed(t
     copy = back_up(folder, tmp_path / "copy")
 
     def write_into_nothing() -> None:
-        with outbox._store._transaction() as connection:
+        with outbox._store.file.transaction() as connection:
             connection.execute("UPDATE mail SET state = 'sent'")
             copy.replace(folder / "outbox.sqlite3")
 
-    with pytest.raises(DocmailError, match="nothing was written down"):
+    with pytest.raises(DocmailError, match="nothing was recorded"):
         write_into_nothing()
     other = Outbox(folder)
     assert [row.state for row in other] == ["queued"]
@@ -249,7 +266,9 @@ def test_children_that_fork_under_a_run_add_and_send_themselves_and_nothing_is_d
     assert counts == {"sent": len(expected)}
     assert said["send done"] == said["add done"] == 2
     assert sum(number for text, number in said.items() if text.startswith("run Somebody is sending")) == 2
-    assert sum(number for text, number in said.items() if text.startswith("wait This run goes on in the program")) == 2
+    assert (
+        sum(number for text, number in said.items() if text.startswith("wait This run continues in the program")) == 2
+    )
 
 
 POOL = """
@@ -292,11 +311,11 @@ ORPHAN = """
 import os, sys, time
 from pathlib import Path
 import docmail
-from docmail.outbox import Outbox
+from docmail.outbox import Outbox, claims
 outbox = Outbox(sys.argv[1])
-attempt = outbox._store.begin_attempt()
-outbox._store.claim(1, attempt)
-outbox._store.begin(1, attempt)
+claim = claims.begin(outbox.folder)
+outbox._store.changes.take(1, claim)
+outbox._store.changes.begin(1, claim)
 if os.fork() == 0:
     print(os.getpid(), flush=True)
     os.close(1)
@@ -346,7 +365,7 @@ def test_a_child_of_a_fork_in_the_middle_of_a_transaction_says_that_it_cannot_us
     begun, end = threading.Event(), threading.Event()
 
     def write() -> None:
-        with outbox._store._transaction() as connection:
+        with outbox._store.file.transaction() as connection:
             connection.execute("INSERT INTO note VALUES ('from the thread', '1')")
             begun.set()
             end.wait()
@@ -359,7 +378,7 @@ def test_a_child_of_a_fork_in_the_middle_of_a_transaction_says_that_it_cannot_us
     assert "was forked from one that was writing" in in_child(lambda: Outbox(tmp_path))
     end.set()
     thread.join()
-    assert outbox._store.note("from the thread") == "1"
+    assert outbox._store.journal.note("from the thread") == "1"
     assert in_child(add) == "nothing"
     assert len(outbox) == 1
 
@@ -473,7 +492,7 @@ def test_an_older_copy_under_a_run_stops_it_and_nothing_is_sent_twice(
     box.delay("end", 0.2)
     run = outbox.run(settings=box.settings, wait=False)
     box.inbox.wait(3)
-    outbox._store._value("PRAGMA wal_checkpoint(TRUNCATE)")
+    outbox._store.file.value("PRAGMA wal_checkpoint(TRUNCATE)")
     restore(copy, outbox.folder, way)
     with pytest.raises(DocmailError, match=r"older copy|removed or replaced"):
         run.wait()
@@ -522,7 +541,7 @@ def test_the_whole_folder_restored_from_a_backup_is_an_older_copy(
     outbox.close()
     gc.collect()
     if where != "a sandbox's":
-        monkeypatch.setattr(traces, "_in_this_process", {})  # as in the next one
+        monkeypatch.setattr(earlier_use, "_in_this_process", {})  # as in the next one
     if way == "moved away":
         folder.rename(tmp_path / "moved")
     elif way == "removed":

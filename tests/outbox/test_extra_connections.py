@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import docmail
 from docmail.errors import DocmailError, Kind, SendError
-from docmail.outbox import Outbox, extra_connections, rate
-from docmail.outbox.queue import QueueStore
+from docmail.outbox import Outbox
+from docmail.outbox.extra_connections import ExtraConnections
+from docmail.outbox.queue import Queue
+from docmail.outbox.rate import AccountRate
+from docmail.outbox.rows import State
+from docmail.outbox.store import Store
 from docmail.settings import Security
-from docmail.transport import SmtpTransport
+from docmail.transport import open_transport
 from tests.support.slow_server import SlowServer
 
 if TYPE_CHECKING:
@@ -25,7 +30,7 @@ MAILS = 120
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, retry_seconds=0.05))
 
 
 def settings_for(server: SlowServer) -> docmail.Settings:
@@ -59,11 +64,11 @@ def test_a_long_queue_goes_over_four_connections_and_each_mail_goes_once(way: An
         run = outbox.run(settings=settings)
         assert server.most_at_once == 4
         assert_each_arrived_once(server, outbox)
-        assert (run.done, run.tried) == (MAILS, MAILS)
+        assert (run.progress.done, run.progress.tried) == (MAILS, MAILS)
 
 
 @pytest.mark.parametrize(
-    ("number", "options"), [(extra_connections.WORTH_IT, {}), (50, {"limit": 49}), (50, {"rate": "3000/s"})], ids=str
+    ("number", "options"), [(Outbox.limits.long_queue, {}), (50, {"limit": 49}), (50, {"rate": "3000/s"})], ids=str
 )
 def test_one_connection_is_enough_for_few_mails_and_for_those_that_wait_for_a_rate(
     number: int, options: Any, tmp_path: Path
@@ -82,7 +87,7 @@ def test_one_connection_is_enough_for_few_mails_and_for_those_that_wait_for_a_ra
 )
 def test_a_provider_of_mailboxes_is_reached_over_one_connection(host: str, allowed: bool, tmp_path: Path) -> None:  # noqa: FBT001
     settings = docmail.Settings("a@example.com", docmail.SmtpServer(host, 587, username="a@example.com"))
-    own = rate.Pace(QueueStore(tmp_path), settings, "a@example.com")
+    own = AccountRate(Store(tmp_path).queue("a@example.com"), settings)
     assert own.allows_many_connections is allowed
     own.set("30/min")
     assert not own.allows_many_connections
@@ -116,7 +121,7 @@ def test_a_limit_that_a_further_connection_meets_stops_all_of_them(tmp_path: Pat
         assert caught.value.kind is Kind.LIMIT
         states = [row.state for row in outbox]
         assert {*states} == {"sent", "queued"}
-        assert states.count("sent") == server.arrived.total() < MAILS
+        assert states.count(State.SENT) == server.arrived.total() < MAILS
 
 
 def test_what_further_connections_put_off_is_tried_again_in_the_same_run(tmp_path: Path) -> None:
@@ -180,8 +185,8 @@ def test_a_refused_recipient_is_no_reason_for_a_connection_to_end(tmp_path: Path
         outbox.run(settings=settings)
         states = [row.state for row in outbox]
         assert {*states} == {"sent", "refused"}
-        assert states.count("refused") > 3
-        assert states.count("sent") == server.arrived.total()
+        assert states.count(State.REFUSED) > 3
+        assert states.count(State.SENT) == server.arrived.total()
 
 
 def test_a_paused_run_sends_over_no_connection_and_goes_on_over_several(tmp_path: Path) -> None:
@@ -219,17 +224,17 @@ def test_breaking_off_leaves_no_mail_that_nobody_knows_of(tmp_path: Path) -> Non
 def test_a_journal_that_fails_beside_the_first_connection_stops_the_run_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    advance = QueueStore.advance
+    advance = Queue.advance
     failed: list[DocmailError] = []
     full = DocmailError("The disk is full.")
 
     def failing(*arguments: Any, **options: Any) -> Any:
-        if threading.current_thread().name == "docmail-helper" and not failed:
+        if threading.current_thread().name == "docmail-extra" and not failed:
             failed.append(full)
             raise full
         return advance(*arguments, **options)
 
-    monkeypatch.setattr(QueueStore, "advance", failing)
+    monkeypatch.setattr(Queue, "advance", failing)
     with SlowServer("bdat", delay=0.005) as server:
         settings = settings_for(server)
         outbox = queue(tmp_path, settings)
@@ -241,7 +246,7 @@ def test_a_journal_that_fails_beside_the_first_connection_stops_the_run_and_says
 
 
 class ScriptedSender:
-    """Sends nothing: it fails at once, or takes its time after it was told to end."""
+    """Sends nothing: it fails at once, or takes its time after it was ended."""
 
     gets_through = True
 
@@ -260,11 +265,11 @@ class ScriptedSender:
 def test_a_fault_of_one_connection_is_raised_when_all_others_have_ended() -> None:
     senders = [ScriptedSender(fails=True), ScriptedSender(fails=False)]
     waiting = iter(senders)
-    several = extra_connections.Helpers(lambda: next(waiting), lambda: True)  # type: ignore[arg-type,return-value]
+    several = ExtraConnections(lambda: next(waiting), lambda: True, 3)  # type: ignore[arg-type,return-value]
     server = docmail.SmtpServer("127.0.0.1", 25, Security.NONE)
-    first = SmtpTransport(docmail.Settings("a@example.com", server), None)
+    first = open_transport(docmail.Settings("a@example.com", server))
     for _ in senders:
-        several.go_on("", None, first)  # type: ignore[arg-type]
+        several.begin_one("", None, first)  # type: ignore[arg-type]
     with pytest.raises(ZeroDivisionError):
         several.end()
     assert senders[1].finished

@@ -1,9 +1,10 @@
-"""Whatever the server does wrong, at whatever step of a batch: nothing is lost or doubled, and doubt is told."""
+"""A server that fails in any way, at any step of a batch: nothing is lost or doubled, and doubt is reported."""
 
 from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,11 @@ import pytest
 
 import docmail
 from docmail.errors import SendError
-from docmail.outbox import Outbox, rate, sender
+from docmail.outbox import Outbox, sender
+from docmail.outbox.rows import State
 from docmail.secret import Secret
-from docmail.transport import SmtpTransport
-from tests.support.scripted import PASSWORD, ScriptedServer, cut, reset, settings_for, silence
+from docmail.transport import Waits, open_transport
+from tests.support.scripted import PASSWORD, ScriptedServer, ShownCapabilities, cut, reset, settings_for, silence
 
 if TYPE_CHECKING:
     from docmail.settings import Settings
@@ -69,16 +71,21 @@ def refused(fault: Any) -> bool:
 def test_a_fault_at_any_step_loses_nothing_doubles_nothing_and_leaves_at_most_one_mail_in_doubt(
     monkeypatch: pytest.MonkeyPatch, way: str, step: str
 ) -> None:
-    monkeypatch.setattr(rate, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(sender, "RECONNECT_SECONDS", (0.0, 0.0))
-    quick = partial(SmtpTransport, secret=Secret(PASSWORD), timeout=0.3, reply_timeout=0.3)
-    monkeypatch.setattr(sender, "open_transport", quick)
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, retry_seconds=0.01, reconnect_seconds=(0.0, 0.0)))
     for fault in (*BREAKS, *REFUSALS, *(NONSENSE if step not in {"body", "QUIT"} else ())):
         # It strikes the second mail: the first of a connection goes step by step, whatever the server offers.
         good = {"greeting": 0, "EHLO": 0, "AUTH": 0, "QUIT": 0, "BDAT": 0}.get(step, 1)
         script = {step: [*[as_usual(step)] * good, fault, as_usual(step)]}
         if way == "in chunks" and refused(fault) and step in {"MAIL", "RCPT"}:
             script["BDAT"] = ["503 5.5.1 no valid recipients", "250 ok"]
+        quick = partial(
+            open_transport,
+            secret=Secret(PASSWORD),
+            timeout=0.3,
+            waits=Waits(reply=0.3),
+            capabilities=ShownCapabilities(),
+        )
+        monkeypatch.setattr(sender, "open_transport", quick)
         with ScriptedServer(script, extensions=WAYS[way]) as server:
             look(server, f"{way}, {step}, {fault!r}", step, fault)
 
@@ -94,17 +101,17 @@ def look(server: ScriptedServer, where: str, step: str, fault: Any) -> None:
     )
     while any(row.state == "queued" for row in outbox):
         run(outbox, settings)
-    turned_away = step in {"dot", "BDAT", "RCPT", "MAIL"} and refused(fault)
+    refuses = step in {"dot", "BDAT", "RCPT", "MAIL"} and refused(fault)
     whole = Counter(mail.content[mail.content.index(b"No. ") :][:5].decode() for mail in server.mails)
     rows = {row.subject: row for row in outbox if row.batch == where}
     assert len(rows) == MAILS, where
     again = sum(whole.values()) - len(whole)
-    assert again <= turned_away, f"{where}: {whole}"
+    assert again <= refuses, f"{where}: {whole}"
     for subject, row in rows.items():
         assert row.state in {"sent", "refused", "unknown"}, f"{where}: {row.state}, {row.reason}"
         assert whole[subject] >= 1 or row.state != "sent", f"{where}: lost"
         assert row.state != "refused" or refused(fault), f"{where}: {row.reply}"
     states = Counter(row.state for row in rows.values())
-    assert states["unknown"] <= 1, where
-    assert states["unknown"] == 0 or not refused(fault), where
-    assert states["sent"] >= MAILS - 1, where
+    assert states[State.UNKNOWN] <= 1, where
+    assert states[State.UNKNOWN] == 0 or not refused(fault), where
+    assert states[State.SENT] >= MAILS - 1, where

@@ -238,7 +238,7 @@ def test_the_shared_sandbox_as_the_selected_profile_is_the_outboxs_home_as_well(
 def test_mail_to_a_real_server_is_recorded_with_the_user_also_if_its_settings_were_saved_in_a_sandbox(
     real: docmail.Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As whoever fills in the settings form while a sandbox is open has them; the record went with the sandbox."""
+    """As a person has them who fills in the settings form while a sandbox is open; the record went with the sandbox."""
     look_up = socket.getaddrinfo
     monkeypatch.setattr(
         socket,

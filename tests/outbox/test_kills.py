@@ -1,4 +1,4 @@
-"""Whoever is killed at any moment loses nothing and sends nothing twice; one mail a connection is then in doubt."""
+"""A program that is killed at any moment loses nothing and sends nothing twice; one mail a connection is in doubt."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ for _line in sys.stdin:
 """
 
 
-# Waits for the others, then sends a few at a time, as often as there is something left, whoever else is at it.
+# Waits for the others, then sends a few at a time, as often as there is something left, beside the others.
 RACER = """
 import sys
 import docmail, docmail.outbox, docmail.transport.smtp.transport, filelock

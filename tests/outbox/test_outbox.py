@@ -29,11 +29,11 @@ from docmail.errors import (
     SettingsError,
 )
 from docmail.home import user_home
-from docmail.outbox import Outbox, Row, claims, deliver, rate, sender
-from docmail.outbox.changes import Store
+from docmail.outbox import Outbox, Row, claims, deliver
+from docmail.outbox.changes import Changes, Outcome
 from docmail.outbox.spool import SpoolFile
 from docmail.sandbox import SANDBOX_PASSWORD
-from docmail.transport import SmtpTransport
+from docmail.transport.smtp.delivery import Delivery
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,7 +158,7 @@ def test_a_connection_cut_after_the_last_byte_is_unknown_and_stays_so(box: Sandb
 
 def test_without_a_server_nothing_is_sent_and_the_row_says_why(box: Sandbox) -> None:
     server = docmail.SmtpServer("127.0.0.1", box.settings.account.port, username="accounts@example.com")
-    settings = replace(box.settings, server=server, home=None)
+    settings = replace(box.settings, server=server, home=None, mailbox=None)
     box.close()
     docmail.credentials.set(settings, "x", remember=False)
     with pytest.raises(ConnectError):
@@ -248,13 +248,13 @@ def test_a_key_that_failed_may_be_tried_again(box: Sandbox) -> None:
 
 def test_a_key_belongs_to_the_sending_account_not_to_its_server(box: Sandbox) -> None:
     send(box, key="q3")
-    assert send(box, key="q3", settings=box.tls_settings).repeated
+    assert send(box, key="q3", settings=box.settings_for("tls")).repeated
     other = replace(box.settings, sender="Other <other@example.com>")
     assert not send(box, key="q3", settings=other).repeated
 
 
 def test_two_sends_of_one_key_at_the_same_moment_are_one_mail(box: Sandbox) -> None:
-    """The slower one waits for nothing: it is told, or gets the recorded result."""
+    """The slower one does not wait: it gets an error, or the recorded result."""
     barrier, told = threading.Barrier(4), []
 
     def work() -> None:
@@ -283,7 +283,7 @@ def test_a_sent_mail_that_cannot_be_recorded_says_that_it_was_sent(
         raise disk_full
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "settle", full)
+        patch.setattr(Changes, "settle_alone", full)
         with pytest.raises(DocmailError, match=r"was sent.*No space left.*Do not send it again"):
             send(box, key="q3")
     with pytest.raises(OutcomeUnknown):
@@ -294,14 +294,14 @@ def test_a_sent_mail_that_cannot_be_recorded_says_that_it_was_sent(
 def test_an_interrupt_while_the_result_is_recorded_leaves_it_unknown(
     box: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Store.settle
+    original = Changes.settle_alone
 
-    def interrupted(self: Store, number: int, attempt: str, state: str, *rest: Any, **keywords: Any) -> None:
-        if state == "sent":
+    def interrupted(self: Changes, claim: str, outcome: Outcome, **keywords: Any) -> None:
+        if outcome.state == "sent":
             raise KeyboardInterrupt
-        original(self, number, attempt, state, *rest, **keywords)
+        original(self, claim, outcome, **keywords)
 
-    monkeypatch.setattr(Store, "settle", interrupted)
+    monkeypatch.setattr(Changes, "settle_alone", interrupted)
     with pytest.raises(KeyboardInterrupt):
         send(box)
     assert [row.state for row in rows(box)] == ["unknown"]
@@ -326,13 +326,13 @@ def test_an_interrupt_after_the_last_byte_settles_its_row_as_unknown(
     box: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even when the server has taken it: from here on nobody can say so without having looked."""
-    original = SmtpTransport._end
+    original = Delivery._judge_content
 
-    def end_and_interrupt(self: SmtpTransport) -> None:
-        original(self)
+    def judge_and_interrupt(self: Delivery, reply: Any) -> None:
+        original(self, reply)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(SmtpTransport, "_end", end_and_interrupt)
+    monkeypatch.setattr(Delivery, "_judge_content", judge_and_interrupt)
     with pytest.raises(KeyboardInterrupt):
         send(box)
     assert [row.state for row in rows(box)] == ["unknown"]
@@ -394,11 +394,12 @@ def test_a_single_send_that_died_before_it_began_has_failed(box: Sandbox) -> Non
     home = box.settings.home
     assert home is not None
     code = (
-        "import sys, os; from pathlib import Path; from docmail.outbox import Outbox; import docmail;"
-        "from docmail.settings import *;"
+        "import sys, os; from pathlib import Path; from docmail.outbox import Outbox, claims; import docmail;"
+        "from docmail.outbox.single_mail import entry_in; from docmail.settings import *;"
         "settings = Settings('A', SmtpServer('127.0.0.1', username='accounts@example.com'));"
         "box = Outbox(sys.argv[1]);"
-        "box._add(docmail.Message('cfo@example.com', 'Q3'), settings, box._store.begin_attempt(), None);"
+        "store = box._store; entry = entry_in(store, docmail.Message('cfo@example.com', 'Q3'), settings);"
+        "store.changes.add(entry, claim=claims.begin(store.folder));"
         "os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, str(home.outbox)], check=False)
@@ -513,14 +514,12 @@ def test_one_mail_that_cannot_be_sent_does_not_block_the_queue(box: Sandbox) -> 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try what was put off again at once."""
-    monkeypatch.setattr(rate, "RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(rate, "RECONNECT_SECONDS", (0.01, 0.02))
-    monkeypatch.setattr(sender, "RECONNECT_SECONDS", (0.01, 0.02))
+    """Try what was deferred again at once."""
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, retry_seconds=0.05, reconnect_seconds=(0.01, 0.02)))
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_run_repeats_only_for_the_recipient_who_was_put_off(box: Sandbox) -> None:
+def test_a_run_repeats_only_for_the_recipient_who_was_deferred(box: Sandbox) -> None:
     box.answer("rcpt", "451 4.7.1 Greylisted", recipient="grey@example.com", times=1)
     outbox = Outbox()
     outbox.add(docmail.Message("cfo@example.com; grey@example.com", "Q3"), settings=box.settings)
@@ -560,7 +559,7 @@ def test_an_interrupted_run_goes_on_with_the_same_mail(box: Sandbox, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(SmtpTransport, "_body", interrupt)
+        patch.setattr(Delivery, "_data", interrupt)
         with pytest.raises(KeyboardInterrupt):
             outbox.run(settings=box.settings)
     assert [row.state for row in outbox] == ["queued"]
@@ -618,7 +617,7 @@ def test_the_same_key_while_it_is_being_sent_is_refused_and_harmless(box: Sandbo
 @pytest.mark.parametrize("wrong", [{}, "", "work", 0, object()])
 def test_what_is_no_settings_sends_nothing(box: Sandbox, wrong: Any) -> None:
     box.settings.save()
-    with pytest.raises(SettingsError, match="no email settings"):
+    with pytest.raises(SettingsError, match="not email settings"):
         send(box, settings=wrong)
     assert len(box.inbox) == 0
 
@@ -683,7 +682,7 @@ def test_a_mail_that_waits_is_sent_as_it_was_written_down(box: Sandbox) -> None:
 
 def test_an_interrupt_inside_a_transaction_leaves_the_journal_usable(box: Sandbox) -> None:
     outbox = Outbox()
-    transaction = outbox._store._transaction()
+    transaction = outbox._store.file.transaction()
     database = transaction.__enter__()
     assert database.in_transaction
     assert not transaction.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)  # not swallowed
@@ -772,17 +771,17 @@ def test_a_damaged_journal_is_kept_aside_and_reported_before_a_new_one_is_begun(
     assert list(Outbox(tmp_path)) == []
 
 
-def test_an_attempt_goes_on_until_it_ends_as_seen_from_here_and_from_another_process(tmp_path: Path) -> None:
-    attempt = claims.begin_attempt(tmp_path)
+def test_a_claim_holds_until_it_ends_as_seen_from_here_and_from_another_process(tmp_path: Path) -> None:
+    claim = claims.begin(tmp_path)
     code = (
         "import sys; from pathlib import Path; from docmail.outbox import claims;"
         "print(claims.is_over(Path(sys.argv[1]), sys.argv[2]))"
     )
-    command = [sys.executable, "-c", code, str(tmp_path), attempt]
+    command = [sys.executable, "-c", code, str(tmp_path), claim]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
-    assert not claims.is_over(tmp_path, attempt)
-    claims.end_attempt(attempt)
-    assert claims.is_over(tmp_path, attempt)
+    assert not claims.is_over(tmp_path, claim)
+    claims.end(claim)
+    assert claims.is_over(tmp_path, claim)
 
 
 def test_its_repr_counts_and_names_no_address(box: Sandbox) -> None:

@@ -14,9 +14,13 @@ import pytest
 import docmail
 from docmail.errors import OutcomeUnknown, Refused, SendError
 from docmail.home import user_home
-from docmail.outbox import Outbox, rate, sender
-from docmail.transport import SmtpTransport
+from docmail.outbox import Outbox
+from docmail.outbox.changes import Changes
+from docmail.outbox.remembered_servers import RememberedServers
+from docmail.transport import open_transport
+from docmail.transport.capabilities import OF_THIS_PROCESS
 from docmail.transport.http.transport import HttpTransport
+from docmail.transport.smtp.delivery import Delivery
 from tests.support.scripted import PASSWORD, ScriptedServer, cut, name_of, reset, settings_for
 from tests.transport.http.test_transport import OK, Server, answering, reply
 
@@ -38,8 +42,7 @@ GONE, BUSY = "550 5.1.1 No such user", "450 4.2.0 Not now"
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try what was deferred again at once."""
-    monkeypatch.setattr(rate, "RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(sender, "RECONNECT_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, retry_seconds=0.02, reconnect_seconds=(0.01, 0.02)))
 
 
 def states(row: Row) -> dict[str, str]:
@@ -65,6 +68,11 @@ def queue(settings: Settings, *mails: tuple[str, ...], **options: Any) -> Outbox
 
 
 def account(server: ScriptedServer) -> Settings:
+    """Return the settings for a server that has shown before that it takes chunks, if it offers them."""
+    place = f"127.0.0.1:{server.port}"
+    OF_THIS_PROCESS.note_chunks(place, takes=True)
+    with Outbox() as outbox:
+        RememberedServers(outbox._store.journal).note_chunks(place, takes=True)
     settings = settings_for(server)
     docmail.credentials.set(settings, PASSWORD, remember=False)
     return settings
@@ -174,25 +182,25 @@ def test_a_send_in_doubt_says_who_was_refused_and_nobody_waits(box: Sandbox) -> 
 
 @pytest.mark.parametrize("moment", ["after the last byte", "while it is recorded"])
 def test_an_interrupt_leaves_who_was_refused(box: Sandbox, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    end = SmtpTransport._end
+    judge = Delivery._judge_content
 
-    def interrupted(self: SmtpTransport) -> Any:
-        found = end(self)
+    def interrupted(self: Delivery, reply: Any) -> Any:
+        found = judge(self, reply)
         if moment == "after the last byte":
             raise KeyboardInterrupt
         return found
 
-    settle = Outbox._settle
+    settle = Changes.settle_alone
     recorded: list[object] = []
 
-    def recording(self: Outbox, *arguments: Any) -> None:
+    def recording(self: Changes, *arguments: Any, **options: Any) -> None:
         recorded.append(arguments)
         if moment == "while it is recorded" and len(recorded) == 1:
             raise KeyboardInterrupt
-        settle(self, *arguments)
+        settle(self, *arguments, **options)
 
-    monkeypatch.setattr(SmtpTransport, "_end", interrupted)
-    monkeypatch.setattr(Outbox, "_settle", recording)
+    monkeypatch.setattr(Delivery, "_judge_content", interrupted)
+    monkeypatch.setattr(Changes, "settle_alone", recording)
     with pytest.raises(KeyboardInterrupt):
         docmail.send((), to="got@example.com; nobody@example.com", subject="Q3", settings=box.settings)
     row = last(Outbox())
@@ -344,11 +352,10 @@ def test_refused_is_said_before_it_is_sent() -> None:
     """The transport notifies before the content goes, so that no kill after the last byte comes too early."""
     heard: list[tuple[list[str], int]] = []
     with ScriptedServer({"RCPT": ["250 ok", GONE]}) as server:
-        transport = SmtpTransport(settings_for(server), docmail.credentials.Secret(PASSWORD))
-        transport.notify = lambda replies, _kind: heard.append((list(replies), server.verbs.count("DATA")))
-        with transport:
-            people = ["got@example.com", "gone@example.com"]
-            transport.send(docmail.Message(people, "Q3").render(settings_for(server)))
+        mail = docmail.Message(["got@example.com", "gone@example.com"], "Q3").render(settings_for(server))
+        with open_transport(settings_for(server), secret=docmail.credentials.Secret(PASSWORD)) as transport:
+            notify = lambda replies, _kind: heard.append((list(replies), server.verbs.count("DATA")))  # noqa: E731
+            transport.send(mail, notify=notify)
     assert heard == [(["gone@example.com"], 0)]
 
 

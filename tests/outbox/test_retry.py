@@ -1,4 +1,4 @@
-"""Whoever was given up on can be tried again, also beside others who got the mail; nobody ever gets it twice."""
+"""An undelivered recipient can be tried again, also beside others who got the mail; nobody ever gets it twice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import docmail
 from docmail.command_line import commands as command_line
 from docmail.errors import Deferred
-from docmail.outbox import Outbox, rate
+from docmail.outbox import Group, Outbox
 
 if TYPE_CHECKING:
     from docmail.outbox import Row
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up after the second attempt, which comes at once."""
-    monkeypatch.setattr(rate, "RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(rate, "TRIES", 2)
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, retry_seconds=0.02, tries=2))
 
 
 def add(settings: docmail.Settings, *people: str) -> Outbox:
@@ -51,7 +50,7 @@ def test_a_mail_that_others_got_goes_again_to_those_alone_who_did_not(box: Sandb
     run = outbox.run(settings=box.settings)
     (row,) = outbox
     assert states(row) == {"got": "sent", "gone": "refused", "busy": "failed"}
-    assert (dict(run), run.partly_sent, run.given_up) == ({"sent": 1}, 1, 1)
+    assert (dict(run), run.queue.count(Group.PARTLY_SENT), run.queue.count(Group.UNDELIVERED)) == ({"sent": 1}, 1, 1)
     first = row.sent_at
 
     assert outbox.retry("b") == 1
@@ -66,9 +65,9 @@ def test_a_mail_that_others_got_goes_again_to_those_alone_who_did_not(box: Sandb
     assert row.reply.positive, "what is said of the whole is what was said of those who got it"
 
     box.reset()
-    assert run.retry() == 1
+    assert run.queue.retry() == 1
     run = run.again().start().wait()
-    assert (dict(run), run.partly_sent, run.given_up) == ({"sent": 1}, 0, 0)
+    assert (dict(run), run.queue.count(Group.PARTLY_SENT), run.queue.count(Group.UNDELIVERED)) == ({"sent": 1}, 0, 0)
     assert got(box) == {"got": 1, "gone": 1, "busy": 1}
     assert len({mail["Message-ID"] for mail in box.inbox}) == 1
 
@@ -113,7 +112,7 @@ def test_a_retry_that_ends_in_doubt_leaves_what_is_known_of_the_others(box: Sand
     assert got(box) == {"got": 1, "gone": 1}
 
 
-def test_an_archive_without_its_copy_is_no_reason_and_gets_one_that_was_put_off(box: Sandbox) -> None:
+def test_an_archive_without_its_copy_is_no_reason_and_gets_one_that_was_deferred(box: Sandbox) -> None:
     settings = replace(box.settings, copy_to="archive@example.com")
     box.answer("rcpt", "450 4.2.0 Greylisted", recipient="archive@example.com", times=1)
     outbox = add(settings, "got")
@@ -123,7 +122,7 @@ def test_an_archive_without_its_copy_is_no_reason_and_gets_one_that_was_put_off(
     outbox = Outbox()
     outbox.add(docmail.Message("got@example.com", "Q4"), settings=settings)
     run = outbox.run(settings=settings)
-    assert (dict(run), run.partly_sent, run.given_up) == ({"sent": 2}, 0, 0)
+    assert (dict(run), run.queue.count(Group.PARTLY_SENT), run.queue.count(Group.UNDELIVERED)) == ({"sent": 2}, 0, 0)
 
 
 def test_a_limit_in_the_middle_of_a_retry_loses_nothing(box: Sandbox) -> None:

@@ -164,3 +164,13 @@ def test_closing_leaves_a_run_that_goes_on_and_other_outboxes_alone(box: Sandbox
         assert [row.state for row in other] == ["sent"] * 5
         other.add(docmail.Message("c@example.com", "More"), settings=box.settings)
     assert len(box.inbox) == 5
+
+
+def test_what_a_cell_shows_of_states_and_fields_are_words(tmp_path: Path) -> None:
+    """A notebook keeps it, and `<State.QUEUED: 'queued'>` is nothing to read."""
+    with Outbox(tmp_path) as outbox:
+        outbox.add(messages(1)[0], settings=SETTINGS)
+        [row] = outbox
+        assert repr([row.state, row.recipients["c@example.com"].role]) == "['queued', 'to']"
+    [problem] = docmail.Settings("A <a@example.com>", docmail.SmtpServer("")).problems()
+    assert repr(problem).startswith("Problem(field='host', ")

@@ -1,4 +1,4 @@
-"""A run keeps to the account's pace, goes on after what passes, stops for what does not, and can always be left."""
+"""A run keeps to the account's rate, continues after what passes, stops for what does not, and can always be left."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ from docmail.command_line import commands as command_line
 from docmail.errors import AuthenticationError, ConnectError, Deferred, DocmailError, Kind, MessageError, TLSError
 from docmail.home import user_home
 from docmail.message import base64_pieces
-from docmail.outbox import Outbox, Run, daily_warning, rate, sender
-from docmail.outbox.changes import Store
-from docmail.outbox.queue import QueueStore
-from docmail.outbox.rate import Pace, Rate, retry_seconds
+from docmail.outbox import Outbox, Run, claims, daily_warning
+from docmail.outbox.changes import Outcome
+from docmail.outbox.control import Progress
+from docmail.outbox.journal import Journal
+from docmail.outbox.limits import Limits
+from docmail.outbox.queue import Group, Queue
+from docmail.outbox.rate import AccountRate, Rate
+from docmail.outbox.rows import State
+from docmail.outbox.store import Store
 from docmail.settings import Security
-from docmail.transport import SmtpTransport
+from docmail.transport.smtp.delivery import Delivery
 from tests.support.scripted import PASSWORD, ScriptedServer, cut, reset, settings_for
 from tests.support.slow_server import SlowServer
 from tests.transport.http.test_transport import Server, answering, reply
@@ -41,9 +46,8 @@ PDF = b"%PDF-1.4\n1 0 obj\n%%EOF\n"
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try what was put off again at once."""
-    monkeypatch.setattr(rate, "RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(sender, "RECONNECT_SECONDS", (0.01, 0.02))
+    """Try what was deferred again at once."""
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, retry_seconds=0.02, reconnect_seconds=(0.01, 0.02)))
 
 
 def queue(settings: docmail.Settings, number: int = 3, *, name: str = "b", **message: Any) -> Outbox:
@@ -80,7 +84,7 @@ def test_all_mails_go_over_one_connection() -> None:
 
 
 def test_after_a_number_of_mails_the_connection_is_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sender, "MAILS_PER_CONNECTION", 2)
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, mails_per_connection=2))
     with ScriptedServer() as server:
         assert queue(settings := scripted(server), 5).run(settings=settings) == {"sent": 5}
         assert [len(session.mails) for session in server.sessions] == [2, 2, 1]
@@ -109,7 +113,7 @@ def test_an_answer_that_is_none_is_tried_over_another_connection_and_not_without
         settings = settings_for(server, username="")
         assert queue(settings).run(settings=settings) == {"sent": 3}
         assert (len(server.sessions), len(server.mails)) == (2, 3)
-    monkeypatch.setattr(rate, "TRIES", 3)
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, tries=3))
     with ScriptedServer({step: answer}, extensions=extensions) as server:
         settings = settings_for(server, username="")
         outbox = queue(settings, name="c")
@@ -122,7 +126,7 @@ def test_an_answer_that_is_none_is_tried_over_another_connection_and_not_without
 def test_a_server_that_ends_the_conversation_after_some_mails_is_no_reason_to_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rate, "RETRY_SECONDS", 3600)
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, retry_seconds=3600))
     with ScriptedServer({"MAIL": ["250 ok", ("421 4.7.0 enough for one connection", cut), "250 ok"]}) as server:
         assert queue(settings := scripted(server)).run(settings=settings) == {"sent": 3}
         assert len(server.sessions) == 2
@@ -159,7 +163,7 @@ def test_a_mail_over_which_every_connection_breaks_does_not_keep_the_others_back
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As a filter on the way does that dislikes something about it."""
-    monkeypatch.setattr(rate, "RETRY_SECONDS", 3600)
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, retry_seconds=3600))
 
     def filtered(session: Session) -> None:
         if session.mails[-1].recipients == ["c1@example.com"]:
@@ -173,7 +177,7 @@ def test_a_mail_over_which_every_connection_breaks_does_not_keep_the_others_back
     assert len(server.sessions) == 3, "it is tried twice, then the others go"
 
 
-# --- what the server puts off -----------------------------------------------------------------------------------------
+# --- what the server defers ------------------------------------------------------------------------------------------
 
 
 def test_what_is_put_off_is_tried_again_after_the_others(box: Sandbox) -> None:
@@ -183,7 +187,7 @@ def test_what_is_put_off_is_tried_again_after_the_others(box: Sandbox) -> None:
 
 
 def test_a_mail_that_is_put_off_again_and_again_is_given_up(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate, "TRIES", 3)
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, tries=3))
     box.answer("rcpt", "450 4.2.0 Not now", recipient="c0@example.com")
     outbox = queue(box.settings)
     assert outbox.run(settings=box.settings) == {"failed": 1, "sent": 2}
@@ -194,7 +198,7 @@ def test_a_mail_that_is_put_off_again_and_again_is_given_up(box: Sandbox, monkey
 
 
 def test_what_is_put_off_for_long_is_left_to_the_next_run(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate, "RETRY_SECONDS", 3600)
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, retry_seconds=3600))
     box.answer("rcpt", "450 4.2.0 Greylisted", recipient="c0@example.com", times=1)
     outbox = queue(box.settings)
     run = outbox.run(settings=box.settings)
@@ -251,17 +255,16 @@ def test_a_limit_that_is_said_of_one_recipient_stops_the_run_after_the_mail(box:
     assert [mail.recipients for mail in box.inbox][1:] == [("late@example.com",), ("d@example.com",)]
 
 
-def test_time_left_is_judged_by_what_is_settled_not_by_what_was_put_off(tmp_path: Path) -> None:
-    settings = docmail.Settings("A <a@example.com>", docmail.SmtpServer("smtp.example.com"))
-    counted = Run(tmp_path, settings)
-    for state in ("queued", "queued", "sent", "queued", "refused", "queued"):
-        counted.tell(replace(sender_settled(1), state=state), None)
-    assert (counted.tried, counted.done, len(counted._moments)) == (6, 2, 2)
-    assert [each.state for each in counted.last] == ["queued", "sent", "queued", "refused", "queued"]
+def test_time_left_is_judged_by_what_is_settled_not_by_what_was_deferred() -> None:
+    progress = Progress()
+    for state in (State.QUEUED, State.QUEUED, State.SENT, State.QUEUED, State.REFUSED, State.QUEUED):
+        progress.notify(replace(outcome_of(1), state=state), None)
+    assert (progress.tried, progress.done, len(progress._moments)) == (6, 2, 2)
+    assert [each.state for each in progress.last] == ["queued", "sent", "queued", "refused", "queued"]
 
 
 def test_a_service_that_says_how_long_to_wait_hears_of_no_mail_before() -> None:
-    """It is said of the account, so the next mail waits as well as the one that was put off."""
+    """It is said of the account, so the next mail waits as well as the one that was deferred."""
     answers = [reply("503 Busy", "", "Retry-After: 1"), *[reply("200 OK", "taken")] * 3]
     moments: list[float] = []
 
@@ -279,25 +282,40 @@ def test_a_service_that_says_how_long_to_wait_hears_of_no_mail_before() -> None:
         assert len(answers) == 1, "nothing more was tried"
 
 
+@pytest.mark.parametrize("after", ["200000", "999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_service_that_asks_to_wait_longer_than_a_day_is_tried_after_a_day_and_this_is_said(after: str) -> None:
+    with Server(answering(reply("503 Busy", "", f"Retry-After: {after}"))) as server:
+        settings = http_settings(server)
+        outbox = queue(settings, 1)
+        with pytest.raises(Deferred, match=r"asked to wait until .* a day at most") as caught:
+            outbox.run(settings=settings)
+        again = outbox._store.queue("accounts@example.com").again_at
+        assert again is not None
+        assert timedelta(hours=23) < again - datetime.now().astimezone() <= timedelta(hours=24)
+        assert f"{again.astimezone():%Y-%m-%d %H:}" in caught.value.hint
+        assert "asked to wait until" in next(iter(outbox)).reason
+
+
 def http_settings(server: Server) -> docmail.Settings:
     http = docmail.HttpServer(f"http://127.0.0.1:{server.port}")
     return docmail.Settings("Accounts", http, reply_to="accounts@example.com")  # type: ignore[arg-type]  # a str will do
 
 
-def test_waiting_grows_with_chance_obeys_the_server_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate, "RETRY_SECONDS", 60.0)
-    waits = [retry_seconds(tries, None) for tries in range(rate.TRIES)]
+def test_waiting_grows_with_chance_obeys_the_server_and_ends() -> None:
+    limits = Limits()
+    waits = [limits.seconds_to_retry(tries) for tries in range(limits.tries)]
     assert waits[-1] is None
     found = [wait for wait in waits if wait is not None]
     assert 60 <= found[0] <= 75
     assert found[3] >= 480
     assert max(found) <= 1800 * 1.25
     assert 3 * 3600 < sum(found) < 6 * 3600
-    assert retry_seconds(0, 7200.0) == 7200.0
-    assert len({retry_seconds(0, None) for _ in range(20)}) > 10
+    assert limits.seconds_to_retry(0, 7200.0) == 7200.0
+    assert limits.seconds_to_retry(0, 1e12) == limits.seconds_to_retry(0, float("inf")) == 86400.0
+    assert len({limits.seconds_to_retry(0) for _ in range(20)}) > 10
 
 
-# --- the pace ---------------------------------------------------------------------------------------------------------
+# --- the rate ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -320,20 +338,20 @@ def test_a_run_keeps_to_its_rate_and_the_next_one_remembers_it(box: Sandbox) -> 
     outbox.run(settings=box.settings)
     assert time.monotonic() - started >= 0.6
     assert len(box.inbox) == 4
-    assert outbox._store.rate("accounts@example.com") == "5/s"
+    assert outbox._store.queue("accounts@example.com").rate() == "5/s"
 
 
 def test_a_single_send_waits_for_nothing_and_the_run_waits_for_it(box: Sandbox) -> None:
     outbox = queue(box.settings, 1)
-    outbox._store.set_rate("accounts@example.com", "2/s")
+    outbox._store.queue("accounts@example.com").set_rate("2/s")
     docmail.send(PDF, to="cfo@example.com", subject="Now", settings=box.settings)
-    keeper = Pace(outbox._store, box.settings, "accounts@example.com")
+    keeper = AccountRate(outbox._store.queue("accounts@example.com"), box.settings)
     assert 0 < keeper.wait_seconds() <= 0.5
 
 
 def test_the_provider_s_own_limit_is_kept_without_being_told(tmp_path: Path) -> None:
     settings = docmail.Settings("A <a@example.com>", docmail.SmtpServer("smtp.office365.com", username="a@example.com"))
-    keeper = Pace(QueueStore(tmp_path), settings, "a@example.com")
+    keeper = AccountRate(Store(tmp_path).queue("a@example.com"), settings)
     assert keeper.interval == 2.0
     assert keeper.describe() == "Microsoft 365 allows 30 a minute"
     gmail = docmail.presets.by_name("Gmail")
@@ -349,25 +367,17 @@ def test_a_clock_that_jumps_neither_stops_a_queue_nor_hurries_it(
     outbox = Outbox(tmp_path)
     outbox.add(docmail.Message("c@example.com", "x"), settings=settings)
     store = outbox._store
-    keeper = Pace(store, settings, "a@example.com")
+    keeper = AccountRate(store.queue("a@example.com"), settings)
     keeper.set("30/min")
-    store.reserve_time("a@example.com", keeper.interval)
-    waiting = sender_waiting()
-    store._value("SELECT 1")
-    with store._transaction() as database:
-        database.execute("UPDATE mail SET not_before = ?, put_off = ?", (time.time() + 60, time.time()))
+    waiting = store.queue("a@example.com")
+    waiting.reserve_time(keeper.interval)
+    with store.file.transaction() as connection:
+        connection.execute("UPDATE mail SET not_before = ?, put_off = ?", (time.time() + 60, time.time()))
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + jump)
     assert keeper.wait_seconds() <= 2.0
-    assert store.next_waiting(waiting) in {0.0, now() + 60 + jump} or jump > 0
-    attempt = store.begin_attempt()
-    assert store.advance(attempt, None, waiting) is not None
-
-
-def sender_waiting() -> Any:
-    from docmail.outbox.queue import Waiting
-
-    return Waiting("a@example.com")
+    assert waiting.next_waiting() in {0.0, now() + 60 + jump} or jump > 0
+    assert waiting.advance(claims.begin(tmp_path), None) is not None
 
 
 # --- how many ---------------------------------------------------------------------------------------------------------
@@ -379,15 +389,15 @@ def test_a_limit_is_kept_and_every_mail_is_counted_over_however_many_connections
     way: str, options: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last mail of a connection counts as the others do."""
-    monkeypatch.setattr(sender, "MAILS_PER_CONNECTION", 2)
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, mails_per_connection=2))
     with ScriptedServer() as smtp, Server(answering(reply("200 OK", "taken"))) as http:
         settings = scripted(smtp) if way == "smtp" else http_settings(http)
         run = queue(settings, 14).run(settings=settings, limit=7, **options)
-        assert (run["sent"], run.tried, run.done, run.missed) == (7, 7, 7, 0)
+        assert (run["sent"], run.progress.tried, run.progress.done, run.progress.missed) == (7, 7, 7, 0)
         assert len(smtp.mails) + len(http.requests) == 7
-        assert len(run.last) == 5
+        assert len(run.progress.last) == 5
         run = Outbox().run(settings=settings, limit=7)
-        assert (run["sent"], run.tried, len(smtp.mails) + len(http.requests)) == (14, 7, 14)
+        assert (run["sent"], run.progress.tried, len(smtp.mails) + len(http.requests)) == (14, 7, 14)
 
 
 def test_a_limit_is_a_number_of_mails_and_not_of_attempts() -> None:
@@ -401,14 +411,14 @@ def test_a_limit_is_a_number_of_mails_and_not_of_attempts() -> None:
 def test_what_was_deferred_or_refused_counts_for_a_limit(
     box: Sandbox, answer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate, "RETRY_SECONDS", 3600)
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, retry_seconds=3600))
     box.answer("rcpt", answer, recipient="c1@example.com")
     queue(box.settings, 6).run(settings=box.settings, limit=3)
     assert [mail.subject for mail in box.inbox] == ["No. 0", "No. 2"]
 
 
 def test_a_refusal_in_the_last_mail_of_a_connection_is_reported(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sender, "MAILS_PER_CONNECTION", 2)
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, mails_per_connection=2))
     monkeypatch.setattr("docmail.settings.settings.Settings.load", lambda _profile=None: box.settings)
     outbox = Outbox()
     people = [["a@example.com"], ["b@example.com", "nobody@example.com"], ["c@example.com"]]
@@ -419,15 +429,15 @@ def test_a_refusal_in_the_last_mail_of_a_connection_is_reported(box: Sandbox, mo
 
 
 def test_the_last_mails_of_further_connections_are_counted_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sender, "MAILS_PER_CONNECTION", 3)
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, mails_per_connection=3))
     with SlowServer("bdat", delay=0.0005) as server:
         server.others_say = "550 5.1.1 No such user."
         settings = docmail.Settings("a@example.com", docmail.SmtpServer("127.0.0.1", server.port, Security.NONE))
         run = queue(settings, 90).run(settings=settings)
         counts = run.counts()
         assert server.most_at_once > 1
-        assert (run.tried, run.done) == (90, 90)
-        assert run.missed == counts.get("refused", 0)
+        assert (run.progress.tried, run.progress.done) == (90, 90)
+        assert run.progress.missed == counts.get("refused", 0)
         assert counts["sent"] == server.arrived.total()
 
 
@@ -436,12 +446,12 @@ def test_a_mail_that_ends_a_run_is_counted_as_well(box: Sandbox, monkeypatch: py
         raise KeyboardInterrupt
 
     outbox = queue(box.settings)
-    monkeypatch.setattr(SmtpTransport, "_judge_end", interrupt)
+    monkeypatch.setattr(Delivery, "_judge_content", interrupt)
     run = Run(outbox.folder, box.settings)
     with pytest.raises(KeyboardInterrupt):
         run.start().wait()
     assert run.counts() == {"queued": 2, "unknown": 1}
-    assert (run.tried, run.missed) == (1, 1)
+    assert (run.progress.tried, run.progress.missed) == (1, 1)
 
 
 # --- leaving it -------------------------------------------------------------------------------------------------------
@@ -450,7 +460,7 @@ def test_a_mail_that_ends_a_run_is_counted_as_well(box: Sandbox, monkeypatch: py
 def test_a_run_without_waiting_returns_at_once_and_goes_on(box: Sandbox) -> None:
     box.delay("end", 0.1)
     run = queue(box.settings).run(settings=box.settings, wait=False)
-    assert run.is_going_on
+    assert run.is_running
     assert run.wait() == {"sent": 3}
 
 
@@ -477,7 +487,7 @@ def test_an_interrupt_lets_the_mail_that_is_on_its_way_arrive(box: Sandbox) -> N
         outbox.run(settings=box.settings)
     thread.join()
     assert {row.state for row in outbox} <= {"sent", "queued"}
-    assert [row.state for row in outbox].count("sent") == len(box.inbox)
+    assert [row.state for row in outbox].count(State.SENT) == len(box.inbox)
     box.reset()
     assert outbox.run(settings=box.settings) == {"sent": 3}
 
@@ -538,40 +548,65 @@ def test_a_journal_that_fails_after_a_mail_was_sent_stops_the_run_and_says_so(
     box: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outbox = queue(box.settings)
-    original, steps = QueueStore.advance, []
+    original, steps = Queue.advance, []
 
-    def failing(self: QueueStore, *arguments: Any, **keywords: Any) -> Any:
+    def failing(self: Queue, *arguments: Any, **keywords: Any) -> Any:
         steps.append(arguments)
         if len(steps) > 1:
             raise DocmailError("No space left on device.")  # noqa: EM101, TRY003 - as the disk says it
         return original(self, *arguments, **keywords)
 
     with monkeypatch.context() as patch:
-        patch.setattr(QueueStore, "advance", failing)
+        patch.setattr(Queue, "advance", failing)
+        patch.setattr(Queue, "settle", failing)
         with pytest.raises(DocmailError, match="No space left"):
             outbox.run(settings=box.settings)
     assert [row.state for row in Outbox()] == ["unknown", "queued", "queued"]
     assert len(box.inbox) == 1
 
 
-@pytest.mark.parametrize("name", ["next_at", "mail", "shared_contents", "begin_attempt"])
+@pytest.mark.parametrize(
+    ("part", "name"), [(Queue, "next_at"), (Journal, "mail"), (Queue, "shared_contents"), (Store, "claim")], ids=str
+)
 def test_a_fault_at_any_question_to_the_journal_loses_and_doubles_nothing(
-    box: Sandbox, monkeypatch: pytest.MonkeyPatch, name: str
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch, part: type, name: str
 ) -> None:
     outbox = queue(box.settings)
-    outbox._store.set_rate("accounts@example.com", "100/s")
+    outbox._store.queue("accounts@example.com").set_rate("100/s")
 
     def failing(*_arguments: Any) -> Any:
         raise DocmailError("The disk does not answer.")  # noqa: EM101, TRY003 - made up
 
     with monkeypatch.context() as patch:
-        patch.setattr(QueueStore, name, failing)
+        patch.setattr(part, name, failing)
         with pytest.raises(DocmailError, match="does not answer"):
             outbox.run(settings=box.settings)
     assert not {row.state for row in Outbox()} & {"sent", "sending", "unknown"}
     assert len(box.inbox) == 0
     outbox.retry()
     assert outbox.run(settings=box.settings) == {"sent": 3}
+
+
+def test_a_mail_that_cannot_be_read_is_not_in_doubt_because_the_one_before_it_was_sent(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = queue(box.settings)
+    original, read = Journal.mail, []
+
+    def failing(self: Journal, number: int, *rest: Any) -> Any:
+        read.append(number)
+        if len(read) == 2:
+            raise DocmailError("The disk does not answer.")  # noqa: EM101, TRY003 - made up
+        return original(self, number, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "mail", failing)
+        with pytest.raises(DocmailError, match="does not answer"):
+            outbox.run(settings=box.settings)
+    assert [row.state for row in outbox] == ["sent", "failed", "queued"]
+    outbox.retry()
+    assert outbox.run(settings=box.settings) == {"sent": 3}
+    assert len(box.inbox) == 3
 
 
 def test_one_mail_whose_document_is_gone_fails_and_the_others_go(box: Sandbox) -> None:
@@ -624,29 +659,27 @@ def test_ten_thousand_rows_are_added_counted_and_begun_quickly(tmp_path: Path, m
     outbox = Outbox(tmp_path)
     assert outbox.add_all(messages, batch="many", settings=settings).added == 10_000
     assert outbox.add_all(messages[:100], batch="many", settings=settings).known == 100
-    assert store.count() == {"queued": 10_000}
-    attempt, waiting = store.begin_attempt(), sender_waiting()
+    assert store.journal.count() == {"queued": 10_000}
+    claim, waiting = claims.begin(tmp_path), store.queue("a@example.com")
     started = time.process_time()
-    settled = None
+    outcome = None
     for _ in range(200):
-        taken = store.advance(attempt, settled, waiting)
-        assert taken is not None
-        settled = sender_settled(taken.id)
+        begun = waiting.advance(claim, outcome)
+        assert begun is not None
+        outcome = outcome_of(begun.id)
     assert time.process_time() - started < 2, "a step must not look at all the rows"
 
 
-def sender_settled(number: int) -> Any:
-    from docmail.outbox.changes import Settled
-
-    return Settled(number, "sent", {"c@example.com": ("sent", None)})
+def outcome_of(number: int) -> Outcome:
+    return Outcome(number, State.SENT, {"c@example.com": (State.SENT, None)})
 
 
 def test_its_words_are_short_and_name_no_address(box: Sandbox) -> None:
     run: Run = queue(box.settings).run(settings=box.settings)
     assert repr(run) == "<Run over: 3 sent>"
-    assert (run.total, run.done, run.tried) == (3, 3, 3)
-    assert all("@" not in str(each) for each in run.last)
-    assert Store(user_folder(box)).count() == {"sent": 3}
+    assert (run.progress.total, run.progress.done, run.progress.tried) == (3, 3, 3)
+    assert all("@" not in str(each) for each in run.progress.last)
+    assert Store(user_folder(box)).journal.count() == {"sent": 3}
 
 
 # --- runs that are kept -----------------------------------------------------------------------------------------------
@@ -674,8 +707,9 @@ def test_runs_that_are_kept_keep_no_file_open(box: Sandbox, tmp_path: Path, *, s
     assert open_files(tmp_path) == []
     for run in runs:
         assert dict(run) == {"sent" if starts else "queued": 10}
-        assert (run.waiting, run.partly_sent, run.given_up) == (0 if starts else 10, 0, 0)
-        assert len(run.rows("sent", 25)) == (10 if starts else 0)
+        groups = [run.queue.count(group) for group in (Group.QUEUED, Group.PARTLY_SENT, Group.UNDELIVERED)]
+        assert groups == [0 if starts else 10, 0, 0]
+        assert len(run.queue.rows(Group.QUEUED, 25)) == run.waiting == groups[0]
         assert repr(run).startswith(f"<Run {'over' if starts else 'asked'}: 10 ")
     assert open_files(tmp_path) == []
     assert runs[0].again().start().wait()["sent"] == 10
@@ -717,5 +751,5 @@ def test_a_run_whose_outbox_is_gone_still_says_what_it_has_sent() -> None:
     assert not folder.exists()
     assert (repr(run), dict(run)) == ("<Run over: 1 sent>", {"sent": 1})
     with pytest.raises(DocmailError, match=r"There is no outbox in .* any more"):
-        run.retry()
+        run.queue.retry()
     assert not folder.exists(), "and none is made"

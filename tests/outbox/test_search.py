@@ -14,6 +14,8 @@ from docmail.documents import Document
 from docmail.errors import AuthenticationError, DocmailError, MessageError, OutcomeUnknown
 from docmail.message import Message
 from docmail.outbox import Outbox, resending, search
+from docmail.outbox.changes import Changes
+from docmail.outbox.journal import Journal
 from docmail.outbox.search import History, Wanted
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def box() -> Iterator[docmail.Sandbox]:
 
 @pytest.fixture(scope="module")
 def filled(box: docmail.Sandbox) -> Path:
-    """Return the folder of an outbox with five mails, the last of which nobody knows about."""
+    """Return the folder of an outbox with five mails, the last one in doubt."""
     docmail.send(TABLE, to="Anna <anna@example.com>", subject="Invoice 1", key="invoice-1")
     docmail.send(TABLE, to="ben@example.com", cc="anna@example.com", bcc="boss@example.com", subject="100 % Q3")
     with pytest.warns(UserWarning, match="nobody@"):
@@ -123,14 +125,14 @@ def test_a_question_reads_one_page_of_the_journal_however_long_it_is(
     store: History, settings: docmail.Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    rows = History.rows
+    rows = Journal.rows
 
-    def watched(self: History, numbers: Iterable[int]) -> list[Row]:
+    def watched(self: Journal, numbers: Iterable[int]) -> list[Row]:
         found = rows(self, numbers)
         read.append(len(found))
         return found
 
-    monkeypatch.setattr(History, "rows", watched)
+    monkeypatch.setattr(Journal, "rows", watched)
     store.page(Wanted(), limit=2)
     message = Message("ben@example.com", "100 % Q3", documents=[TABLE])
     assert search.sent_before(message, settings)
@@ -169,8 +171,8 @@ def test_a_document_made_again_under_its_name_is_taken_for_the_same_for_a_day(
     found = search.sent_before(again, settings)
     assert found is not None
     assert not found.same
-    with store._transaction() as database:
-        database.execute("UPDATE mail SET created = created - 90000")
+    with store.journal.file.transaction() as connection:
+        connection.execute("UPDATE mail SET created = created - 90000")
     assert search.sent_before(again, settings) is None, "next month's statement is another one"
     assert search.sent_before(replace(again, documents=(TABLE,)), settings)
 
@@ -220,7 +222,7 @@ def test_a_copy_says_the_same_to_the_same_people_as_a_mail_of_its_own(
     store: History, settings: docmail.Settings
 ) -> None:
     row = number(store, "Q3")
-    again, before = resending.copy(store, row), store.mail(row)
+    again, before = resending.copy(store, row), store.journal.mail(row)
     assert [str(address) for address in again.to] == ["ben@example.com"]
     assert [str(address) for address in again.cc] == ["anna@example.com"]
     assert [str(address) for address in again.bcc] == ["boss@example.com"]
@@ -246,12 +248,12 @@ def test_a_copy_keeps_the_text_and_the_names_and_leaves_the_key_to_the_first(sto
 
 def test_what_is_no_longer_kept_is_said_in_a_sentence(store: History) -> None:
     row = number(store, "Q3")
-    store.expire(-1)
+    Changes(store.journal).expire(-1)
     for bring in (History.documents, History.eml, resending.copy):
         with pytest.raises(MessageError, match="no longer kept"):
             bring(store, row)
     with pytest.raises(MessageError, match="no mail 999"):
-        store.row(999)
+        store.journal.row(999)
 
 
 def test_a_document_in_whose_place_is_another_content_is_not_brought_back(store: History, folder: Path) -> None:
@@ -279,7 +281,7 @@ def test_a_mail_that_was_sent_goes_out_again_as_a_mail_of_its_own(
     assert result.accepted == ("anna@example.com",)
     assert not result.repeated
     assert len(box.inbox) == before + 1
-    assert box.inbox[-1]["Message-ID"] != store.row(number(store, "Hello") - 2).message_id
+    assert box.inbox[-1]["Message-ID"] != store.journal.row(number(store, "Hello") - 2).message_id
     assert subjects(store, Wanted(what="invoice", state="sent")) == ["Invoice 1", "Invoice 1"]
 
 
@@ -288,7 +290,7 @@ def test_a_mail_nobody_knows_of_stays_the_same_mail_when_it_is_sent_again(
 ) -> None:
     row = number(store, "Lost")
     resending.send_again(folder, row, settings)
-    found = store.row(row)
+    found = store.journal.row(row)
     assert found.state == "sent"
     assert box.inbox[-1]["Message-ID"] == found.message_id
     assert {each.state for each in found.recipients.values()} == {"sent"}
@@ -302,7 +304,7 @@ def test_a_mail_that_was_refused_stays_the_same_mail_and_keeps_its_key(
         docmail.send((), to="late@example.com", subject="Late", key="late", settings=settings)
     row, before = number(store, "Late"), len(box.inbox)
     assert resending.send_again(folder, row, settings).accepted == ("late@example.com",)
-    assert store.row(row).state == "sent"
+    assert store.journal.row(row).state == "sent"
     assert docmail.send((), to="late@example.com", subject="Late", key="late", settings=settings).repeated
     assert len(box.inbox) == before + 1
 
@@ -314,7 +316,7 @@ def test_a_mail_that_cannot_be_sent_again_stays_in_doubt(
     box.answer("auth", "535 5.7.8 No", times=1)
     with pytest.raises(AuthenticationError):
         resending.send_again(folder, row, settings)
-    assert store.row(row).state == "unknown"
+    assert store.journal.row(row).state == "unknown"
 
 
 def test_a_mail_is_not_sent_again_as_somebody_else(
@@ -324,7 +326,7 @@ def test_a_mail_is_not_sent_again_as_somebody_else(
     before, row = len(box.inbox), number(store, "Lost")
     with pytest.raises(MessageError, match=r"accounts@example\.com"):
         resending.send_again(folder, row, other)
-    assert store.row(row).state == "unknown"
+    assert store.journal.row(row).state == "unknown"
     assert len(box.inbox) == before
 
 

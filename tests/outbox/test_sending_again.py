@@ -30,7 +30,7 @@ from docmail.errors import (
     TLSError,
 )
 from docmail.home import user_home
-from docmail.outbox import Outbox, Run, rate, resending
+from docmail.outbox import Outbox, Run, correct_and_send, resending
 from docmail.sandbox import SANDBOX_PASSWORD
 from docmail.transport import open_transport
 from docmail.widgets.outbox.run_view import BatchView
@@ -48,8 +48,7 @@ STATES = ("unknown", "refused", "failed", "partly sent", "sent")
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try what was deferred again at once, and give up after the second attempt."""
-    monkeypatch.setattr(rate, "RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(rate, "TRIES", 2)
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, retry_seconds=0.02, tries=2))
 
 
 def mail_in(state: str, box: Sandbox, *, way: str = "send") -> Row:
@@ -249,7 +248,7 @@ def test_a_mail_that_somebody_else_has_settled_meanwhile_is_not_sent(
         Outbox().resolve(row.id, "sent")
         return opened(*arguments, **options)
 
-    monkeypatch.setattr("docmail.outbox.outbox.open_transport", slowly)
+    monkeypatch.setattr("docmail.outbox.single_mail.open_transport", slowly)
     arrived = len(box.inbox)
     with pytest.raises(MessageError, match="nothing was sent"):
         again(row, box.settings)
@@ -282,7 +281,7 @@ def test_a_kill_before_it_begins_leaves_it_as_it_was_and_after_that_it_is_in_dou
     child = subprocess.Popen([sys.executable, "-c", CHILD])
     outbox = Outbox(user_home().outbox)
     if state == "unknown":
-        wait_for(lambda: outbox._store.count() == {"sending": 1})
+        wait_for(lambda: outbox._store.journal.count() == {"sending": 1})
     else:
         # It has claimed nothing when it waits for the server; to be seen is only the life of its process.
         wait_for(lambda: list((outbox.folder / "owners").glob("*.lock")))
@@ -364,7 +363,7 @@ def press_again(view: BatchView) -> None:
 def test_the_buttons_of_a_batch_change_nothing_where_nothing_can_begin(
     box: Sandbox, obstacle: Callable[[Sandbox], Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("docmail.outbox.sender.RECONNECT_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, reconnect_seconds=(0.01, 0.02)))
     outbox = Outbox()
     people = ["lost@example.com", "gone@example.com"]
     outbox.add_all([docmail.Message(to, to, key=to) for to in people], batch="b", settings=box.settings)
@@ -432,3 +431,80 @@ def test_a_second_press_while_it_is_on_its_way_sends_nothing_more(box: Sandbox) 
     view.run.over.wait(20)
     assert view.run == {"sent": 1}
     assert got(box) == {"got": 2, "gone": 2}
+
+
+# --- a refused address is corrected ---
+
+
+@pytest.fixture
+def partly(box: docmail.Sandbox) -> Outbox:
+    """Return an outbox with a mail that one of two has got."""
+    outbox = Outbox()
+    people = ['"Ärn, B" <a@example.com>', "X Y <nobody@example.com>"]
+    outbox.add_all([docmail.Message(people, "S", key="1")], batch="b", settings=box.settings)
+    outbox.run(settings=box.settings)
+    return outbox
+
+
+def corrected(box: docmail.Sandbox, outbox: Outbox, **options: str) -> docmail.SendResult:
+    return correct_and_send(outbox.folder, 1, box.settings, {"nobody@example.com": options["to"]})
+
+
+def test_only_the_corrected_address_gets_it_and_all_read_the_same_names(box: docmail.Sandbox, partly: Outbox) -> None:
+    assert corrected(box, partly, to="somebody@example.com").accepted == ("somebody@example.com",)
+    first, second = box.inbox
+    assert second.recipients == ("somebody@example.com",)
+    assert second["To"] == '"Ärn, B" <a@example.com>, X Y <somebody@example.com>'
+    assert (second["Message-ID"], second.text) == (first["Message-ID"], first.text)
+    (row,) = partly
+    assert {address: str(each.state) for address, each in row.recipients.items()} == {
+        "a@example.com": "sent",
+        "somebody@example.com": "sent",
+    }
+    assert row.corrected == {"somebody@example.com": "nobody@example.com"}
+
+
+@pytest.mark.parametrize("address", ["nobody@example.com", "somebody@example.com"])
+def test_the_data_is_recognised_with_the_old_address_and_with_the_new_one(
+    box: docmail.Sandbox, partly: Outbox, address: str
+) -> None:
+    corrected(box, partly, to="somebody@example.com")
+    message = docmail.Message(["a@example.com", address], "S", key="1")
+    assert partly.add_all([message], batch="b", settings=box.settings).known == 1
+    other = docmail.Message(["a@example.com", "third@example.com"], "S", key="1")
+    with pytest.raises(docmail.errors.BatchError, match="1 row of 1 cannot be sent"):
+        partly.add_all([other], batch="b", settings=box.settings)
+
+
+def test_a_correction_that_is_refused_as_well_can_be_corrected_again(box: docmail.Sandbox, partly: Outbox) -> None:
+    box.answer("rcpt", "550 5.1.1 No such user", recipient="somebody@example.com")
+    with pytest.raises(docmail.errors.Refused):
+        corrected(box, partly, to="somebody@example.com")
+    (row,) = partly
+    assert row.state == "sent"
+    correct_and_send(partly.folder, 1, box.settings, {"somebody@example.com": "third@example.com"})
+    (row,) = partly
+    assert row.corrected == {"third@example.com": "nobody@example.com"}
+    assert row.recipients["third@example.com"].state == "sent"
+
+
+def test_what_was_corrected_meanwhile_is_not_sent_twice(box: docmail.Sandbox, partly: Outbox) -> None:
+    corrected(box, partly, to="somebody@example.com")
+    with pytest.raises(docmail.errors.MessageError, match="settled meanwhile"):
+        corrected(box, partly, to="third@example.com")
+    assert len(box.inbox) == 2
+
+
+def test_nobody_gets_it_twice_by_a_correction(box: docmail.Sandbox, partly: Outbox) -> None:
+    with pytest.raises(docmail.errors.AddressError, match=r"goes to A@example\.com already"):
+        corrected(box, partly, to="A@example.com")
+    assert len(box.inbox) == 1
+
+
+def test_a_correction_after_the_last_byte_is_lost_is_in_doubt(box: docmail.Sandbox, partly: Outbox) -> None:
+    box.drop("end", times=1)
+    with pytest.raises(docmail.errors.OutcomeUnknown):
+        corrected(box, partly, to="somebody@example.com")
+    (row,) = partly
+    assert row.recipients["somebody@example.com"].state == "unknown"
+    assert row.recipients["a@example.com"].state == "sent"

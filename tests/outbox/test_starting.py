@@ -16,9 +16,10 @@ from filelock import FileLock
 
 import docmail
 from docmail.home import user_home
-from docmail.outbox import Outbox, Run, extra_connections, starting
-from docmail.outbox.queue import QueueStore
-from docmail.outbox.starting import Start, going_on
+from docmail.outbox import Outbox, Run
+from docmail.outbox import run as running
+from docmail.outbox.journal import Journal
+from docmail.outbox.run import Start, run_of
 from docmail.settings import Security
 from tests.support.slow_server import SlowServer
 
@@ -57,8 +58,8 @@ print(dict(outbox.run(settings=docmail.Settings.load(), limit=1)))
 
 
 def assert_nothing_is_left(run: Run, outbox: Outbox, server: SlowServer) -> None:
-    assert not run.is_going_on, run.state
-    assert going_on(outbox.folder, run.settings, run.batch) is None
+    assert not run.is_running, run.state
+    assert run_of(outbox.folder, run.settings, run.batch) is None
     assert "docmail-run" not in [thread.name for thread in threading.enumerate() if thread.is_alive()]
     with FileLock(next((outbox.folder / "runs").glob("*.lock"), outbox.folder / "none"), timeout=0):
         pass
@@ -80,10 +81,10 @@ FAULTS: dict[str, tuple[object, str, Any]] = {
     "no thread": (threading.Thread, "start", failing(RuntimeError("can't start new thread"))),
     "interrupted before the thread": (threading.Thread, "start", failing(KeyboardInterrupt())),
     "interrupted after the thread": (threading.Thread, "start", failing(KeyboardInterrupt(), after=START)),
-    "the context": (starting, "copy_context", failing(MemoryError())),
+    "the context": (running, "copy_context", failing(MemoryError())),
     "the good-bye": (atexit, "register", failing(KeyboardInterrupt())),
     "the lock": (FileLock, "acquire", failing(KeyboardInterrupt())),
-    "the note of who sends": (QueueStore, "set_note", failing(KeyboardInterrupt())),
+    "the note of who sends": (Journal, "set_note", failing(KeyboardInterrupt())),
 }
 
 
@@ -124,7 +125,7 @@ def test_waiting_for_a_run_whose_start_was_interrupted_does_not_hang(
 
 
 class Interrupting:
-    """Raises `KeyboardInterrupt` in this thread before the so-manieth line of some functions of docmail."""
+    """Raises `KeyboardInterrupt` in this thread before a line of some functions of docmail, given by its number."""
 
     def __init__(self, at: int, *functions: Any) -> None:
         self.left = at
@@ -166,7 +167,7 @@ def test_an_interrupt_at_any_line_of_a_start_sends_nothing_more_and_leaves_nothi
             run.stop()
             break
         arrived = server.arrived.total()
-        assert going_on(outbox.folder, settings, "b") is None, f"it goes on after line {line}"
+        assert run_of(outbox.folder, settings, "b") is None, f"it goes on after line {line}"
         assert "docmail-run" not in [thread.name for thread in threading.enumerate()], line
         assert server.arrived.total() == arrived
         assert {row.state for row in outbox} <= {"queued", "sent"}, line
@@ -189,7 +190,7 @@ def test_a_further_connection_that_finds_no_thread_is_done_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def start(thread: threading.Thread) -> None:
-        if thread.name == "docmail-helper":
+        if thread.name == "docmail-extra":
             message = "can't start new thread"
             raise RuntimeError(message)
         START(thread)
@@ -199,7 +200,7 @@ def test_a_further_connection_that_finds_no_thread_is_done_without(
         settings = docmail.Settings("a@example.com", docmail.SmtpServer("127.0.0.1", server.port, Security.NONE))
         outbox = Outbox(tmp_path)
         messages = [
-            docmail.Message("c@example.com", f"No. {n}", key=str(n)) for n in range(extra_connections.WORTH_IT + 5)
+            docmail.Message("c@example.com", f"No. {n}", key=str(n)) for n in range(Outbox.limits.long_queue + 5)
         ]
         outbox.add_all(messages, batch="b", settings=settings)
         assert outbox.run(settings=settings) == {"sent": len(messages)}
@@ -209,20 +210,20 @@ FORKED = """
 import os, sys, time, docmail
 from docmail import credentials
 from docmail.sandbox import SANDBOX_PASSWORD
-from docmail.outbox.starting import going_on
+from docmail.outbox.run import run_of
 say = lambda *words: os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 settings = docmail.Settings.load("forking")
 credentials.provide(settings.account, credentials.Secret(SANDBOX_PASSWORD))
 run = docmail.Outbox().run(settings=settings, batch="b", wait=False)
-while not run.done:
+while not run.progress.done:
     time.sleep(0.01)
 run.pause()
-while "sending" in run.counts() or run._sender._transport is not None:  # a lock of Python's own would stay held
+while "sending" in run.counts() or run._sender.transport is not None:  # a lock of Python's own would stay held
     time.sleep(0.01)
 read, write = os.pipe()
 child = os.fork()
 if child == 0:
-    say("in the child", run.state, run.is_going_on, going_on(run.folder, settings, "b"))
+    say("in the child", run.state, run.is_running, run_of(run.record.folder, settings, "b"))
     for what in (run.wait, lambda: docmail.Outbox().run(settings=settings, batch="b")):
         try:
             say("sent", dict(what()))

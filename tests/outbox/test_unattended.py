@@ -111,7 +111,7 @@ REFUSED = """messages[3] = docmail.Message("nobody@example.com", "No. 3", key="3
         (
             None,
             (ADD.replace("outbox.add_all", f"{REFUSED}\noutbox.add_all"), RUN),
-            "Not everybody has got what was to be sent: 1 refused, 24 sent",
+            "Not all mails of this run were sent: 1 refused, 24 sent",
             24,
         ),
         (
@@ -141,7 +141,7 @@ def test_what_fails_in_an_executed_notebook_fails_the_execution(  # noqa: PLR091
 
 
 @pytest.mark.usefixtures("saved")
-def test_whoever_says_that_somebody_is_there_is_asked(home: Path, box: Sandbox) -> None:
+def test_a_person_who_says_that_somebody_is_there_is_asked(home: Path, box: Sandbox) -> None:
     done = executed("jupyter execute", home, ADD, RUN, DOCMAIL_UNATTENDED="no")
     assert done.returncode == 0, said(done)
     assert len(box.inbox) == 0
@@ -211,7 +211,7 @@ def test_a_script_asks_nobody_and_is_not_unattended() -> None:
 def alone(monkeypatch: pytest.MonkeyPatch, box: Sandbox) -> Outbox:
     """Return an outbox where nobody is there, and whose runs are shown."""
     monkeypatch.setenv("DOCMAIL_UNATTENDED", "yes")
-    monkeypatch.setattr("docmail.outbox.outbox.watchers", [run_view.show])
+    monkeypatch.setattr("docmail.outbox.observers.runs", [run_view.show])
     monkeypatch.setattr("IPython.display.display", lambda *_shown, **_options: None)
     box.settings.save()
     return Outbox()
@@ -230,7 +230,7 @@ def test_a_mail_nobody_knows_of_fails_the_run_that_meets_it_and_every_whole_one_
         alone.run(batch="b")
     with pytest.raises(OutcomeUnknown, match="decide about each"):
         alone.run(batch="b")
-    # Whoever says how many goes on with the others, and looks at it in code.
+    # A caller that gives a number sends the others later, and looks at the outcome in code.
     assert alone.run(batch="b", limit=5)["unknown"] == 1
     (row,) = [row for row in alone if row.state == "unknown"]
     alone.resolve(row.id, "sent")
@@ -257,7 +257,7 @@ def test_a_mail_that_some_have_not_got_fails_the_run(alone: Outbox) -> None:
 def test_mails_that_wait_for_longer_than_the_run_fail_it(
     alone: Outbox, box: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("docmail.outbox.rate.RETRY_SECONDS", 1800.0)
+    monkeypatch.setattr(Outbox, "limits", replace(Outbox.limits, retry_seconds=1800.0))
     box.answer("rcpt", "450 4.2.0 Greylisted", recipient="b@example.com")
     add(alone, "a", "b")
     with pytest.raises(Deferred, match=r"1 queued, 1 sent.* again after 20") as caught:
@@ -320,7 +320,7 @@ def test_a_form_that_nobody_sees_raises_what_is_in_the_way(box: Sandbox) -> None
     button.toggle()
     assert button.mail_form is not None
     button.mail_form.send_mail()
-    with pytest.raises(MessageError, match="nobody sees"):  # it asks whether the same is to go again
+    with pytest.raises(MessageError, match="nobody watches"):  # it asks whether the same is to go again
         button.mail_form.send_mail()
     button.mail_form.fields["to"].value = "nobody@example.com"
     with pytest.raises(Refused):

@@ -1,4 +1,4 @@
-"""Knows what the folder of the outbox shows of earlier use, beside the record itself.
+"""What the folder of the outbox shows of earlier use, beside the record itself.
 
 The record counts its changes. How many there were also stands in a file beside it, the mark, from the moment in which
 the first mail is in the record. The mark is written after each commit, so it never says more than the record that it
@@ -13,7 +13,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from docmail import home
-from docmail.files import sync_folder
+from docmail.errors import SettingsError
+from docmail.files import make_folder, sync_file, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +52,7 @@ def set_mark(folder: Path | str, changes: int, database: int, log: int) -> None:
     try:
         os.write(file, _MARK % (changes, database, log))
         if is_new:
-            os.fsync(file)
+            sync_file(file)
     finally:
         os.close(file)
     if is_new:
@@ -59,7 +60,7 @@ def set_mark(folder: Path | str, changes: int, database: int, log: int) -> None:
 
 
 def show_use(folder: Path) -> bool:
-    """Say whether a mail has been in the record of this folder, as far as the rest of the folder tells.
+    """Say whether a mail has been in the record of this folder, as far as the rest of the folder shows.
 
     A first opening that was cut short leaves the lock of the opening and empty folders; documents and claims come with
     mails only.
@@ -76,9 +77,11 @@ class Memory:
     def __init__(self, folder: Path, identity: str) -> None:
         self._record = str(folder.resolve()), identity
         self._file: Path | None = None
-        whose, place = home.of_record(folder), home.memory_of_records()
-        if (whose is None or not whose.rehearsal) and place.is_absolute():  # not so for a user without a home
-            self._file = place / sha256(os.fsencode(self._record[0])).hexdigest()[:32]
+        whose = home.of_record(folder)
+        if whose is not None and whose.rehearsal:
+            return
+        with suppress(SettingsError):  # a user without a home
+            self._file = home.memory_of_records() / sha256(os.fsencode(self._record[0])).hexdigest()[:32]
 
     def changes(self) -> int:
         """Return how many there were at least; 0 if nothing is remembered of this record."""
@@ -91,7 +94,7 @@ class Memory:
         return found
 
     def keep(self, changes: int) -> None:
-        """Remember that there were so many."""
+        """Remember this number of changes, here and outside of the folder."""
         _in_this_process[self._record] = max(changes, _in_this_process.get(self._record, 0))
         if self._file is None:
             return
@@ -100,7 +103,7 @@ class Memory:
             try:
                 file = os.open(self._file, os.O_WRONLY)
             except FileNotFoundError:
-                self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                make_folder(self._file.parent)
                 file = os.open(self._file, os.O_WRONLY | os.O_CREAT, 0o600)
             try:
                 os.write(file, written)

@@ -15,10 +15,13 @@ import sys
 import time
 from contextlib import suppress
 
+if sys.platform == "linux":
+    import fcntl
+
 # For as long as a connection in WAL mode is open: all bytes that readers share (the lock-byte page of SQLite's file
 # format), and the byte of the log's index that says that it is used (UNIX_SHM_DMS).
 _SHARED, _USED = (2**30 + 2, 510), (128, 1)
-# In the index: the lock of whoever repairs it (WAL_RECOVER_LOCK), and a byte that SQLite leaves alone.
+# In the index: the lock for repairing it (WAL_RECOVER_LOCK), and a byte that SQLite leaves alone.
 _REPAIR, _WRITING = (122, 1), (129, 1)
 _EVERYTHING = (0, 0)
 _WAITING_SECONDS = 30.0  # as long as SQLite waits for its own lock
@@ -28,16 +31,14 @@ _LOOK_SECONDS = 0.002
 class Guard:
     """The locks beside an open connection; it must be released before that one is closed, and ended after.
 
-    Only in WAL mode: in the others, whoever writes must be alone.
+    Only in WAL mode: in the others, a writer must be alone.
     """
 
     def __init__(self, path: str, *, is_wal: bool) -> None:
         self._files: list[int] = []
         self._index: int | None = None
         if is_wal and sys.platform == "linux" and sys.maxsize > 2**32:
-            import fcntl
-
-            # Where there are none after all, the names of the files tell that a log was removed.
+            # Where there are none after all, the names of the files show that a log was removed.
             with suppress(OSError):
                 for suffix, place in (("", _SHARED), ("-shm", _USED)):
                     # Closed with the connection and not before, because that drops SQLite's locks.
@@ -60,19 +61,15 @@ class Guard:
     def wait_to_write(self) -> None:
         """Be the only process of docmail that writes, until `stop_writing`; after 30 s, SQLite's own lock decides."""
         if self._index is not None:
-            import fcntl
-
             _wait_for(self._index, fcntl.F_WRLCK, _WRITING)
 
     def begin_to_write(self) -> None:
         """Keep others from repairing the index; SQLite has its lock for writing, so nothing is to be repaired."""
         if self._index is not None:
-            import fcntl
-
             _wait_for(self._index, fcntl.F_RDLCK, _REPAIR)
 
     def stop_writing(self) -> None:
-        """Let the others write."""
+        """Release the lock, so that other programs can write."""
         if self._index is not None:
             _unlock(self._index, _REPAIR)
             _unlock(self._index, _WRITING)
@@ -90,13 +87,9 @@ def _wait_for(file: int, kind: int, place: tuple[int, int]) -> None:
 
 
 def _unlock(file: int, place: tuple[int, int]) -> None:
-    import fcntl
-
     _lock(file, fcntl.F_UNLCK, place)
 
 
 def _lock(file: int, kind: int, place: tuple[int, int]) -> None:
-    import fcntl
-
     # struct flock: type, whence, start, length, process.
     fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, *place, 0))
