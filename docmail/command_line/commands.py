@@ -10,16 +10,20 @@ import signal
 import sys
 import time
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from docmail.errors import DocmailError
+from docmail.command_line import notebooks
+from docmail.errors import DocmailError, MessageError, OrganisationWarning, listed
+from docmail.home import at_terminal
 from docmail.language import _, ngettext
+from docmail.presets import current_organisation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from docmail.diagnosis import Check
+    from docmail.diagnosis import Check, DomainReport
     from docmail.outbox import Outbox, Row
     from docmail.sandbox import ReceivedMail
     from docmail.settings import Settings
@@ -34,12 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without “quotation marks” is no reason to stop
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(notebooks.with_values(sys.argv[1:] if arguments is None else arguments))
     if "run" not in options:
         parser.print_help()
         return 0
     try:
-        return int(options.run(options))
+        with at_terminal(), _organisation_checked(options):
+            return int(options.run(options))
     except DocmailError as exc:
         print(exc, file=sys.stderr)
         return 1
@@ -75,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
     test = commands.add_parser("test", help=_("send the test email and say phase by phase what happens"))
     test.add_argument("--profile", help=_("the saved settings to test"))
-    test.add_argument("--to", help=_("another recipient than the sender"))
+    test.add_argument("--to", help=_("a recipient other than the sender"))
     test.set_defaults(run=_test)
 
     send = commands.add_parser("send", help=_("email files"))
@@ -83,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     send.add_argument("--to", required=True, help=_("addresses, separated by ; or ,"))
     send.add_argument("--subject", required=True)
     send.add_argument("--body", default="", help=_("text in Markdown"))
-    send.add_argument("--key", help=_("send only once what has this key"))
+    send.add_argument("--key", help=_("send only once under this key"))
     send.add_argument("--profile", help=_("the saved settings to send with"))
     send.set_defaults(run=_send)
 
@@ -92,17 +97,51 @@ def _parser() -> argparse.ArgumentParser:
     )
     outbox.add_argument(
         "what",
-        choices=["list", "run", "retry"],
+        choices=["list", "run", "retry", "bounces"],
         help=_(
-            "list: what became of each mail; run: send what waits; retry: let what was not sent wait again, for run"
+            "list: what became of each mail; run: send what waits; retry: let what was not sent wait again, for run; "
+            "bounces: look in the mailbox for what came back"
         ),
     )
     outbox.add_argument("--profile", help=_("the saved settings whose mail it is"))
     outbox.add_argument("--batch", type=str.strip, help=_("only the mails of this batch"))
     outbox.add_argument("--limit", type=int, help=_("run: send no more mails than this"))
     outbox.add_argument("--rate", help=_("run: how fast, such as 30/min"))
+    outbox.add_argument(
+        "--wait", action="store_true", help=_("run: stay until all is sent, also what is due later; Ctrl-C ends it")
+    )
     outbox.set_defaults(run=_outbox)
+
+    domain = commands.add_parser(
+        "domain",
+        help=_("say whether the DNS records of a domain let its mails arrive: SPF, DKIM, DMARC, MX"),
+        epilog=_("Exit status: 0 all is in order, 1 something should be changed, 3 something could not be judged."),
+    )
+    domain.add_argument("domain", metavar="DOMAIN", help=_("such as example.com; of an address its domain"))
+    senders = domain.add_mutually_exclusive_group()
+    senders.add_argument(
+        "--provider", help=_("who sends the mails, such as gmail; otherwise the one that receives those of the domain")
+    )
+    senders.add_argument("--host", default="", help=_("the server of your own that sends the mails"))
+    domain.set_defaults(run=_domain)
+    notebooks.add_to(commands, _ended_politely)
+
+    organisation = commands.add_parser(
+        "organisation", help=_("show what the organisation's file fixes, or what is wrong")
+    )
+    organisation.set_defaults(run=_organisation)
     return parser
+
+
+@contextmanager
+def _organisation_checked(options: argparse.Namespace) -> Iterator[None]:
+    """Say once what is wrong with the organisation's file, before a command that sends goes on without it."""
+    problem = current_organisation().problem
+    if problem and options.run in {_test, _send, _outbox}:
+        print(problem, file=sys.stderr)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OrganisationWarning)
+        yield
 
 
 def _say(text: str = "") -> None:
@@ -114,7 +153,7 @@ def _say(text: str = "") -> None:
 
 def _demo(_options: argparse.Namespace) -> int:
     import docmail
-    from docmail.command_line.demo import NUMBER, invoice
+    from docmail.command_line.demo import NUMBER, invoice, look
 
     with docmail.Sandbox() as box:
         _say(_("A mail server of your own runs at {host}:{port}; nothing leaves this computer.").format(
@@ -125,7 +164,7 @@ def _demo(_options: argparse.Namespace) -> int:
         body = _("Dear customer,\n\nplease find our invoice **{number}** attached.\n\nKind regards,\nAccounts").format(
             number=NUMBER
         )
-        result = docmail.send(invoice(), to="cfo@example.com", subject=subject, body=body)
+        result = docmail.send(invoice(), to="cfo@example.com", subject=subject, body=body, look=look())
         _say(_("Sent. The server said: {reply}").format(reply=result.reply))
         _say()
         _say(_("What arrived:"))
@@ -161,7 +200,7 @@ def _sandbox(_options: argparse.Namespace) -> int:
             host=box.host, port=box.port
         ))  # fmt: skip
     else:
-        _say(_("Another program runs the sandbox already, at {host}:{port}; this one looks on until Ctrl-C.").format(
+        _say(_("Another program runs the sandbox already, at {host}:{port}; this one watches until Ctrl-C.").format(
             host=box.host, port=box.port
         ))  # fmt: skip
     _say(_("In a notebook:"))
@@ -170,15 +209,16 @@ def _sandbox(_options: argparse.Namespace) -> int:
     seen = box.inbox[-1].number if len(box.inbox) else 0
     looks = 0
     try:
-        while True:
-            for mail in box.inbox.after(seen):
-                seen = mail.number
-                names = "".join(f", {attachment.name}" for attachment in mail.attachments)
-                _say(f"{time.strftime('%H:%M:%S')}  {', '.join(mail.recipients)}: {mail.subject}{names}")
-            time.sleep(_LOOK_SECONDS)
-            looks += 1
-            if looks % _LOOK_FOR_HOST == 0:
-                box = Sandbox.shared()  # hosts it when the other program has ended
+        with _ended_politely():
+            while True:
+                for mail in box.inbox.after(seen):
+                    seen = mail.number
+                    names = "".join(f", {attachment.name}" for attachment in mail.attachments)
+                    _say(f"{time.strftime('%H:%M:%S')}  {', '.join(mail.recipients)}: {mail.subject}{names}")
+                time.sleep(_LOOK_SECONDS)
+                looks += 1
+                if looks % _LOOK_FOR_HOST == 0:
+                    box = Sandbox.shared()  # hosts it when the other program has ended
     except KeyboardInterrupt:
         box.close()
         return 0
@@ -193,6 +233,8 @@ def _test(options: argparse.Namespace) -> int:
     failed = diagnosis.failed
     if failed is None:
         _say(_("The test email was sent."))
+        if diagnosis.domain is not None:
+            _say_domain(diagnosis.domain)
         return 0
     for line in (failed.hint, failed.guide and _("More: the guide “{guide}”.").format(guide=failed.guide)):
         if line:
@@ -203,6 +245,30 @@ def _test(options: argparse.Namespace) -> int:
 def _say_check(check: Check) -> None:
     mark = _("ok") if check.ok else _("FAILED")
     _say(f"{mark:<7}{check.phase:<11}{check.seconds * 1000:>7,.0f} ms  {check.text}")
+
+
+def _domain(options: argparse.Namespace) -> int:
+    """Say how a domain's records stand; 0 if all is well, 1 if something should change, 3 if something is not known."""
+    from docmail.diagnosis import Standing, look_at_domain
+
+    report = look_at_domain(options.domain, provider=options.provider, host=options.host)
+    if report.provider:
+        _say(_("Mails of {domain}, sent through {provider}:").format(domain=report.domain, provider=report.provider))
+    _say_domain(report)
+    if not (options.provider or options.host):
+        _say(_("--provider or --host names who sends the mails, if it is another."))
+    return {Standing.GOOD: 0, Standing.ADVICE: 1, Standing.UNKNOWN: 3}[report.standing]
+
+
+def _say_domain(report: DomainReport) -> None:
+    marks = {"good": _("ok"), "advice": _("CHANGE"), "unknown": "?"}
+    for check in report.checks:
+        subject = _("domain") if check.subject == "domain" else check.subject
+        _say(f"{marks[check.standing]:<7}{subject:<11}{check.text}")
+    if report.letter:
+        _say()
+        for line in report.letter.splitlines():
+            _say(line)
 
 
 def _send(options: argparse.Namespace) -> int:
@@ -220,7 +286,7 @@ def _send(options: argparse.Namespace) -> int:
             key=options.key,
             settings=settings,
         )
-    recipients = ", ".join(result.accepted)
+    recipients = listed(result.accepted, ", ")
     if result.repeated:
         _say(_("Sent before to {recipients}; not sent again.").format(recipients=recipients))
     else:
@@ -244,6 +310,9 @@ def _outbox(options: argparse.Namespace) -> int:
             number = outbox.retry(options.batch)
             _say(ngettext("{number} mail waits again.", "{number} mails wait again.", number).format(number=number))
             return 0
+        if options.what == "bounces":
+            _say(str(outbox.find_bounces(settings=settings)))
+            return 0
         for row in outbox:
             if options.batch is None or row.batch == options.batch:
                 when = (row.sent_at or row.created).astimezone().strftime("%Y-%m-%d %H:%M")
@@ -253,31 +322,107 @@ def _outbox(options: argparse.Namespace) -> int:
     return 0
 
 
+def _organisation(_options: argparse.Namespace) -> int:
+    """Show what the organisation's file fixes; 1 if it cannot be used, or if there is none."""
+    from docmail.presets import organisation_places
+
+    found = current_organisation()
+    if found.problem:
+        print(found.problem, file=sys.stderr)
+        return 1
+    if found.path is None:
+        _say(_("There is no organisation's file. docmail looks for one in these places:"))
+        for place in organisation_places():
+            _say(f"  {place}")
+        _say(_("DOCMAIL_ORGANISATION names another place."))
+        return 1
+    _say(_("The organisation's file {path} is in order.").format(path=found.path))
+    for provider in found.providers:
+        preset = provider.preset
+        _say(f"  {', '.join(preset.domains)}")
+        port = f", {provider.port}, {provider.security}" if provider.host else ""
+        _say(f"    {provider.host or provider.api}{port}{f', {provider.ca_file}' if provider.ca_file else ''}")
+        if provider.sign_in != "password":
+            _say(f"    {provider.sign_in}: {provider.application.client_id} {provider.application.tenant}".rstrip())
+    for name, application in (("microsoft", found.microsoft), ("google", found.google)):
+        if application.client_id:
+            _say(f"  {name}: {application.client_id} {application.tenant}".rstrip())
+    if found.copy_to:
+        _say(f"  {_('a copy of every email goes to {address}').format(address=found.copy_to)}")
+    if found.look is not None:
+        said = ", ".join(name for name, value in vars(found.look).items() if value)
+        _say(f"  {_('the look of mails and documents: {what}').format(what=said)}")
+    return 0
+
+
 def _known_of(row: Row) -> str:
     """Return what is known of a mail that was not sent, or perhaps not, or not to everybody."""
-    if row.state == "sent":
+    from docmail.outbox import Role, State, due_text, is_due
+
+    if row.state in {State.SENT, State.BOUNCED}:
         missed = [
-            f"{address}: {each.reply or each.state}"
+            f"{address}: {(each.reply if each.state != State.SENT else '') or each.reason or each.state}"
             for address, each in row.recipients.items()
-            if each.state != "sent" and each.role != "archive"
+            if (each.state != State.SENT or each.reason) and each.role != Role.ARCHIVE
         ]
-        return f" -- {_('not to everybody')}: {'; '.join(missed)}" if missed else ""
+        partly = any(row.recipients[address].state != State.SENT for address in row.people) and row.state == State.SENT
+        return f" -- {_('not to everybody') + ': ' if partly else ''}{listed(missed)}" if missed else ""
+    if row.state == State.QUEUED and not is_due(row.send_at) and row.send_at is not None:
+        return f" -- {_('to be sent at {time}').format(time=due_text(row.send_at))}"
     known = row.reason or str(row.reply or "")
     return f" -- {known}" if known else ""
 
 
 def _run_outbox(outbox: Outbox, settings: Settings | None, options: argparse.Namespace) -> int:
     """Send what waits; 0 if everybody has got what was tried, 1 if something new, or in doubt, needs a person."""
-    from docmail.outbox import nothing_of
+    from docmail.outbox import State, nothing_of
+
+    if options.wait:
+        return _stay(outbox, settings, options)
+    with _ended_politely():
+        counts = outbox.run(settings=settings, batch=options.batch, limit=options.limit, rate=options.rate)
+    _say(", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or nothing_of(options.batch))
+    if counts.after_sending:
+        _say(counts.after_sending)
+    if counts.due_later:
+        _say(f"{counts.due_later}.")
+    return 1 if counts.progress.missed or counts.get(State.UNKNOWN) else 0
+
+
+def _stay(outbox: Outbox, settings: Settings | None, options: argparse.Namespace) -> int:
+    """Send what waits, and what is due later, each mail at its time; 0 also if somebody ends it before."""
+    from docmail.outbox import nothing_of, stay
+    from docmail.settings import usable
+
+    if options.limit is not None:
+        raise MessageError(
+            _("--wait sends all that waits, so it takes no --limit."), hint=_("Leave one of the two out.")
+        )
+    try:
+        with _ended_politely():
+            if not len(outbox):
+                _say(nothing_of(options.batch))
+            all_well = stay(outbox.folder, usable(settings, None), batch=options.batch, rate=options.rate, say=_say)
+    except KeyboardInterrupt:
+        _say(_("Ended. What is not sent yet waits in the outbox."))
+        return 0
+    return 0 if all_well else 1
+
+
+@contextmanager
+def _ended_politely() -> Iterator[None]:
+    """Take the signals that ask a program to end as Ctrl-C: the mail that is on its way is waited for.
+
+    systemd, or a computer that shuts down, sends SIGTERM; Windows has SIGBREAK for it, and for a window that is closed.
+    """
 
     def interrupt(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    # systemd, or a computer that shuts down, ends it politely and waits for the mail that is on its way.
-    before = signal.signal(signal.SIGTERM, interrupt)
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    before = {each: signal.signal(each, interrupt) for each in known}
     try:
-        counts = outbox.run(settings=settings, batch=options.batch, limit=options.limit, rate=options.rate)
+        yield
     finally:
-        signal.signal(signal.SIGTERM, before)
-    _say(", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or nothing_of(options.batch))
-    return 1 if counts.missed or counts.get("unknown") else 0
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,7 +1,8 @@
 """Makes files of what a notebook has: reports, DataFrames and figures; and locks PDFs with a password.
 
 The ending of the name decides the form, where there is a choice: a DataFrame becomes a PDF, or `.csv` or `.xlsx`; a
-figure a PDF, or `.png`, `.svg` or `.jpg`. What the name asks for is made or refused; a dot alone asks for nothing.
+figure or chart a PDF, or `.png`, `.svg` or `.jpg`; a picture of PIL's a PNG, or `.jpg` or `.pdf`; an executed notebook
+itself, or what it shows as `.pdf` or `.html`. What the name asks for is made or refused; a dot alone asks for nothing.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from docmail.documents.data_files import csv_file, xlsx_file
-from docmail.errors import DocumentError
+from docmail.errors import DocumentError, Field
+from docmail.foreign import Notebook, is_notebook
 from docmail.language import _
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Sequence
 
+    from docmail.look import Look
     from docmail.secret import Secret
 
-__all__ = ["ending_of", "file_of", "locked", "made_as"]
+__all__ = ["ending_of", "file_of", "locked", "made_as", "notebook_ending"]
 
 _MAX_PASSWORD = 127  # octets (ISO 32000-2 7.6.4.3.3)
 
@@ -50,21 +53,31 @@ _OTHER_KINDS = {
 }
 
 
-def made_as(name: Any, endings: Collection[str], kind: str) -> str:
-    """Return the ending of what is made under this name; raise `DocumentError` if it asks for what cannot be made."""
+def made_as(name: Any, endings: Sequence[str], kind: str) -> str:
+    """Return the ending of what is made under this name; raise `DocumentError` if it asks for what cannot be made.
+
+    The first of `endings` is that of a name that asks for nothing.
+    """
     ending = ending_of(name)
     if ending and ending not in endings:
         raise DocumentError(
-            _("The name {name} asks for a {ending} file, which docmail cannot make of this {type}.").format(
+            _("docmail cannot make a {ending} file from this {type}, as the name {name} asks.").format(
                 name=name.strip(), ending=ending, type=kind
             ),
             hint=_("Let the name end in {endings}.").format(endings=", ".join(endings)),
         )
-    return ending or ".pdf"
+    return ending or endings[0]
 
 
-def file_of(source: Any, name: Any) -> tuple[bytes, str] | None:
-    """Return the content of a report, DataFrame or figure and its name's ending; None for anything else."""
+def file_of(source: Any, name: Any, locale: str | None = None, look: Look | None = None) -> tuple[bytes, str] | None:
+    """Return the content of a report, DataFrame, figure or picture and its name's ending; None for anything else.
+
+    `locale` sets the signs in the numbers of a DataFrame's PDF, `look` how that PDF looks.
+    """
+    if ending := notebook_ending(source, name):
+        from docmail.documents.notebooks import notebook_file
+
+        return notebook_file(source, ending, look), ending
     # A program that has such an object has imported its library; importing it here would cost the others time.
     if "docmail.reports.report" in sys.modules and isinstance(source, sys.modules["docmail.reports.report"].Report):
         ending = made_as(name, [".pdf"], type(source).__name__)
@@ -73,24 +86,46 @@ def file_of(source: Any, name: Any) -> tuple[bytes, str] | None:
         from docmail.text import is_frame
 
         if is_frame(source):
-            return _from_frame(source, made_as(name, [".pdf", ".csv", ".xlsx"], type(source).__name__), name)
+            ending = made_as(name, [".pdf", ".csv", ".xlsx"], type(source).__name__)
+            return _from_frame(source, ending, name, locale, look), ending
     if "matplotlib.figure" in sys.modules:
         from docmail.reports import figure_pdf, is_figure
 
         if is_figure(source):
             ending = made_as(name, [".pdf", ".png", ".svg", ".jpg", ".jpeg"], type(source).__name__)
             return figure_pdf(source, ending[1:]), ending
+    if {"plotly", "altair", "PIL"} & sys.modules.keys():
+        from docmail.text import chart_kind
+
+        if kind := chart_kind(source):
+            from docmail.reports import chart_file
+
+            endings = [".png", ".jpg", ".jpeg", ".pdf"] if kind == "PIL" else [".pdf", ".png", ".svg", ".jpg", ".jpeg"]
+            ending = made_as(name, endings, type(source).__name__)
+            return chart_file(source, ending[1:]), ending
     return None
 
 
-def _from_frame(frame: Any, ending: str, name: Any) -> tuple[bytes, str]:
+_OF_NOTEBOOKS = (".pdf", ".html", ".htm")
+
+
+def notebook_ending(source: Any, name: Any) -> str:
+    """Return as what a notebook is attached: “.pdf” or “.html”; nothing for its file itself, and for all else."""
+    if isinstance(source, Notebook):
+        return made_as(name, _OF_NOTEBOOKS, "Notebook")
+    ending = ending_of(name) if is_notebook(source) else ""
+    return ending if ending in _OF_NOTEBOOKS else ""
+
+
+def _from_frame(frame: Any, ending: str, name: Any, locale: str | None, look: Look | None) -> bytes:
     if ending not in {".csv", ".xlsx"}:
-        from docmail.reports import table_pdf
+        from docmail.reports import Report
 
         title = str(name or "")
-        return table_pdf(frame, title[: -len(ending)] if title.lower().endswith(ending) else title), ending
+        title = title[: -len(ending)] if title.lower().endswith(ending) else title
+        return Report(title, locale=locale, look=look).table(frame).pdf()
     try:
-        return (csv_file if ending == ".csv" else xlsx_file)(frame), ending
+        return (csv_file if ending == ".csv" else xlsx_file)(frame)
     except ImportError as exc:
         raise DocumentError(
             _("The table cannot be written as {ending}: {reason}.").format(ending=ending, reason=_reason(exc)),
@@ -98,48 +133,56 @@ def _from_frame(frame: Any, ending: str, name: Any) -> tuple[bytes, str]:
         ) from exc
 
 
-def locked(content: bytes, password: Secret, name: str) -> bytes | None:
-    """Return a PDF that opens with this password only (AES-256, ISO 32000-2); None if another one locks it already.
+def locked(content: bytes, password: Secret, name: str) -> bytes:
+    """Return a PDF that opens with this password only (AES-256, ISO 32000-2).
 
     A PDF that has only an owner's password opens without one: it is locked like any other, and keeps its permissions.
-    By pypdf, because it locks any PDF, wherever it comes from; fpdf2 could lock its own only,
-    and pdfium none.
+    Raises `DocumentError` for one that another password locks already, and for one that is signed or damaged.
     """
-    import pypdf
-    from pypdf.errors import PyPdfError
-
     if not 0 < len(password.octets()) <= _MAX_PASSWORD:
         raise DocumentError(
             _("The password of a PDF must have 1 to {limit} letters.").format(limit=_MAX_PASSWORD),
             hint=_("Give another password."),
-            field="password",
+            field=Field.PASSWORD,
         )
+    from pypdf.errors import PyPdfError
+
     try:
-        reader = pypdf.PdfReader(io.BytesIO(content))
-        rights = pypdf.constants.UserAccessPermissions.all()
-        if reader.is_encrypted:
-            if not reader.decrypt(""):
-                return None
-            rights = reader.user_access_permissions or rights
-        signed = _is_signed(reader, content)
-        writer = pypdf.PdfWriter(clone_from=reader)
-        # The owner's password would let its holder change what the file permits; nobody needs to have it.
-        owner = secrets.token_urlsafe(24)
-        password.shown_to(lambda plain: writer.encrypt(plain, owner, permissions_flag=rights, algorithm="AES-256"))
-        file = io.BytesIO()
-        writer.write(file)
+        return _encrypted(content, password, name)
+    except DocumentError:
+        raise  # which is a ValueError, too
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
-        reason = _reason(exc)
         raise DocumentError(
-            _("The PDF {name} cannot be locked: {reason}.").format(name=name, reason=reason),
+            _("The PDF {name} cannot be locked: {reason}.").format(name=name, reason=_reason(exc)),
             hint=_("Make it again, or send it without a password."),
         ) from None
-    if signed:
+
+
+def _encrypted(content: bytes, password: Secret, name: str) -> bytes:
+    # By pypdf, because it locks any PDF, wherever it comes from; fpdf2 could lock its own only, and pdfium none.
+    import pypdf
+
+    reader = pypdf.PdfReader(io.BytesIO(content))
+    rights = pypdf.constants.UserAccessPermissions.all()
+    if reader.is_encrypted:
+        if not reader.decrypt(""):
+            raise DocumentError(
+                _("The PDF {name} is locked by a password already.").format(name=name),
+                hint=_("Leave out password=, or give the PDF as it was before."),
+            )
+        rights = reader.user_access_permissions or rights
+    if _is_signed(reader, content):
         raise DocumentError(
             _("The PDF {name} is signed or certified, and locking it would break the signature.").format(name=name),
             hint=_("Leave out password=, or lock it first and sign it then."),
-            field="password",
+            field=Field.PASSWORD,
         )
+    writer = pypdf.PdfWriter(clone_from=reader)
+    # The owner's password would let its holder change what the file permits; nobody needs to have it.
+    owner = secrets.token_urlsafe(24)
+    password.shown_to(lambda plain: writer.encrypt(plain, owner, permissions_flag=rights, algorithm="AES-256"))
+    file = io.BytesIO()
+    writer.write(file)
     return file.getvalue()
 
 

@@ -103,13 +103,13 @@ def _check(frame: Any, columns: list[Data], impossible: re.Pattern[str], ending:
 def _impossible(name: str, character: str, row: int, ending: str, *, polars: bool) -> DocumentError:
     code = f"U+{ord(character):04X}"
     if row < 1:
-        reason = _("the head of the column “{name}” holds the character {code}").format(name=name, code=code)
+        reason = _("the heading of the column “{name}” contains the character {code}").format(name=name, code=code)
         return _refused(reason, _("Rename the column."), ending)
     if polars:
         line = f'df.with_columns(pl.col("{name}").str.replace_all(chr({ord(character)}), " ", literal=True))'
     else:
         line = f'df["{name}"] = df["{name}"].str.replace(chr({ord(character)}), " ")'
-    reason = _("the column “{name}” holds the character {code} in row {row}").format(name=name, code=code, row=row)
+    reason = _("the column “{name}” contains the character {code} in row {row}").format(name=name, code=code, row=row)
     return _refused(reason, _("Replace it: {line}.").format(line=line), ending)
 
 
@@ -207,7 +207,7 @@ def _excel_value(value: Any, column: Data, *, days: bool) -> tuple[Any, str]:
 def _excel_text(text: str, column: Data) -> str:
     if len(text) > _MOST_TEXT:
         raise _refused(
-            _("the column “{name}” holds a text of {number} characters, and Excel takes {limit}").format(
+            _("the column “{name}” contains a text of {number} characters, and Excel allows {limit}").format(
                 name=_name(column), number=f"{len(text):,}", limit=f"{_MOST_TEXT:,}"
             ),
             _("Shorten it, or choose a name that ends in .csv."),

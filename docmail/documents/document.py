@@ -18,24 +18,25 @@ import sys
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from docmail.addresses import first_control
-from docmail.documents.convert import file_of, locked, made_as
-from docmail.errors import DocumentError
+from docmail.documents.convert import ending_of, file_of, locked, made_as, notebook_ending
+from docmail.errors import DocumentError, Field
+from docmail.files import one_at_a_time
+from docmail.foreign import Notebook
 from docmail.language import _
 from docmail.secret import Secret
+from docmail.text import chart_kind, is_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Document", "documents_of"]
+    from docmail.look import Look
+
+__all__ = ["Document", "documents_of", "one_at_a_time"]
 
 PDF = "application/pdf"
-
-one_at_a_time = Lock()
-"""For whoever calls pdfium, which is not thread-safe."""
 
 _MAX_NAME = 255  # octets: the limit of common file systems
 _MAX_TITLE = 60  # characters of a PDF's title that become its file name
@@ -43,9 +44,10 @@ _MAX_TITLE = 60  # characters of a PDF's title that become its file name
 # that failed afterwards. Blanks and NULs behind the end, with which disks and downloads fill blocks, do not count.
 _HEAD, _TAIL = 1024, 65536
 _FILLING = b"\0\t\n\x0c\r \x1a"
+_PDF_ENDINGS = {"", ".pdf", ".ai"}  # an illustrator's file is a PDF
 _HAS_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]*$")  # “v1.2 summary” has none
 _PLACES = ("center", "left", "right")
-_GENERIC = {"document", "figure", "report", "table"}
+_GENERIC = {"chart", "document", "figure", "picture", "report", "table"}
 
 
 @dataclass(frozen=True)
@@ -60,16 +62,32 @@ class Document:
     """When a file was last changed (nanoseconds), to notice that it is no longer the one that was checked."""
 
     @classmethod
-    def of(cls, source: Any, name: str | None = None, *, password: str | None = None) -> Document:
-        """Return the document for a PDF in the making, a table, a figure, a file, or the bytes of one.
+    def of(
+        cls,
+        source: Any,
+        name: str | None = None,
+        *,
+        password: str | None = None,
+        locale: str | None = None,
+        look: Look | None = None,
+    ) -> Document:
+        """Return the document for an unfinished PDF, a table, a figure, a file, or the bytes of one.
 
         `source` is an FPDF object, a `docmail.reports.Report`, a DataFrame, Series or Index (pandas, polars), a figure
-        of matplotlib's, a `Path`, or bytes. The name is the one the recipient sees; by default that of the file, or the
-        title of the PDF or figure. A DataFrame becomes a PDF, or with a name that says so `.csv` or `.xlsx`; a figure a
-        PDF, `.png`, `.svg` or `.jpg`.
+        of matplotlib's, plotly's or altair's, a picture of PIL's, a `Path`, or bytes. The name is the one the recipient
+        sees; by default that of the file, or the title of the PDF or figure. A DataFrame becomes a PDF, or with a name
+        that says so `.csv` or `.xlsx`; a figure a PDF, `.png`, `.svg` or `.jpg`; a picture a PNG, `.jpg` or `.pdf`; the
+        `Path` of an executed notebook (`.ipynb`) what it shows, without its code, with a name that ends in `.pdf` or
+        `.html`, and the file itself without one. A
+        `locale` ("de", "en-ZA") sets the signs in the numbers of a DataFrame's PDF; in `.csv` and `.xlsx` numbers stay
+        numbers, which the recipient's program shows with its own signs. `look` is how that PDF looks; without it, as
+        the look that is saved with the selected profile says.
 
         With a `password` a PDF is locked here and now (AES-256); the password itself is kept nowhere. Raises
         `DocumentError` for anything that is missing, empty, cut off, or cannot be guessed safely.
+
+        >>> docmail.Document.of(frame, "customers.csv").media_type
+        'text/csv'
         """
         try:  # first of all: a traceback that shows all values must not show this one
             password = Secret(password) if isinstance(password, str) else password  # type: ignore[assignment]
@@ -77,20 +95,28 @@ class Document:
             password = exc.__traceback__ = None  # an interrupt, which can come anywhere
             raise
         if password is not None:
-            return _locked(cls.of(source, name), password)
+            return _locked(cls.of(source, name, locale=locale, look=look), password)
+        ending = notebook_ending(source, name)
+        for option, value in (("locale", locale), ("look", look)):
+            if value is not None and not is_frame(source) and not (option == "look" and ending):
+                raise DocumentError(
+                    _("{option}= is for a table, and this is a {type}.").format(
+                        option=option, type=type(source).__name__
+                    ),
+                    hint=_("Leave it out; a report has one of its own: Report({option}=...).").format(option=option),
+                )
         if isinstance(source, Document):
             return _again(source, source.name if name is None else name)
-        if isinstance(source, Path):
+        if isinstance(source, Path) and not ending:
             return _from_path(source, name)
         if isinstance(source, (bytes, bytearray, memoryview)):
             return _from_bytes(bytes(source), name)
         name = None if name is None else _checked_name(name)
         if _is_fpdf(source):
             return _from_fpdf(source, name)
-        if (made := file_of(source, name)) is not None:
+        if (made := file_of(source, name, locale, look)) is not None:
             content, ending = made
-            kind = "figure" if hasattr(source, "savefig") else "report" if hasattr(source, "pdf") else "table"
-            return _from_bytes(content, _ending_in(ending, _titled(source, kind) if name is None else name))
+            return _from_bytes(content, _ending_in(ending, _titled(source) if name is None else name))
         raise _not_a_document(source)
 
     @property
@@ -107,6 +133,10 @@ class Document:
         """Return its content as a binary file, from the beginning.
 
         Raises `DocumentError` if the file has been removed or changed since.
+
+        >>> with docmail.Document.of(pdf, "Q3.pdf").open() as file:
+        ...     file.read(5)
+        b'%PDF-'
         """
         if isinstance(self.source, bytes):
             return io.BytesIO(self.source)
@@ -122,7 +152,12 @@ class Document:
         return file
 
     def check(self, file: BinaryIO) -> None:
-        """Raise `DocumentError` if what `open` returned has changed since the document was made."""
+        """Raise `DocumentError` if what `open` returned has changed since the document was made.
+
+        >>> document = docmail.Document.of(pdf, "Q3.pdf")
+        >>> with document.open() as file:
+        ...     document.check(file)
+        """
         if isinstance(self.source, bytes):
             return
         status = os.fstat(file.fileno())
@@ -133,14 +168,22 @@ class Document:
             )
 
     def pieces(self, octets: int = 1 << 20) -> Iterator[bytes]:
-        """Yield its content in pieces of so many octets; raises as `open` does, also behind the last one."""
+        """Yield its content in pieces of `octets` bytes; raises as `open` does, also behind the last one.
+
+        >>> sum(map(len, docmail.Document.of(pdf, "Q3.pdf").pieces(1000))) == len(pdf)
+        True
+        """
         with self.open() as file:
             while piece := file.read(octets):
                 yield piece
             self.check(file)
 
     def read(self) -> bytes:
-        """Return its content."""
+        """Return its content; raises `DocumentError` as `open` does.
+
+        >>> docmail.Document.of(pdf, "Q3.pdf").read() == pdf
+        True
+        """
         return self.source if isinstance(self.source, bytes) else b"".join(self.pieces())
 
     @cached_property
@@ -169,30 +212,24 @@ class Document:
 
     @cached_property
     def pages(self) -> int | None:
-        """The number of pages of a PDF; None if it is none, or locked by a password."""
+        """The number of pages of a PDF; None for another file, and for a PDF that a password locks."""
         if not self.is_pdf:
             return None
-        import pypdfium2
-
-        with one_at_a_time, self.open() as file:
-            try:
-                pdf = pypdfium2.PdfDocument(file)
-            except pypdfium2.PdfiumError:
-                return None
-            try:
-                return len(pdf)
-            finally:
-                pdf.close()
+        with self.open():  # raises if it is another one by now
+            return _page_count(self.source) or None
 
     def __repr__(self) -> str:
         return f"<Document {self.name}, {self.size:,} bytes>"
 
 
-def documents_of(sources: Any) -> tuple[Document, ...]:
-    """Return the documents for one source or an iterable of them."""
-    if isinstance(sources, (list, tuple)):
-        return tuple(Document.of(source) for source in sources)
-    return (Document.of(sources),)
+def documents_of(sources: Any, name: str | None = None, look: Look | None = None) -> tuple[Document, ...]:
+    """Return the documents for one source or several, their tables in a look; `name` is for each of them."""
+    several = sources if isinstance(sources, (list, tuple)) else (sources,)
+    return tuple(Document.of(source, name, look=look if _has_look(source, name) else None) for source in several)
+
+
+def _has_look(source: Any, name: str | None) -> bool:
+    return is_frame(source) or bool(notebook_ending(source, name))
 
 
 def _again(document: Document, name: str) -> Document:
@@ -209,7 +246,7 @@ def _again(document: Document, name: str) -> Document:
     )
     if not sound:
         raise DocumentError(
-            _("This Document was put together by hand, and its parts do not fit."),
+            _("This Document was built by hand, and its parts do not match."),
             hint=_('Make it with Document.of(data, name="report.pdf").'),
         )
     checked = _checked_name(name)
@@ -224,8 +261,7 @@ def _from_path(path: Path, name: str | None) -> Document:
         regular = stat.S_ISREG(status.st_mode)
         if regular:  # opening a pipe could wait for ever
             with path.open("rb") as file:
-                head = file.read(_HEAD)
-                tail = _tail_of(file, status.st_size)
+                head, tail = file.read(_HEAD), _tail_of(file, status.st_size)
     except (OSError, ValueError) as exc:
         raise _unreadable(path, exc) from exc
     if not regular:
@@ -262,7 +298,7 @@ def _tail_of(file: BinaryIO, end: int) -> bytes:
 
 
 def _is_fpdf(source: object) -> bool:
-    # Whoever has an FPDF object has imported fpdf; importing it here would cost others 0.3 s.
+    # A program that has an FPDF object has imported fpdf; importing it here would cost the others 0.3 s.
     fpdf = sys.modules.get("fpdf")
     return fpdf is not None and isinstance(source, fpdf.FPDF)
 
@@ -271,7 +307,7 @@ def _from_fpdf(pdf: Any, name: str | None) -> Document:
     made_as(name, [".pdf"], type(pdf).__name__)
     if not pdf.pages:
         raise DocumentError(_("This PDF has no page yet."), hint=_("Call add_page() and write something on it."))
-    # output() closes an FPDF for good; the user may want to go on writing in it.
+    # output() closes an FPDF for good; the user may want to write more.
     try:
         snapshot = copy.deepcopy(pdf)
         # fpdf2 shares the fonts between copies, and output() leaves only the letters in them that it needed.
@@ -288,17 +324,25 @@ def _from_fpdf(pdf: Any, name: str | None) -> Document:
     except Exception as exc:
         raise DocumentError(
             _("fpdf2 cannot finish this PDF: {reason}.").format(reason=str(exc).rstrip(".")),
-            hint=_("Correct what it names; pdf.output() alone shows where it comes from."),
+            hint=_("Correct that; run pdf.output() by itself to see where it comes from."),
         ) from exc
     return _from_bytes(content, _ending_in(".pdf", _titled(pdf, "document") if name is None else name))
 
 
-def _titled(source: Any, otherwise: str) -> str:
-    """Return a file name from the title of what is to be a PDF."""
-    title = getattr(source, "title", None)
+def _titled(source: Any, otherwise: str = "") -> str:
+    """Return a file name from the title of what is made into a file; without one, what it is."""
+    title = source.path.stem if isinstance(source, Notebook) else getattr(source, "title", None)
+    if drawn := chart_kind(source):
+        otherwise = "picture" if drawn == "PIL" else "chart"
+    elif not otherwise:
+        otherwise = "figure" if hasattr(source, "savefig") else "report" if hasattr(source, "pdf") else "table"
     if otherwise == "figure":
         titles = [source.get_suptitle(), *(each.get_title(loc) for each in source.axes for loc in _PLACES)]
         title = " ".join(next(filter(str.strip, titles), "").split())
+    if drawn:
+        from docmail.reports import chart_caption
+
+        title = chart_caption(source)
     title = (title if isinstance(title, str) else "").strip()[:_MAX_TITLE].strip(" .") or otherwise
     title = "".join("_" if character in '/\\:*?"<>|' or first_control(character) else character for character in title)
     return title.removesuffix(".pdf")
@@ -315,21 +359,15 @@ def _locked(document: Document, password: Any) -> Document:
         raise DocumentError(
             _("The {field} must be text, not {type}.").format(field="password", type=type(password).__name__),
             hint=_("Write str(...) around it."),
-            field="password",
+            field=Field.PASSWORD,
         )
     if not document.is_pdf:
         raise DocumentError(
             _("{name} cannot be locked with a password: only a PDF can.").format(name=document.name),
             hint=_("Leave out password=, or make it a PDF."),
-            field="password",
+            field=Field.PASSWORD,
         )
-    content = locked(document.read(), password, document.name)
-    if content is None:
-        raise DocumentError(
-            _("The PDF {name} is locked by a password already.").format(name=document.name),
-            hint=_("Leave out password=, or give the PDF as it was before."),
-        )
-    return _from_bytes(content, document.name)
+    return _from_bytes(locked(document.read(), password, document.name), document.name)
 
 
 def _not_a_document(source: object) -> DocumentError:
@@ -339,7 +377,7 @@ def _not_a_document(source: object) -> DocumentError:
         return DocumentError(
             _("A text is not a document; docmail does not guess whether it names a file."),
             # JSON writes a text as Python does, always in double quotes.
-            hint=_("If it does, write Path({name}) (from pathlib import Path).").format(
+            hint=_("If it is the path of a file, write Path({name}) (from pathlib import Path).").format(
                 name=json.dumps(text, ensure_ascii=False)
             ),
         )
@@ -347,7 +385,8 @@ def _not_a_document(source: object) -> DocumentError:
         "Figure": _('Save it first as a PDF, then Path("figure.pdf").'),
         "Axes": _("Give its figure: axes.figure."),
         "DataFrame": _('Save it first: df.to_csv("table.csv"), then Path("table.csv").'),
-        "Styler": _("Give its data: styler.data."),
+        "Styler": _("Put it into the text, body=[...], or give its data: styler.data."),
+        "GT": _("Put it into the text, body=[...], or give its DataFrame."),
         "NoneType": _('pdf.output("report.pdf") returns nothing: give the pdf itself, or Path("report.pdf").'),
         "BytesIO": _('Give its content: Document.of(buffer.getvalue(), name="report.pdf").'),
         "BufferedReader": _(
@@ -390,12 +429,16 @@ def _checked(document: Document, head: bytes, tail: bytes) -> Document:
         raise DocumentError(
             _("The document {name} is empty.").format(name=document.name), hint=_("Make it again, with content.")
         )
-    if not _begins_pdf(head):
+    # A text that mentions PDF is a text, if its name says so.
+    is_pdf = head.lstrip(_FILLING + codecs.BOM_UTF8).startswith(b"%PDF-") or (
+        _begins_pdf(head) and ending_of(document.name) in _PDF_ENDINGS
+    )
+    if not is_pdf:
         if not document.name.lower().endswith(".pdf"):
             return _named(document, is_pdf=False)
         raise DocumentError(
-            _("{name} is not a PDF, whatever its name says.").format(name=document.name),
-            hint=_("Check how it was made, or give it the right ending."),
+            _("{name} is not a PDF, although its name says so.").format(name=document.name),
+            hint=_("Check how it was made, or correct the ending of its name."),
         )
     _whole, mark, rest = tail.rpartition(b"%%EOF")
     # Objects after the last mark were to have a mark of their own: a revision, or all but the first page.
@@ -404,34 +447,38 @@ def _checked(document: Document, head: bytes, tail: bytes) -> Document:
             _("The PDF {name} is cut off: its end is missing.").format(name=document.name),
             hint=_("Make it again."),
         )
-    if not re.search(rb"/Type\s*/Page\b", tail) and _is_without_pages(document):
+    if not re.search(rb"/Type\s*/Page\b", tail) and _page_count(document.source) == 0:
         raise DocumentError(
             _("The PDF {name} has no pages.").format(name=document.name), hint=_("Make it again, with a page.")
         )
     return _named(document, is_pdf=True)
 
 
-def _is_without_pages(document: Document) -> bool:
-    """Say whether readers open a PDF and find no page in it."""
-    # By pdfium's own functions: to those of pypdfium2, it is a PDF that cannot be opened for any reason.
+def _page_count(pdf: bytes | Path) -> int | None:
+    """Return the number of pages of a PDF; None if it is damaged, or locked by a password."""
+    # By pdfium's own functions: to those of pypdfium2, a PDF without pages is one that cannot be opened for any reason.
     from pypdfium2 import raw
 
-    source = document.source
     with one_at_a_time:
-        if isinstance(source, bytes):
-            pdf = raw.FPDF_LoadMemDocument64(source, len(source), None)
+        if isinstance(pdf, bytes):
+            opened = raw.FPDF_LoadMemDocument64(pdf, len(pdf), None)
         else:
-            pdf = raw.FPDF_LoadDocument(str(source).encode("utf-8", "surrogateescape") + b"\0", None)
-        if not pdf:
-            return False  # others judge of what is locked or damaged
+            opened = raw.FPDF_LoadDocument(str(pdf).encode("utf-8", "surrogateescape") + b"\0", None)
+        if not opened:
+            return None
         try:
-            return bool(raw.FPDF_GetPageCount(pdf) < 1)
+            return int(raw.FPDF_GetPageCount(opened))
         finally:
-            raw.FPDF_CloseDocument(pdf)
+            raw.FPDF_CloseDocument(opened)
 
 
 def _named(document: Document, *, is_pdf: bool) -> Document:
     """Return the document with the media type that its name stands for; a PDF without an ending gets one."""
+    if is_pdf and ending_of(document.name) not in _PDF_ENDINGS:
+        raise DocumentError(
+            _("{name} is a PDF, although its name says otherwise.").format(name=document.name),
+            hint=_("Let its name end in .pdf."),
+        )
     name = f"{document.name}.pdf" if is_pdf and not _HAS_ENDING.search(document.name) else document.name
     return replace(document, name=name, media_type=PDF if name.lower().endswith(".pdf") else _media_type(name))
 

@@ -1,40 +1,30 @@
-"""Sets Markdown on pages: headings, paragraphs, lists, quotations, code, and tables for `docmail.reports.tables`."""
+"""Turns Markdown into paragraphs and draws them: headings, lists, quotations, code; its tables become columns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from docmail.reports.lines import broken, pieces
-from docmail.reports.pages import LEADING
+from docmail.addresses import scheme_of
+from docmail.reports.lines import Run, lines_of
+from docmail.reports.pages import BLACK, LEADING
 from docmail.text import Column, marks_of, tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from docmail.reports.fonts import Fonts, Set
-    from docmail.reports.pages import Sheets
+    from docmail.reports.pages import Pages
 
-__all__ = ["Paragraph", "Run", "draw_paragraph", "paragraphs_of"]
+__all__ = ["Paragraph", "draw_line", "draw_paragraph", "paragraphs_of"]
 
+_LINKED = {"http", "https", "mailto", "tel"}
 _SIZE = 10.5
 _HEADINGS = {1: 16.0, 2: 13.5, 3: 11.5}
 _INDENT = 16.0
 _GAP = 4.0  # between the mark of an item and its text
 
 _DIGIT = 0.66  # the width of a digit in the widest of the fonts, for a size of one
-
-
-class Run(NamedTuple):
-    """A piece of text in one style."""
-
-    text: str
-    style: str = "regular"
-    url: str = ""
-    """The address that it leads to."""
-    struck: bool = False
-    """Whether a line goes through it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +41,13 @@ class Paragraph:
     keep: float = 0.0
     bar: bool = False
     """A line at its left, as for a quotation; without text a line across the page."""
+    level: int = 0
+    """Of a heading: 1 is the highest. It has the ink of the look, and a bookmark."""
+
+    @property
+    def text(self) -> str:
+        """Its text without styles, in one line."""
+        return " ".join("".join(run.text for run in self.runs).split())
 
 
 def paragraphs_of(text: str) -> Iterator[tuple[Paragraph, Sequence[Column] | None]]:
@@ -77,7 +74,8 @@ def _paragraph(kind: str, block: dict[str, Any], frame: Paragraph) -> Paragraph 
     runs = tuple(_runs(block.get("children", []), Run("", "bold" if kind == "heading" else "regular")))
     if kind == "heading":
         size = _HEADINGS.get(block["attrs"]["level"], _SIZE)
-        return replace(frame, runs=runs, size=size, before=size / 2, after=4.0, keep=3 * size)
+        level = block["attrs"]["level"]
+        return replace(frame, runs=runs, size=size, before=size * 0.8, after=4.0, keep=3 * size, level=level)
     if kind == "paragraph":
         return replace(frame, runs=runs)
     if kind == "block_text":  # of a list whose items stand close together
@@ -116,7 +114,9 @@ def _runs(children: list[dict[str, Any]], around: Run) -> Iterator[Run]:
         elif kind == "emphasis" and around.style == "regular":
             inner = around._replace(style="italic")
         elif kind == "link":
-            inner = around._replace(url=child["attrs"]["url"])
+            # A reader opens whatever a link names: one that runs something is text.
+            url = child["attrs"]["url"]
+            inner = around._replace(url=url if scheme_of(url) in _LINKED else "")
         elif kind == "strikethrough":
             inner = around._replace(struck=True)
         if "children" in child:
@@ -126,89 +126,72 @@ def _runs(children: list[dict[str, Any]], around: Run) -> Iterator[Run]:
 
 
 def _columns(parts: list[dict[str, Any]]) -> list[Column]:
+    """Return the columns of a Markdown table; a last row that is all bold is its total."""
+
     def said(cell: dict[str, Any]) -> str:
         return "".join(run.text for run in _runs(cell.get("children", []), Run("")))
 
     heads = parts[0]["children"]
     rows = [row["children"] for row in parts[1]["children"]] if len(parts) > 1 else []
+    total = rows.pop() if len(rows) > 1 and _is_bold(rows[-1]) else [{} for _head in heads]
     return [
-        Column((said(head),), [said(row[number]) for row in rows], right=head["attrs"].get("align") == "right")
-        for number, head in enumerate(heads)
+        Column((said(head),), [said(row[number]) for row in rows], head["attrs"].get("align") == "right", said(last))
+        for number, (head, last) in enumerate(zip(heads, total, strict=True))
     ]
+
+
+def _is_bold(cells: list[dict[str, Any]]) -> bool:
+    parts = [part for cell in cells for part in cell.get("children", []) if part.get("raw", "x").strip()]
+    return bool(parts) and all(part["type"] == "strong" for part in parts)
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------------
 
 
-def draw_paragraph(sheets: Sheets, paragraph: Paragraph, keep: float = 0.0) -> None:
-    """Draw a paragraph where the sheets are, on the page on which this much room is left after it."""
+def draw_paragraph(pages: Pages, paragraph: Paragraph, keep: float = 0.0) -> None:
+    """Draw a paragraph where the pages are, on the page on which this much room is left after it."""
     line = paragraph.size * LEADING
-    sheets.need(line + max(paragraph.keep, keep))
+    pages.need(line + max(paragraph.keep, keep))
     if not paragraph.runs:
-        sheets.y -= line / 2
-        _rule(sheets, sheets.x, sheets.y, sheets.width)
-        sheets.y -= line / 2
+        pages.y -= line / 2
+        _rule(pages, pages.x, pages.y, pages.width)
+        pages.y -= line / 2
         return
-    if not sheets.fresh:
-        sheets.y -= paragraph.before
-    left = sheets.x + paragraph.indent
-    for number, words in enumerate(_lines(sheets.fonts, paragraph, (sheets.width - paragraph.indent) / paragraph.size)):
-        sheets.need(line)
+    if not pages.fresh:
+        pages.y -= paragraph.before
+    if paragraph.level and paragraph.text:
+        pages.bookmark(paragraph.level, paragraph.text)
+    left = pages.x + paragraph.indent
+    width = (pages.width - paragraph.indent) / paragraph.size
+    for number, runs in enumerate(lines_of(pages.fonts, paragraph.runs, width)):
+        pages.need(line)
         if not number and paragraph.mark:
-            mark = sheets.fonts.set(paragraph.mark)
-            sheets.say(mark, left - _GAP - mark.width * paragraph.size, sheets.y - paragraph.size, paragraph.size)
+            mark = pages.fonts.typeset(paragraph.mark)
+            pages.write(mark, left - _GAP - mark.width * paragraph.size, pages.y - paragraph.size, paragraph.size)
         if paragraph.bar:
-            sheets.draw(b"0.8 G 2 w %.2f %.2f m %.2f %.2f l S\n" % (left - 8, sheets.y, left - 8, sheets.y - line))
-        _draw_line(sheets, words, left, paragraph)
-        sheets.y -= line
-    sheets.y -= paragraph.after
+            pages.draw(b"0.8 G 2 w %.2f %.2f m %.2f %.2f l S\n" % (left - 8, pages.y, left - 8, pages.y - line))
+        draw_line(pages, runs, left, paragraph.size, pages.ink if paragraph.level else BLACK)
+        pages.y -= line
+    pages.y -= paragraph.after
 
 
-def _draw_line(sheets: Sheets, words: list[tuple[Set, Run]], left: float, paragraph: Paragraph) -> None:
-    size, base = paragraph.size, sheets.y - paragraph.size
-    if words and all(text.right_to_left for text, _run in words):
-        left = sheets.x + sheets.width - sum(text.width for text, _run in words) * size
-    for text, run in words:
+def draw_line(pages: Pages, runs: list[Run], left: float, size: float, ink: bytes = BLACK) -> None:
+    """Draw the runs of a line from the left, at the current `y`; those that are written from the right end there."""
+    base = pages.y - size
+    line = [(pages.fonts.typeset(run.text, run.style), run) for run in runs]
+    if line and all(text.right_to_left for text, _run in line):
+        left = pages.x + pages.width - sum(text.width for text, _run in line) * size
+        line.reverse()
+    for text, run in line:
         width = text.width * size
-        sheets.say(text, left, base, size)
+        pages.write(text, left, base, size, ink)
         if run.url:
-            sheets.link((left, base - 2, left + width, base + size), run.url)
-            _rule(sheets, left, base - 1.5, width)
+            pages.link((left, base - 2, left + width, base + size), run.url)
+            _rule(pages, left, base - 1.5, width)
         if run.struck:
-            _rule(sheets, left, base + 0.28 * size, width)
+            _rule(pages, left, base + 0.28 * size, width)
         left += width
 
 
-def _rule(sheets: Sheets, x: float, y: float, width: float) -> None:
-    sheets.draw(b"0.5 G 0.5 w %.2f %.2f m %.2f %.2f l S\n" % (x, y, x + width, y))
-
-
-def _lines(fonts: Fonts, paragraph: Paragraph, width: float) -> Iterator[list[tuple[Set, Run]]]:
-    """Yield the lines, each as its texts; neighbours of one style are one text."""
-    line: list[Run] = []
-    used = 0.0
-    for run in paragraph.runs:
-        for word in pieces(run.text):
-            for piece in broken(fonts, word, run.style, width):
-                taken = 0.0 if piece == "\n" else fonts.set(piece, run.style).width
-                full = line and not piece.isspace() and used + taken > width + 0.001
-                if piece == "\n" or full:
-                    yield _joined(fonts, line)
-                    line, used = [], 0.0
-                # A blank at the beginning of a line is where a line was broken; in code it is code.
-                if piece != "\n" and (line or run.style == "code" or not piece.isspace()):
-                    line.append(run._replace(text=piece))
-                    used += taken
-    yield _joined(fonts, line)
-
-
-def _joined(fonts: Fonts, line: list[Run]) -> list[tuple[Set, Run]]:
-    while line and line[-1].text.isspace():
-        line.pop()
-    merged: list[Run] = []
-    for run in line:
-        if merged and merged[-1][1:] == run[1:]:
-            merged[-1] = run._replace(text=merged[-1].text + run.text)
-        else:
-            merged.append(run)
-    return [(fonts.set(run.text, run.style), run) for run in merged]
+def _rule(pages: Pages, x: float, y: float, width: float) -> None:
+    pages.draw(b"0.5 G 0.5 w %.2f %.2f m %.2f %.2f l S\n" % (x, y, x + width, y))

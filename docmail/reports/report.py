@@ -1,34 +1,38 @@
 """Makes a PDF of text, tables and figures: `Report("Q3").text("…").table(df, title="Sales").figure(fig)`.
 
 What is given is taken as it is at that moment; changing the DataFrame or the figure afterwards changes nothing. Text
-is Markdown. Tables are those of `docmail.text.columns`; figures stay vectors, with their fonts in the file. Where the
-letters come from is told in `docmail.reports.fonts`.
+is Markdown. Tables are those of `docmail.text.columns`; figures stay vectors, with their fonts in the file.
+`docmail.reports.fonts` explains where the letters come from.
 """
 
 from __future__ import annotations
 
-import io
-import sys
+import datetime as dt
 import unicodedata
-import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from docmail.errors import DocumentError
-from docmail.language import _
-from docmail.reports.fonts import Fonts, UnsettableError
-from docmail.reports.pages import Sheets
-from docmail.reports.paragraphs import Paragraph, Run, draw_paragraph, paragraphs_of
-from docmail.reports.pdf_writer import Form, Writer
+from docmail.language import _, current
+from docmail.look import Look, checked
+from docmail.reports.charts import chart_file
+from docmail.reports.figures import draw_figure, figure_height, figure_pdf, is_figure
+from docmail.reports.fonts import Fonts, MissingCharacterError, composed
+from docmail.reports.letterhead import Letterhead, ink_of, long_date
+from docmail.reports.lines import Run
+from docmail.reports.pages import Pages
+from docmail.reports.paragraphs import Paragraph, draw_paragraph, paragraphs_of
+from docmail.reports.pdf_writer import Writer
 from docmail.reports.tables import Table
-from docmail.text import Column, columns_of, elements_in, is_frame, minus, signs_of
+from docmail.settings import current_look
+from docmail.text import Column, chart_kind, columns_of, elements_in, is_frame, minus, signs_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from docmail.text import Format
 
-__all__ = ["Report", "figure_pdf", "is_figure", "table_pdf"]
+__all__ = ["Report"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class _Table:
         for column in self.columns:
             name = column.heads[-1]
             for head in column.heads:
-                yield head, _("the head of column “{name}”").format(name=name)
+                yield head, _("the heading of column “{name}”").format(name=name)
             for row, cell in enumerate(column.cells, 1):
                 yield cell, _("column “{name}”, row {row}").format(name=name, row=row)
             yield column.total, _("the total of column “{name}”").format(name=name)
@@ -52,33 +56,53 @@ class _Figure:
 
 
 _BREAK = Paragraph(())
-# In inches: the room around what stands outside a figure, as notebooks leave it; and what is only the room that a font
-# keeps below its letters.
-_PAD, _SLIGHT = 0.1, 0.02
+_BETWEEN = 8.0  # a text and the table or figure below it, in points
+_TODAY: Any = object()
 
 
 class Report:
-    """A PDF in the making; each method adds something and returns the report itself, so that calls can be chained.
+    """A PDF that is being written; each method adds something and returns the report, so that calls can be chained.
 
     `Document.of` and `docmail.send` take it as it is. `locale` ("de", "en-ZA") sets the signs in the numbers of its
     tables: "182.450,50". It needs babel: `pip install "docmail[locale]"`.
+
+    `look` is how it looks (`docmail.look.Look`): letterhead, colour, font, footer, locale and currency; without it, the
+    look that is saved with the selected profile, and with `Look.PLAIN` none. `date` is the day that the letterhead
+    shows: today without it, and none with None.
+
+    >>> docmail.reports.Report("Q3").text("Sales **rose**.").table(frame, totals=True)
+    <Report 'Q3', 1 tables, 0 figures>
     """
 
-    def __init__(self, title: str = "", *, locale: str | None = None) -> None:
+    def __init__(
+        self, title: str = "", *, locale: str | None = None, look: Look | None = None, date: dt.date | None = _TODAY
+    ) -> None:
         if not isinstance(title, str):
             raise DocumentError(
                 _("The {field} must be text, not {type}.").format(field="title", type=type(title).__name__),
                 hint=_('Write it in quotes: Report("Q3").'),
             )
         signs_of(locale)  # at once, not in the first table
-        self._locale = locale
+        if date is not _TODAY and date is not None and not isinstance(date, dt.date):
+            raise DocumentError(
+                _("The {field} must be a date, not {type}.").format(field="date", type=type(date).__name__),
+                hint=_("Give a datetime.date, or None to have no date in the letterhead."),
+            )
+        # What is given is taken as it is now: a look that is saved later is that of later documents.
+        self._look = current_look() if look is None else checked(look) or Look.PLAIN
+        self._locale = self._look.locale if locale is None else locale
+        self._date = dt.datetime.now().astimezone().date() if date is _TODAY else date
         self.title = " ".join(title.split())
         self._parts: list[Paragraph | _Table | _Figure] = []
         if self.title:
-            self._parts.append(Paragraph((Run(self.title, "bold"),), size=18.0, after=8.0, keep=40.0))
+            self._parts.append(Paragraph((Run(self.title, "bold"),), size=18.0, after=10.0, keep=40.0, level=1))
 
     def text(self, text: str, *, markdown: bool = True) -> Report:
-        """Add text: Markdown, in which a line break is a line break, or with `markdown=False` as it is."""
+        """Add text: Markdown, in which a line break is a line break, or with `markdown=False` as it is.
+
+        >>> docmail.reports.Report().text("Sales *rose*.").text("2 * 3 * 4", markdown=False).pdf()[:5]
+        b'%PDF-'
+        """
         if not isinstance(text, str):
             raise DocumentError(
                 _("The {field} must be text, not {type}.").format(field="text", type=type(text).__name__),
@@ -87,7 +111,7 @@ class Report:
         if markdown:
             if elements := elements_in(text):
                 raise DocumentError(
-                    _("The {field} is HTML, of which readers would see every tag: <{element}>.").format(
+                    _("The {field} is HTML, and readers would see its tags as text: <{element}>.").format(
                         field="text", element="table" if "table" in elements else min(elements)
                     ),
                     hint=_("Give the table itself: .table(df).")
@@ -112,87 +136,113 @@ class Report:
         """Add a DataFrame as a table.
 
         `totals=True` adds up the columns of amounts and counts in a last row, but no identifiers, years, shares or
-        prices per unit; `totals=["Revenue"]` those that it names. `formats` says how to write the numbers of a column,
-        as `{"Revenue": ",.0f"}`, and `locale` ("de", "en-ZA") with which signs, if not with those of the report. Raises
+        prices per unit; `totals=["Revenue"]` those that it names. `formats` says how to write the numbers of a column:
+        `{"Revenue": ",.0f"}`, "percent" for shares of one, "EUR" for amounts, or "currency" for those of the look's
+        currency. `locale` ("de", "en-ZA") says with which signs, if not with those of the report. Raises
         `DocumentError` for what makes no table.
+
+        >>> docmail.reports.Report().table(frame, title="Customers", totals=["Amount"], formats={"Amount": ",.2f"})
+        <Report '', 1 tables, 0 figures>
         """
         if not is_frame(frame):
             raise DocumentError(
-                _("A {type} is no table.").format(type=type(frame).__name__),
+                _("A {type} is not a table.").format(type=type(frame).__name__),
                 hint=_("Give a DataFrame of pandas or polars."),
             )
         if title:
-            self._parts.append(Paragraph((Run(title, "bold"),), size=12.0, before=4.0, after=4.0, keep=60.0))
+            self._parts.append(_caption(title, 60.0))
         locale = self._locale if locale is None else locale
-        self._parts.append(_table(columns_of(frame, totals=totals, formats=formats, locale=locale)))
+        currency = self._look.currency
+        self._parts.append(_table(columns_of(frame, totals=totals, formats=formats, locale=locale, currency=currency)))
         return self
 
     def figure(self, figure: Any, *, title: str = "") -> Report:
-        """Add a figure of matplotlib's, at its own size or as large as the page allows."""
-        if not is_figure(figure):
+        """Add a figure of matplotlib's, plotly's or altair's, or a picture: as wide as the text, or smaller if it is.
+
+        >>> docmail.reports.Report("Q3").figure(figure, title="Sales")
+        <Report 'Q3', 0 tables, 1 figures>
+        """
+        if not is_figure(figure) and not chart_kind(figure):
             raise DocumentError(
-                _("A {type} is no figure of matplotlib's.").format(type=type(figure).__name__),
+                _("A {type} is not a figure of matplotlib, plotly or altair.").format(type=type(figure).__name__),
                 hint=_("Give the figure: fig, axes = plt.subplots(); an axes has it as axes.figure."),
             )
-        pdf = figure_pdf(figure)
+        pdf = figure_pdf(figure) if is_figure(figure) else chart_file(figure, "pdf")
         if title:
-            self._parts.append(Paragraph((Run(title, "bold"),), size=12.0, before=4.0, after=4.0, keep=200.0))
+            self._parts.append(_caption(title, 200.0))
         self._parts.append(_Figure(pdf))
         return self
 
     def page_break(self) -> Report:
-        """Go on on a new page."""
+        """Let what follows begin on a new page.
+
+        >>> docmail.reports.Report().text("Page 1").page_break().text("Page 2").pdf()[:5]
+        b'%PDF-'
+        """
         self._parts.append(_BREAK)
         return self
 
     def pdf(self) -> bytes:
-        """Return the PDF; raises `DocumentError` with the place of a character that no font here has."""
-        writer = Writer(self.title)
-        characters = {character for text, _where in self._texts() for character in text}
+        """Return the PDF; raises `DocumentError` with the place of a character that no font here has.
+
+        >>> docmail.reports.Report("Q3").text("Sales rose.").pdf()[:5]
+        b'%PDF-'
+        """
+        look = self._look
+        writer = Writer(self.title, author=look.name, language=self._locale or current())
         try:
-            fonts = Fonts(characters)
-        except UnsettableError as exc:
-            raise self._unsettable(exc) from None
-        sheets = Sheets(writer, fonts)
+            fonts = Fonts((text for text, _where in self._texts()), look.font)
+        except MissingCharacterError as exc:
+            raise self._missing(exc.character) from None
+        pages = Pages(
+            writer,
+            fonts,
+            frame=Letterhead(look, self._written_date(), fonts),
+            ink=ink_of(look),
+            running_head=(self.title, look.name),
+        )
         parts = [
-            Table(fonts, part.columns, *sheets.widths()) if isinstance(part, _Table) else part for part in self._parts
+            Table(fonts, part.columns, *pages.widths()) if isinstance(part, _Table) else part for part in self._parts
         ]
         for index, part in enumerate(parts):
+            before = parts[index - 1] if index else None
+            is_below_heading = isinstance(before, Paragraph) and before.keep > 0
+            if isinstance(part, (Table, _Figure)) and not is_below_heading:  # which has its own distance
+                pages.leave(_BETWEEN)
             if isinstance(part, Table):
-                part.draw(sheets)
+                part.draw(pages)
             elif isinstance(part, _Figure):
-                _draw_figure(sheets, writer.form_of(part.pdf))
+                draw_figure(pages, part.pdf)
             elif part is _BREAK:
-                sheets.end_page()
+                pages.end_page()
             elif part.keep:
-                self._draw_heading(sheets, part, parts[index + 1 :])
+                self._draw_heading(pages, part, parts[index + 1 :])
             else:
-                sheets.turn(across=False)
-                draw_paragraph(sheets, part)
-        sheets.finish()
+                pages.orient(landscape=False)
+                draw_paragraph(pages, part)
+        pages.finish()
         fonts.write(writer)
         return writer.finish()
 
     @staticmethod
-    def _draw_heading(sheets: Sheets, heading: Paragraph, rest: Sequence[Table | Paragraph | _Figure]) -> None:
-        """Draw a heading where what it stands above begins: on a page across for a wide table."""
+    def _draw_heading(pages: Pages, heading: Paragraph, rest: Sequence[Table | Paragraph | _Figure]) -> None:
+        """Draw a heading where what it stands above begins: on a landscape page for a wide table."""
         below = next((part for part in rest if not isinstance(part, Paragraph) or not part.keep), None)
+        pages.orient(landscape=isinstance(below, Table) and below.landscape)
         keep = 0.0
         if isinstance(below, Table):
-            sheets.turn(across=below.across)
-            keep = below.height(sheets.height / 2)
+            keep = below.height(pages.height / 2)
         elif isinstance(below, _Figure):
-            sheets.turn(across=False)
-            form = sheets.writer.form_of(below.pdf)
-            keep = form.height * _scale(sheets, form)
-        else:
-            sheets.turn(across=False)
-        draw_paragraph(sheets, heading, min(keep, sheets.height - 60))
+            keep = figure_height(pages, below.pdf)
+        draw_paragraph(pages, heading, min(keep, pages.height - 60))
 
     def _texts(self) -> Iterator[tuple[str, str]]:
         """Yield every text of the report with the place where it stands."""
         # What the layout itself writes: numbers of pages, “Total”.
         yield "".join((_("page {number} of {pages}"), _("Total"), _("no rows"), "0123456789…•")), ""
+        for run in Letterhead.runs(self._look):
+            yield run.text, _("the letterhead")
+        yield self._written_date(), _("the letterhead")
         for part in self._parts:
             if isinstance(part, Paragraph):
                 for text in (part.mark, *(run.text for run in part.runs)):
@@ -200,22 +250,21 @@ class Report:
             elif isinstance(part, _Table):
                 yield from part.texts()
 
-    def _unsettable(self, exc: UnsettableError) -> DocumentError:
-        where = next((where for text, where in self._texts() if exc.character in text), "")
-        code = f"U+{ord(exc.character):04X} {unicodedata.name(exc.character, '')}".rstrip()
-        where = where.encode("utf-8", "replace").decode()  # half a character, as damaged data has it
-        if exc.lacking:
-            return DocumentError(
-                _("No font on this computer has the character {character} ({code}), in {where}.").format(
-                    character=exc.character if exc.character.isprintable() else "?", code=code, where=where
-                ),
-                hint=_("Install a font that has it, such as one of the Noto fonts, or write something else."),
-            )
+    def _written_date(self) -> str:
+        return "" if self._date is None else long_date(self._date, self._locale)
+
+    def _missing(self, character: str) -> DocumentError:
+        where = next((where for text, where in self._texts() if character in composed(text)), "")
         return DocumentError(
-            _("docmail cannot set the script of the character {character} ({code}), in {where}.").format(
-                character=exc.character, code=code, where=where
+            _("No font on this computer has the character {character} ({code}), in {where}.").format(
+                character=character if character.isprintable() else "?",
+                code=f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip(),
+                where=where.encode("utf-8", "replace").decode(),  # half a character, as damaged data has it
             ),
-            hint=_("Make this PDF with a word processor, and attach the file."),
+            hint=_(
+                "Install a font that has it, such as one of the Noto fonts (on Debian and Ubuntu: apt install"
+                " fonts-noto-core), or write something else."
+            ),
         )
 
     def __repr__(self) -> str:
@@ -224,77 +273,16 @@ class Report:
         return f"<Report {self.title!r}, {tables} tables, {figures} figures>"
 
 
+def _caption(title: str, keep: float) -> Paragraph:
+    """Return the title of a table or a figure, which stands above it on the same page."""
+    return Paragraph((Run(title, "bold"),), size=12.0, before=10.0, after=4.0, keep=keep, level=3)
+
+
 def _table(columns: Sequence[Column]) -> _Table:
     """Return a table whose negative numbers have a minus sign, which is as wide as a plus, and not a hyphen."""
-    return _Table([_with_minus(column) if column.right else column for column in columns])
-
-
-def _with_minus(column: Column) -> Column:
-    cells = [minus(cell) for cell in column.cells]
-    return replace(column, cells=cells, total=minus(column.total))
-
-
-def table_pdf(frame: Any, title: str = "") -> bytes:
-    """Return a DataFrame as a PDF."""
-    return Report(title).table(frame).pdf()
-
-
-def is_figure(source: object) -> bool:
-    """Say whether it is a figure of matplotlib's, which is not imported for it."""
-    return any(kind.__module__ == "matplotlib.figure" and kind.__name__ == "Figure" for kind in type(source).__mro__)
-
-
-def figure_pdf(figure: Any, form: str = "pdf", dpi: float | None = None) -> bytes:
-    """Return a figure as a PDF (or another format that matplotlib writes), its fonts in it as TrueType.
-
-    A figure that `plt.close` has closed is as good as an open one.
-    """
-    matplotlib = sys.modules["matplotlib"]
-    file = io.BytesIO()
-    try:
-        # Type 42: text stays text, which can be searched and copied, and printers take it.
-        with matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42}), warnings.catch_warnings():
-            # An empty box instead of a letter is no figure to send.
-            warnings.filterwarnings("error", message="Glyph .* missing")
-            figure.savefig(file, format=form, dpi=dpi or "figure", bbox_inches=_shown(figure))
-    except Exception as exc:
-        raise DocumentError(
-            _("matplotlib cannot save this figure: {reason}.").format(reason=" ".join(str(exc).split()).rstrip(".")),
-            hint=_('Correct what it names; figure.savefig("figure.pdf") alone shows where it comes from.'),
-        ) from exc
-    return file.getvalue()
-
-
-def _shown(figure: Any) -> Any:
-    """Return what of a figure is to be seen, in inches: all of it, and what a notebook shows outside it.
-
-    That is a legend beside the axes, a long label, a title above. None where there is no such thing, or where the
-    user's own settings cut to what is there (`savefig.bbox`).
-    """
-    if sys.modules["matplotlib"].rcParams["savefig.bbox"] == "tight":
-        return None
-    figure.draw_without_rendering()  # which puts everything in its place
-    whole, drawn = figure.bbox_inches, figure.get_tightbbox()
-    left, lower = (
-        min(own, seen - _PAD) if own - seen > _SLIGHT else own for own, seen in zip(whole.min, drawn.min, strict=True)
+    return _Table(
+        [
+            replace(column, cells=list(map(minus, column.cells)), total=minus(column.total)) if column.right else column
+            for column in columns
+        ]
     )
-    right, upper = (
-        max(own, seen + _PAD) if seen - own > _SLIGHT else own for own, seen in zip(whole.max, drawn.max, strict=True)
-    )
-    if (left, lower, right, upper) == tuple(whole.extents):
-        return None
-    return type(whole).from_extents(left, lower, right, upper)
-
-
-def _scale(sheets: Sheets, form: Form) -> float:
-    """Return how large a figure can be, with room for a heading above it."""
-    return min(1.0, sheets.width / form.width, (sheets.height - 60) / form.height)
-
-
-def _draw_figure(sheets: Sheets, form: Form) -> None:
-    sheets.turn(across=False)
-    scale = _scale(sheets, form)
-    sheets.need(form.height * scale)
-    sheets.y -= form.height * scale
-    sheets.draw(sheets.writer.place(form, sheets.x, sheets.y, scale))
-    sheets.y -= 12

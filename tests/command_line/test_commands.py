@@ -18,7 +18,7 @@ import pytest
 
 import docmail
 from docmail import credentials
-from docmail.command_line import main
+from docmail.command_line import commands, main
 from docmail.command_line.demo import invoice
 from docmail.home import user_home
 from docmail.sandbox import SANDBOX_PASSWORD
@@ -39,7 +39,7 @@ def box() -> Iterator[Sandbox]:
 @pytest.fixture
 def pdf(tmp_path: Path) -> str:
     path = tmp_path / "Invoice.pdf"
-    path.write_bytes(bytes(invoice().output()))
+    path.write_bytes(invoice().pdf())
     return str(path)
 
 
@@ -94,13 +94,13 @@ def test_a_reader_that_stops_early_causes_no_traceback() -> None:
 def test_the_invoice_is_one_page_and_adds_up() -> None:
     import pypdfium2
 
-    document = pypdfium2.PdfDocument(bytes(invoice().output()))
+    document = pypdfium2.PdfDocument(invoice().pdf())
     try:
         assert len(document) == 1
         text = document[0].get_textpage().get_text_bounded()
     finally:
         document.close()
-    for words in ("Invoice".upper(), "2026-118", "3,720.00", "744.00", "4,464.00"):
+    for words in ("Invoice", "2026-118", "3,720.00", "744.00", "4,464.00"):
         assert words in text
 
 
@@ -159,7 +159,7 @@ def test_a_failed_test_names_the_phase_and_what_to_do(box: Sandbox, capsys: pyte
 
 
 def test_a_profile_can_be_named(box: Sandbox, pdf: str, capsys: pytest.CaptureFixture[str]) -> None:
-    box.tls_settings.save("direct")
+    box.settings_for("tls").save("direct")
     assert main(["test", "--profile", "direct"]) == 0
     assert main(["send", pdf, "--to", "a@example.com", "--subject", "Q3", "--profile", "direct"]) == 0
     assert main(["outbox", "list", "--profile", "direct"]) == 0
@@ -212,7 +212,7 @@ def test_a_second_sandbox_command_looks_on_and_takes_over() -> None:
         )
         try:
             assert process.stdout is not None
-            assert "looks on" in process.stdout.readline()
+            assert "watches until" in process.stdout.readline()
             host.close()
             deadline = time.monotonic() + 20
             while time.monotonic() < deadline:
@@ -239,9 +239,9 @@ def test_the_outbox_is_run_and_retried_without_a_notebook(
     assert main(["outbox", "run", "--batch", "december"]) == 0
     assert "no mail of the batch “december”; check its name" in capsys.readouterr().out
     assert main(["outbox", "run", "--batch", "november", "--limit", "1", "--rate", "100/s"]) == 0
-    assert capsys.readouterr().out == "2 queued, 1 sent\n"
+    assert capsys.readouterr().out == "2 queued, 1 sent\n1 copy is in the Sent folder.\n"
     assert main(["outbox", "run"]) == 1
-    assert capsys.readouterr().out == "1 refused, 2 sent\n"
+    assert capsys.readouterr().out == "1 refused, 2 sent\n1 copy is in the Sent folder.\n"
     assert main(["outbox", "retry"]) == 0
     assert capsys.readouterr().out == "1 mail waits again.\n"
     assert main(["outbox", "run"]) == 1
@@ -277,7 +277,7 @@ def test_a_run_that_is_ended_politely_lets_the_mail_on_its_way_arrive(box: Sandb
     assert program.wait(20) == 130
     states = [row.state for row in outbox]
     assert set(states) == {"sent", "queued"}
-    assert states.count("sent") == len(box.inbox)
+    assert [*map(str, states)].count("sent") == len(box.inbox)
 
 
 @pytest.mark.parametrize("arguments", [["send"], ["outbox"], ["fly"]])
@@ -313,3 +313,74 @@ def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"docmail {docmail.__version__}\n"
+
+
+# --- hints for a terminal ---
+
+
+def test_hints_speak_of_no_form_and_no_kernel(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for arguments in (["test"], ["outbox", "run", "--profile", "x"]):
+        assert main(arguments) == 1
+    settings = docmail.Settings("A <a@example.com>", docmail.SmtpServer("127.0.0.1", username="a@example.com"))
+    settings.save()
+    assert main(["test"]) == 1
+    monkeypatch.setenv("DOCMAIL_PASSWORD_FILE", str(tmp_path / "none"))
+    assert main(["test"]) == 1
+    said = "".join(capsys.readouterr())
+    assert said.count("DOCMAIL_PASSWORD_FILE") >= 2
+    for word in ("SettingsForm", "kernel", "press", "the form", "notebook"):
+        assert word not in said, said
+    with pytest.raises(docmail.errors.SettingsError, match="SettingsForm"):
+        docmail.Settings.load("x")
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGBREAK"])
+def test_a_signal_that_asks_a_run_to_end_is_taken_as_ctrl_c(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGBREAK is what Windows sends; SIGUSR1 stands in for it here."""
+    monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), commands._ended_politely():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) == before
+
+
+# --- the organisation's file ---
+
+
+def test_an_administrator_sees_what_the_file_fixes_or_what_is_wrong_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path))
+    assert main(["organisation"]) == 1
+    assert str(tmp_path / "docmail" / "organisation.toml") in capsys.readouterr().out
+    path = tmp_path / "organisation.toml"
+    path.write_text(
+        'copy_to = "archive@example.com"\n[[provider]]\ndomains = ["example.com"]\nserver = "mail.example.com"\n'
+        '[microsoft]\nclient_id = "11111111"\ntenant = "example.com"\n',
+        "utf-8",
+    )
+    monkeypatch.setenv("DOCMAIL_ORGANISATION", str(path))
+    assert main(["organisation"]) == 0
+    said = capsys.readouterr().out
+    for words in (str(path), "example.com", "mail.example.com, 587, starttls", "11111111", "archive@example.com"):
+        assert words in said
+    path.write_text("copy = 5\n", "utf-8")
+    assert main(["organisation"]) == 1
+    assert "line 1: “copy”: docmail does not know this; “copy_to” may be meant." in capsys.readouterr().err
+
+
+def test_a_bad_file_of_the_organisation_is_said_once_and_the_mail_goes(
+    box: Sandbox, pdf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "organisation.toml"
+    path.write_text("copy = 5\n", "utf-8")
+    monkeypatch.setenv("DOCMAIL_ORGANISATION", str(path))
+    replace(box.settings, home=user_home()).save()
+    monkeypatch.setattr("docmail.home._rehearsals", [])
+    assert main(["send", pdf, "--to", "cfo@example.com", "--subject", "Q3"]) == 0
+    assert capsys.readouterr().err.count("line 1: “copy”") == 1
+    assert len(box.inbox) == 1
+    monkeypatch.undo()

@@ -24,6 +24,7 @@ from PIL import Image
 
 from docmail.documents import Document
 from docmail.errors import DocumentError
+from docmail.look import Look
 from docmail.message import Message
 from docmail.reports import Report
 from docmail.widgets.document.page_images import first_page
@@ -97,7 +98,7 @@ def test_a_dot_in_a_name_asks_for_no_kind_of_file(name: str) -> None:
         assert Document.of(source, name=name).name == f"{name}.pdf"
 
 
-def test_a_name_with_a_version_in_it_is_a_pdf_whoever_made_it(tmp_path: Path) -> None:
+def test_a_name_with_a_version_in_it_is_a_pdf_of_any_maker(tmp_path: Path) -> None:
     path = tmp_path / "v1.2 summary"
     path.write_bytes(PDF)
     for document in (Document.of(PDF, name="v1.2 summary"), Document.of(path)):
@@ -145,6 +146,22 @@ def test_what_a_notebook_shows_outside_a_figure_is_in_the_file(name: str) -> Non
 def test_a_table_has_its_name_as_its_title() -> None:
     document = Document.of(FRAME, name="Sales 2026.pdf")
     assert pypdf.PdfReader(io.BytesIO(document.read())).metadata.title == "Sales 2026"  # type: ignore[union-attr]
+
+
+def test_a_table_is_written_with_the_signs_of_a_language() -> None:
+    """Only for people: the numbers of data files stay numbers."""
+    frame = pd.DataFrame({"Amount": [1234.5, 2.25]})
+    document = Document.of(frame, name="Sales.pdf", locale="de")
+    assert "1.234,50" in pypdf.PdfReader(io.BytesIO(document.read())).pages[0].extract_text()
+    locked = Document.of(frame, locale="de", password=PASSWORD)
+    assert "2,25" in pypdf.PdfReader(io.BytesIO(locked.read()), password=PASSWORD).pages[0].extract_text()
+    for name in ("a.csv", "a.xlsx"):
+        data = Document.of(frame, name=name, locale="de").read()
+        read = pd.read_csv(io.BytesIO(data)) if name == "a.csv" else pd.read_excel(io.BytesIO(data))
+        assert read.equals(frame)
+    for other in (PDF, figure(), Report("Q3")):
+        with pytest.raises(DocumentError, match="locale= is for a table"):
+            Document.of(other, locale="de")
 
 
 def test_a_table_can_be_sent_as_data(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,3 +374,19 @@ def test_a_pdf_that_only_its_owner_protects_opens_without_a_password_and_can_be_
     assert reader.user_access_permissions == printing
     with pytest.raises(DocumentError, match="is locked by a password already"):
         Document.of(document, password=PASSWORD)
+
+
+def test_a_table_has_the_look_that_is_given_and_nothing_else_takes_one() -> None:
+    look = Look("Larkfield Analytics")
+    document = Document.of(pd.DataFrame({"a": [1]}), "Prices", look=look)
+    assert pypdf.PdfReader(io.BytesIO(document.read())).pages[0].extract_text().startswith("Larkfield Analytics")
+    message = Message("a@example.com", "Prices", documents=pd.DataFrame({"a": [1]}), look=look)
+    assert b"Larkfield Analytics" in _shown(message.documents[0])
+    plain = Document.of(pd.DataFrame({"a": [1]}), "Prices", look=Look.PLAIN)
+    assert b"Larkfield" not in _shown(plain)
+    with pytest.raises(DocumentError, match="look= is for a table, and this is a bytes"):
+        Document.of(b"%PDF-1.7 ", "Prices.pdf", look=look)
+
+
+def _shown(document: Document) -> bytes:
+    return pypdf.PdfReader(io.BytesIO(document.read())).pages[0].extract_text().encode()

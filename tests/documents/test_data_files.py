@@ -112,10 +112,10 @@ REFUSED: list[tuple[Any, str, str]] = [
     (pd.DataFrame({"when": ZONED}), "“when”", r'df["when"] = df["when"].dt.tz_localize(None)'),
     (pd.DataFrame({"a": [1]}, index=pd.Index(ZONED, name="when")), "“when”", "tz_localize"),
     (pl.DataFrame({"when": [dt.datetime(2026, 1, 1, tzinfo=dt.UTC)]}), "“when”", "dt.replace_time_zone(None)"),
-    (pd.DataFrame({"a": [1], "Note": ["ding\x07"]}), "“Note” holds the character U+0007 in row 1", "chr(7)"),
-    (pl.DataFrame({"Note": ["", "\x1b[31m"]}), "“Note” holds the character U+001B in row 2", "replace_all(chr(27)"),
-    (pd.DataFrame({"Note\x00": ["x"]}), "the head of the column “Note·” holds", "Rename"),
-    (pd.DataFrame({"Note": ["x" * 32_768]}), "“Note” holds a text of 32,768 characters", "ends in .csv"),
+    (pd.DataFrame({"a": [1], "Note": ["ding\x07"]}), "“Note” contains the character U+0007 in row 1", "chr(7)"),
+    (pl.DataFrame({"Note": ["", "\x1b[31m"]}), "“Note” contains the character U+001B in row 2", "replace_all(chr(27)"),
+    (pd.DataFrame({"Note\x00": ["x"]}), "the heading of the column “Note·” contains", "Rename"),
+    (pd.DataFrame({"Note": ["x" * 32_768]}), "“Note” contains a text of 32,768 characters", "ends in .csv"),
 ]
 
 
@@ -140,7 +140,7 @@ def test_a_cure_that_is_given_cures() -> None:
 
 def test_half_a_character_cannot_be_written_in_either() -> None:
     for name in ("a.csv", "a.xlsx"):
-        with pytest.raises(DocumentError, match=r"“Note” holds the character U\+D800"):
+        with pytest.raises(DocumentError, match=r"“Note” contains the character U\+D800"):
             Document.of(pd.DataFrame({"Note": ["\ud800"]}), name=name)
 
 

@@ -208,7 +208,9 @@ def test_a_text_is_corrected_to_a_path() -> None:
 def test_the_corrected_line_is_python_whatever_the_text_was(text: str) -> None:
     with pytest.raises(DocumentError) as caught:
         Document.of(text)
-    line = caught.value.hint.removeprefix("If it does, write ").removesuffix(" (from pathlib import Path).")
+    line = caught.value.hint.removeprefix("If it is the path of a file, write ").removesuffix(
+        " (from pathlib import Path)."
+    )
     assert eval(line) in {Path(text), Path("report.pdf")}  # noqa: S307 - that it is Python is the point
     assert first_control(str(caught.value)) is None
 
@@ -292,7 +294,7 @@ def test_anything_else_is_refused_with_a_line_that_works(source: Any, line: str)
         (lambda path: path.symlink_to(path.name), "symbolic links"),
         (lambda path: path.symlink_to("/dev/zero"), "is not a file"),
         (lambda path: path.touch(), "is empty"),
-        (lambda path: path.write_bytes(b"<html>"), "is not a PDF, whatever its name says"),
+        (lambda path: path.write_bytes(b"<html>"), "is not a PDF, although its name says so"),
         (lambda path: path.write_bytes(PDF[:-20]), "is cut off"),
     ],
 )
@@ -449,6 +451,21 @@ def test_any_name_gives_a_document_or_a_sentence(name: str, content: bytes) -> N
     else:
         assert document.read() == content
         assert first_control(document.name) is None
+
+
+def test_a_pdf_under_the_name_of_another_kind_is_refused(tmp_path: Path) -> None:
+    """Its recipient's program could not open it."""
+    path = tmp_path / "table.xls"
+    path.write_bytes(PDF)
+    for source, name in ((PDF, "table.xls"), (path, None), (Document.of(PDF), "table.xls")):
+        with pytest.raises(DocumentError, match=r"table\.xls is a PDF, although its name says otherwise") as caught:
+            Document.of(source, name=name)
+        assert "end in .pdf" in str(caught.value.hint)
+    assert Document.of(PDF, name="drawing.ai").name == "drawing.ai"
+
+
+def test_a_text_that_mentions_pdf_is_a_text() -> None:
+    assert Document.of(b"A PDF begins with %PDF-1.7.", name="notes.txt").media_type == "text/plain"
 
 
 def test_a_repr_is_short_and_holds_no_content() -> None:

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 
 from docmail.documents import Document
 from docmail.errors import DocumentError
-from docmail.reports import Report, fonts
+from docmail.reports import Report, font_files
 from docmail.text import columns_of
 from tests.message.test_body import WRITTEN
 
@@ -297,7 +297,7 @@ def test_markdown_becomes_text_with_links_lists_and_tables() -> None:
 )
 def test_each_item_of_a_list_keeps_its_number_and_its_sign(markdown: str, lines: list[str]) -> None:
     pdf = Report().text(markdown).pdf()
-    assert [line.strip() for line in pages(pdf)[0].split("\n")[:-1] if line.strip()] == lines
+    assert [line.strip() for line in pages(pdf)[0].split("\n") if line.strip()] == lines
     opened = pypdfium2.PdfDocument(pdf)
     page = opened[0].get_textpage()
     boxes = [page.get_charbox(index) for index in range(page.count_chars()) if page.get_text_range(index, 1).strip()]
@@ -348,10 +348,11 @@ def test_a_figure_of_every_kind_looks_in_a_report_as_it_does_alone() -> None:
     second.set_title("endobj 5 0 R $\\alpha^2$")
     alone, within = Document.of(made).read(), Report().figure(made).pdf()
     pictures = []
-    for pdf, left, top in ((alone, 0.0, 0.0), (within, 48.0, 48.0)):
+    # In a report it is as wide as the text, which the 432 points of six inches nearly are.
+    for pdf, scale, left, top in ((alone, 2.0 * 499.28 / 432, 0.0, 0.0), (within, 2.0, 48.0, 48.0)):
         opened = pypdfium2.PdfDocument(pdf)
-        whole = opened[0].render(scale=2).to_numpy().astype(int)[:, :, :3]
-        pictures.append(whole[round(2 * top) :][:430, round(2 * left) :][:, :860])
+        whole = opened[0].render(scale=scale).to_numpy().astype(int)[:, :, :3]
+        pictures.append(whole[round(2 * top) :][:490, round(2 * left) :][:, :990])
         opened.close()
     assert "endobj 5 0 R" in pages(within)[0]
     assert (abs(pictures[0] - pictures[1]).sum(axis=2) > 200).mean() < 0.02
@@ -383,12 +384,12 @@ def test_a_report_may_be_empty_and_a_page_be_broken() -> None:
     [
         (lambda: Report(5), "The title must be text, not int"),  # type: ignore[arg-type]
         (lambda: Report().text(pd.DataFrame()), "Add a DataFrame with .table()"),
-        (lambda: Report().table([1]), "A list is no table"),
+        (lambda: Report().table([1]), "A list is not a table"),
         (lambda: Report().figure(figure().axes[0]), "an axes has it as axes.figure"),
         (lambda: Report().figure(figure("$\\nonsense{$")), "matplotlib cannot save this figure"),
         (lambda: Report().figure(figure("\u65e5")), "Glyph 26085"),
         (lambda: Report().table(pd.DataFrame()), "The table has no columns"),
-        (lambda: Report().table(pd.DataFrame(np.zeros((50_001, 10)))), "too large for a PDF that somebody reads"),
+        (lambda: Report().table(pd.DataFrame(np.zeros((50_001, 10)))), "too large for a readable PDF"),
     ],
 )
 def test_what_makes_no_report_is_refused_in_a_sentence(make: Any, words: str) -> None:
@@ -414,15 +415,13 @@ def test_what_is_written_from_the_right_stands_so() -> None:
     assert "שלום עולם" in said
     placed = lines_of(Report().text("שלום").pdf())
     assert placed["שלום"][1] > 500
-    joined = fonts._clean("\u0633\u0644\u0627\u0645")
-    assert joined == "\ufeb3\ufefc\ufee1"  # seen in its own alphabet: seen-initial, lam-alef-final, meem-isolated
 
 
 @pytest.mark.parametrize(
     ("report", "where"),
     [
         (lambda: Report().table(pd.DataFrame({"Name": ["a", "b\U0001fae8"]})), "column “Name”, row 2"),
-        (lambda: Report().table(pd.DataFrame({"N\U0001fae8": ["a"]})), "the head of column “N\U0001fae8”"),
+        (lambda: Report().table(pd.DataFrame({"N\U0001fae8": ["a"]})), "the heading of column “N\U0001fae8”"),
         (lambda: Report().text("Hello\n\nsee \U0001fae8"), "the text “see \U0001fae8”"),
         (lambda: Report("\U0001fae8"), "the text"),
     ],
@@ -440,24 +439,19 @@ def test_half_a_character_as_damaged_data_has_it_is_named_in_a_sentence_that_can
     assert str(caught.value).encode()
 
 
-def test_a_script_that_needs_a_typesetter_is_named_not_set_wrongly() -> None:
-    with pytest.raises(DocumentError, match=r"cannot set the script .* .*DEVANAGARI LETTER .*, in the text"):
-        Report("नमस्ते").pdf()
-
-
 @pytest.fixture
 def fresh_fonts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, Path]], None]]:
     def use(files: dict[str, Path]) -> None:
-        monkeypatch.setattr(fonts, "_files", lambda: files)
+        monkeypatch.setattr(font_files, "_files", lambda: files)
 
     yield use
-    fonts._opened.cache_clear()
+    font_files._opened.cache_clear()
 
 
 def test_a_letter_that_one_font_lacks_comes_from_another(
     fresh_fonts: Callable[[dict[str, Path]], None], tmp_path: Path
 ) -> None:
-    dejavu = fonts._files()["dejavusans"]
+    dejavu = font_files._files()["dejavusans"]
     pen = TTGlyphPen(None)
     pen.moveTo((0, 0))
     pen.lineTo((500, 0))
@@ -518,7 +512,7 @@ def test_any_table_is_a_whole_pdf_or_a_sentence(values: list[Any]) -> None:
     except DocumentError as exc:
         assert "U+" in str(exc)  # noqa: PT017 - either end is right
     else:
-        assert "page 1 of" in pages(pdf)[0]
+        assert "".join(pages(pdf)[0].split()).startswith("xy")
 
 
 @pytest.mark.parametrize("sign", ["x", "\n"])
