@@ -1,4 +1,4 @@
-"""Asks the network which server sends the mail of a domain: the DNS first, then Thunderbird's public database.
+"""Finds out which server sends the mail of a domain: from the DNS first, then from Thunderbird's public database.
 
 Only the domain is sent, and only when somebody calls `find()`. What comes back is a suggestion of strangers: DNS can be
 forged, volunteers write the database. It is checked here, shown by the caller, and taken over by a person.
@@ -10,19 +10,17 @@ import queue
 import re
 import threading
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from docmail import presets
 from docmail.addresses import Address, ascii_host, parse_address, trimmed
-from docmail.errors import AddressError, ConnectError, DocmailError, Kind, SettingsError
+from docmail.errors import AddressError, ConnectError, DocmailError, Field, Guide, Kind, SettingsError
 from docmail.language import _
 from docmail.net import Deadline
-from docmail.presets import filled_in
-from docmail.settings import Security
+from docmail.settings import Mailbox, Security
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterator
     from xml.etree.ElementTree import Element
 
@@ -34,8 +32,7 @@ __all__ = ["Finding", "find", "questions"]
 
 _HOST = "autoconfig.thunderbird.net"
 _DATABASE = f"https://{_HOST}/v1.1/"
-_MAX_ANSWER = 256 * 1024  # the longest entries of the database have a few kB
-_PIECE = 16 * 1024
+_MAX_CONTENT = 256 * 1024  # octets; the longest entries of the database have a few kB
 _MAX_PORT = 65535
 _LOOK_UP_SECONDS = 0.2  # how often a wait that nothing can interrupt looks whether a person stopped it
 
@@ -45,6 +42,7 @@ _NOWHERE = {"localhost", "localdomain", "onion"}
 _INNER = {"arpa", "corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "private", "test"}
 
 _SERVICES = (("_submissions._tcp", Security.TLS), ("_submission._tcp", Security.STARTTLS))  # RFC 8314, RFC 6186
+_IMAP_SERVICES = (("_imaps._tcp", Security.TLS), ("_imap._tcp", Security.STARTTLS))
 _SOCKET_TYPES = {"ssl": Security.TLS, "starttls": Security.STARTTLS, "plain": Security.NONE}
 _USERNAMES = {"%EMAILADDRESS%": "address", "%EMAILLOCALPART%": "local-part"}
 
@@ -56,7 +54,8 @@ class Finding:
     """The server that was found for a domain, and who named it.
 
     `username` is a rule in the words of `Preset.username`. `host` is empty where the preset's host has a word that the
-    user must replace.
+    user must replace. `mailbox` is where the domain's mail is read (IMAP), if that is known; its username is that for
+    sending.
     """
 
     domain: str
@@ -66,6 +65,7 @@ class Finding:
     security: Security
     username: str
     preset: Preset | None = None
+    mailbox: Mailbox | None = None
 
     @property
     def encrypted(self) -> bool:
@@ -88,7 +88,7 @@ class Finding:
         }
         provider = _(self.preset.name) if self.preset else ""
         return sentences[self.source].format(
-            domain=_shown(self.domain), host=self.host, port=self.port, provider=provider
+            domain=shown_domain(self.domain), host=self.host, port=self.port, provider=provider
         )
 
     @property
@@ -101,17 +101,17 @@ class Finding:
             )
         if self.foreign:
             sentences.append(_("{host} does not belong to {domain}: use it only if you know it."))
-        return " ".join(sentence.format(host=self.host, domain=_shown(self.domain)) for sentence in sentences)
+        return " ".join(sentence.format(host=self.host, domain=shown_domain(self.domain)) for sentence in sentences)
 
 
 def questions(domain_or_address: str) -> str:
-    """Say whom `find()` would ask about what, before it does; raises `AddressError` as `find()` does."""
+    """Return a sentence about the requests that `find()` would send; raises `AddressError` as `find()` does."""
     domain = _domain(domain_or_address)
-    if _is_inner(domain):
+    if is_inner(domain):
         sentence = _("Asks your DNS server about {domain}; nothing else is sent.")
     else:
         sentence = _("Asks your DNS server, and {database}, about {domain}; nothing else is sent.")
-    return sentence.format(domain=_shown(domain), database=_HOST)
+    return sentence.format(domain=shown_domain(domain), database=_HOST)
 
 
 def find(
@@ -123,35 +123,35 @@ def find(
 ) -> Finding:
     """Return the first server that somebody names for the domain; of an address only the domain is used.
 
-    `on_step` hears each question before it is asked, in this thread. `timeout` covers all of them. Once `stopped`
-    returns true, which it is asked several times a second, the search ends.
+    `on_step` is called with a sentence about each request before it is sent, in this thread. `timeout` (seconds) covers
+    all of them. `stopped` is called several times a second; once it returns true, the search ends.
 
-    Raises `AddressError` where there is nothing to ask about, `SettingsError` when everybody answered and nobody knows,
-    `ConnectError` when somebody could not be asked, or a person stopped it.
+    Raises `AddressError` for what is no public domain, `SettingsError` when every server responded and none knows the
+    domain, `ConnectError` when one did not respond, or a person stopped the search.
     """
     domain = _domain(domain_or_address)
     search = _Search(domain, on_step, Deadline(timeout), stopped)
-    look_ups = [[search.by_mx, search.by_srv], [] if _is_inner(domain) else [search.by_thunderbird]]
-    unanswered = []
+    look_ups = [[search.by_mx, search.by_srv], [] if is_inner(domain) else [search.by_thunderbird]]
+    silent = []
     for source in look_ups:
         try:
             for look_up in source:
                 if finding := look_up():
                     if finding.host:
-                        filled_in.take_note(finding.host, domain)
+                        presets.take_note(finding.host, domain)
                     return finding
-        except _Unanswered as exc:  # whoever did not answer is not asked again
-            unanswered.append(str(exc))
-    raise _nothing(domain, unanswered)
+        except _NoResponse as exc:  # a server that did not respond gets no second request
+            silent.append(str(exc))
+    raise _nothing(domain, silent)
 
 
-class _Unanswered(Exception):
-    """Somebody could not be asked, for this reason; the others may still know."""
+class _NoResponse(Exception):
+    """A server did not respond, for this reason; the others may still know the domain."""
 
 
 @dataclass(frozen=True)
 class _Search:
-    """One search for a domain: each look-up returns what it finds, or None, or raises `_Unanswered`."""
+    """One search for a domain: each look-up returns what it finds, or None, or raises `_NoResponse`."""
 
     domain: str
     on_step: Callable[[str], object]
@@ -160,8 +160,8 @@ class _Search:
 
     def by_mx(self) -> Finding | None:
         """Recognise the provider behind the domain by where its mail arrives."""
-        question = _("Asking your DNS server where {domain} receives its mail …")
-        records = self._ask_dns(question, lambda seconds: _records(self.domain, "MX", seconds))
+        step = _("Asking your DNS server where {domain} receives its mail …")
+        records = self._in_dns(step, lambda seconds: _records(self.domain, "MX", seconds))
         # Those of a higher number are replacements, and often somebody else's (RFC 5321 5.1).
         first = [record for record in records if record.preference == records[0].preference]
         known = (presets.by_mx(record.exchange.to_text()) for record in first)
@@ -169,7 +169,8 @@ class _Search:
             return None
         server = preset.servers[0]
         host = server.host if server.complete else ""
-        return Finding(self.domain, "mx", host, server.port, Security(server.security), preset.username, preset)
+        security = Security(server.security)
+        return Finding(self.domain, "mx", host, server.port, security, preset.username, preset, _known(preset))
 
     def by_srv(self) -> Finding | None:
         """Read the servers for sending that the domain names, those encrypted from the first byte before others."""
@@ -180,80 +181,99 @@ class _Search:
                 for record in _records(f"{service}.{self.domain}", "SRV", deadline.remaining()):
                     # A target of "." says that the service is not offered; it is no name.
                     if finding := self._finding("srv", record.target.to_text(), record.port, security, "address"):
-                        return finding
+                        return finding if finding.mailbox else replace(finding, mailbox=mailbox(deadline))
             return None
 
-        return self._ask_dns(_("Asking your DNS server which server sends the mail of {domain} …"), ask)
+        def mailbox(deadline: Deadline) -> Mailbox | None:
+            for service, security in _IMAP_SERVICES:
+                for record in _records(f"{service}.{self.domain}", "SRV", deadline.remaining()):
+                    if found := _mailbox(record.target.to_text(), record.port, security):
+                        return found
+            return None
+
+        return self._in_dns(_("Asking your DNS server which server sends the mail of {domain} …"), ask)
 
     def by_thunderbird(self) -> Finding | None:
         """Read the database's entry for the domain: its first encrypted server, or its first."""
-        question = _("Asking {database} about {domain} …").format(database=_HOST, domain=_shown(self.domain))
+        step = _("Asking {database} about {domain} …").format(database=_HOST, domain=shown_domain(self.domain))
         late = _("{database} does not answer.").format(database=_HOST)
-        content = self._ask(question, late, lambda seconds: _fetch(_DATABASE + self.domain, seconds))
+        content = self._result(step, late, lambda seconds: _fetch(_DATABASE + self.domain, seconds))
         if content is None:
             return None
-        found = [finding for server in _outgoing_servers(content) if (finding := self._entry(server))]
-        return next((finding for finding in found if finding.encrypted), found[0] if found else None)
+        found = [finding for server in _servers(content, "outgoingServer", "smtp") if (finding := self._entry(server))]
+        best = next((finding for finding in found if finding.encrypted), found[0] if found else None)
+        if best is None or best.mailbox is not None:
+            return best
+        places = (self._place(server) for server in _servers(content, "incomingServer", "imap"))
+        mailboxes = (_mailbox(*place) for place in places if place is not None)
+        return replace(best, mailbox=next(filter(None, mailboxes), None))
 
     def _entry(self, server: Element) -> Finding | None:
-        def value(tag: str) -> str:
-            return trimmed(server.findtext(tag) or "").replace("%EMAILDOMAIN%", self.domain)
+        place = self._place(server)
+        if place is None:
+            return None
+        username = self._value(server, "username").replace(f"%EMAILLOCALPART%@{self.domain}", "%EMAILADDRESS%")
+        return self._finding("thunderbird", *place, _USERNAMES.get(username, "other"))
 
-        port = value("port")
-        security = _SOCKET_TYPES.get(value("socketType").lower())
+    def _place(self, server: Element) -> tuple[str, int, Security] | None:
+        """Return host, port and security of a server in the database; None for what docmail cannot use."""
+        port = self._value(server, "port")
+        security = _SOCKET_TYPES.get(self._value(server, "socketType").lower())
         if security is None or not re.fullmatch(r"[0-9]{1,5}", port):
             return None
-        username = value("username").replace(f"%EMAILLOCALPART%@{self.domain}", "%EMAILADDRESS%")
-        rule = _USERNAMES.get(username, "other")
-        return self._finding("thunderbird", value("hostname"), int(port), security, rule)
+        return self._value(server, "hostname"), int(port), security
+
+    def _value(self, server: Element, tag: str) -> str:
+        return trimmed(server.findtext(tag) or "").replace("%EMAILDOMAIN%", self.domain)
 
     def _finding(
         self, source: Literal["srv", "thunderbird"], host: str, port: int, security: Security, username: str
     ) -> Finding | None:
         """Return what a stranger suggests, or None if it cannot be a mail server elsewhere."""
         try:
-            host = _public_name(host)
+            host = public_name(host)
         except ValueError:
             return None
         if not 0 < port <= _MAX_PORT:
             return None
         preset = presets.by_host(host, port)
-        return Finding(self.domain, source, host, port, security, preset.username if preset else username, preset)
+        rule = preset.username if preset else username
+        return Finding(self.domain, source, host, port, security, rule, preset, _known(preset))
 
-    def _ask_dns(self, question: str, look_up: Callable[[float], _T]) -> _T:
+    def _in_dns(self, step: str, look_up: Callable[[float], _T]) -> _T:
         # Half of the time that is left, so that a silent DNS server leaves some for the database.
         late = _("Your DNS server does not answer.")
-        return self._ask(question.format(domain=_shown(self.domain)), late, look_up, share=0.5)
+        return self._result(step.format(domain=shown_domain(self.domain)), late, look_up, share=0.5)
 
-    def _ask(self, question: str, late: str, look_up: Callable[[float], _T], *, share: float = 1.0) -> _T:
-        """Say the question, ask it, and return the answer; in time, however long a look-up may hang."""
+    def _result(self, step: str, late: str, look_up: Callable[[float], _T], *, share: float = 1.0) -> _T:
+        """Announce a look-up and return its result; raises `_NoResponse` when it is late, however long it may hang."""
         self._check_stopped()
-        self.on_step(question)
-        answers: queue.SimpleQueue[_T | Exception] = queue.SimpleQueue()
+        self.on_step(step)
+        results: queue.SimpleQueue[_T | Exception] = queue.SimpleQueue()
         try:
             seconds = self.deadline.remaining() * share
             deadline = Deadline(seconds)
 
             def work() -> None:
                 try:
-                    answers.put(look_up(seconds))
+                    results.put(look_up(seconds))
                 except Exception as exc:  # noqa: BLE001 - it is raised again below, in the caller's thread
-                    answers.put(exc)
+                    results.put(exc)
 
             # getaddrinfo knows no time-out, and a server that drips bytes never reaches its own; hence the thread. It
             # speaks the caller's language.
             threading.Thread(target=copy_context().run, args=(work,), name="docmail-discovery", daemon=True).start()
             while True:
                 try:
-                    answer = answers.get(timeout=min(_LOOK_UP_SECONDS, deadline.remaining()))
+                    result = results.get(timeout=min(_LOOK_UP_SECONDS, deadline.remaining()))
                 except queue.Empty:
                     self._check_stopped()
                     continue
-                if isinstance(answer, Exception):
-                    raise answer
-                return answer
+                if isinstance(result, Exception):
+                    raise result
+                return result
         except TimeoutError:
-            raise _Unanswered(late) from None
+            raise _NoResponse(late) from None
 
     def _check_stopped(self) -> None:
         if self.stopped():
@@ -270,11 +290,11 @@ def _records(name: str, kind: Literal["MX", "SRV"], seconds: float) -> list[Any]
     except dns.resolver.NXDOMAIN:
         return []
     except dns.resolver.NoResolverConfiguration:
-        raise _Unanswered(_("This computer knows no DNS server; it may have no network.")) from None
+        raise _NoResponse(_("This computer knows no DNS server; it may have no network.")) from None
     except dns.exception.Timeout:
         raise TimeoutError from None
     except (dns.exception.DNSException, OSError, ValueError):
-        raise _Unanswered(_("Your DNS server cannot be reached, or cannot answer.")) from None
+        raise _NoResponse(_("Your DNS server cannot be reached, or cannot answer.")) from None
     records: list[Any] = list(answer.rrset or [])
     if kind == "MX":
         return sorted(records, key=lambda record: record.preference)
@@ -290,54 +310,60 @@ def _resolver() -> Resolver:
 
 
 def _fetch(url: str, seconds: float) -> bytes | None:
-    """Return the content of an address, None if there is none."""
-    import http.client
-    import ssl
-    import urllib.error
-    from urllib import request as web
+    """Return the content of an address (https), None if there is none; raises `TimeoutError` when it is late.
 
-    # Put together by hand: HTTPS alone, through the company's proxy, and no redirection, which would tell the domain
-    # to somebody whom nobody was told of.
-    opener = web.OpenerDirector()
-    opener.add_handler(web.ProxyHandler())
-    opener.add_handler(web.HTTPSHandler(context=_context()))
-    opener.add_handler(web.HTTPErrorProcessor())
-    opener.add_handler(web.HTTPDefaultErrorHandler())
-    request = web.Request(url, headers={"User-Agent": "docmail"})  # noqa: S310 - nothing but HTTPS, see above
-    deadline = Deadline(seconds)
-    content = bytearray()
+    No redirection is followed: it would disclose the domain to a server that was not announced.
+    """
+    import ssl
+
+    import h11
+
+    from docmail.net import Web
+
+    web, deadline, content = Web(url), Deadline(seconds), bytearray()
     try:
-        with opener.open(request, timeout=seconds) as response:
-            while piece := response.read1(_PIECE):
-                content += piece
-                deadline.remaining()
-                if len(content) > _MAX_ANSWER:
-                    raise _unreadable()
-    except urllib.error.HTTPError as exc:
-        exc.close()
-        if exc.code == http.client.NOT_FOUND:
+        web.connect(deadline)
+        connection, response = web.request("GET", (), b"", deadline)
+        if response.status_code == 404:  # noqa: PLR2004
             return None
-        raise _Unanswered(_("{database} answers with the code {code}.").format(database=_HOST, code=exc.code)) from None
-    except (OSError, http.client.HTTPException, ValueError) as exc:  # the last for a proxy's address that is none
-        reason = getattr(exc, "reason", exc)
-        if isinstance(reason, TimeoutError):
-            raise TimeoutError from None
-        if isinstance(reason, ssl.SSLCertVerificationError):
+        if not 200 <= response.status_code < 300:  # noqa: PLR2004
+            sentence = _("{database} answers with the code {code}.")
+            raise _NoResponse(sentence.format(database=_HOST, code=response.status_code))
+        for piece in connection.pieces(deadline):
+            content += piece
+            if len(content) > _MAX_CONTENT:
+                raise _unreadable()
+    except TimeoutError:
+        raise
+    except (OSError, h11.RemoteProtocolError) as exc:
+        deadline.remaining()
+        sentence = _("{database} cannot be reached.")
+        if isinstance(exc.__cause__, ssl.SSLCertVerificationError):
             sentence = _("The certificate of {database} cannot be verified.")
-        else:
-            sentence = _("{database} cannot be reached.")
-        raise _Unanswered(sentence.format(database=_HOST)) from None
+        sentence = sentence.format(database=_HOST)
+        if isinstance(exc, ConnectError) and exc.reply is not None:  # a proxy said why
+            sentence = f"{sentence} {exc.message}"
+        raise _NoResponse(sentence) from None
+    finally:
+        web.close()
     return bytes(content)
 
 
-def _context() -> ssl.SSLContext:
-    """Return the default context, which verifies certificates; tests put one here that trusts theirs."""
-    import ssl
-
-    return ssl.create_default_context()
+def _known(preset: Preset | None) -> Mailbox | None:
+    """Return the mailbox of a known provider."""
+    return Mailbox(preset.imap_host, preset.imap_port) if preset and preset.imap_host else None
 
 
-def _outgoing_servers(content: bytes) -> Iterator[Element]:
+def _mailbox(host: str, port: int, security: Security) -> Mailbox | None:
+    """Return the mailbox that a stranger suggests; None for what is not encrypted, or cannot be a server elsewhere."""
+    try:
+        name = public_name(host)
+    except ValueError:
+        return None
+    return Mailbox(name, port, security) if 0 < port <= _MAX_PORT and security is not Security.NONE else None
+
+
+def _servers(content: bytes, tag: str, kind: str) -> Iterator[Element]:
     # The standard parser is safe enough for a bounded text without a document type, in which alone entities could be
     # declared. Read as UTF-8, no other encoding can hide one.
     from xml.etree import ElementTree as ET
@@ -349,43 +375,43 @@ def _outgoing_servers(content: bytes) -> Iterator[Element]:
         root = ET.fromstring(text)  # noqa: S314 - see above
     except (UnicodeDecodeError, ET.ParseError):
         raise _unreadable() from None
-    return (server for server in root.iterfind("emailProvider/outgoingServer") if server.get("type", "smtp") == "smtp")
+    return (server for server in root.iterfind(f"emailProvider/{tag}") if server.get("type", kind) == kind)
 
 
-def _unreadable() -> _Unanswered:
-    return _Unanswered(_("The answer of {database} cannot be read.").format(database=_HOST))
+def _unreadable() -> _NoResponse:
+    return _NoResponse(_("The answer of {database} cannot be read.").format(database=_HOST))
 
 
-def _nothing(domain: str, unanswered: list[str]) -> DocmailError:
+def _nothing(domain: str, silent: list[str]) -> DocmailError:
     hint = _("Ask your administrator for the server's name and port.")
-    nothing = _("No settings were found for {domain}.").format(domain=_shown(domain))
-    if unanswered:
+    nothing = _("No settings were found for {domain}.").format(domain=shown_domain(domain))
+    if silent:
         return ConnectError(
-            " ".join([nothing, *unanswered, _("Company networks often block this.")]),
+            " ".join([nothing, *silent, _("Company networks often block this.")]),
             kind=Kind.NETWORK,
             hint=hint,
-            field="host",
-            guide="Ports",
+            field=Field.HOST,
+            guide=Guide.PORTS,
         )
     checked = _("Check its spelling.")
-    return SettingsError(f"{nothing} {checked}", hint=hint, field="host", guide="Ports")
+    return SettingsError(f"{nothing} {checked}", hint=hint, field=Field.HOST, guide=Guide.PORTS)
 
 
 def _domain(text: str) -> str:
-    """Return the domain to ask about, in ASCII."""
-    domain = parse_address(text, "email_address").domain if "@" in text else trimmed(text)
+    """Return the domain to look up, in ASCII."""
+    domain = parse_address(text, Field.EMAIL_ADDRESS).domain if "@" in text else trimmed(text)
     try:
-        return _public_name(domain)
+        return public_name(domain)
     except ValueError:
         raise AddressError(
             _("Settings can be looked up only for a domain such as example.com."),
             address=text,
             hint=_("Check the email address, or fill in the server and the port yourself."),
-            field="email_address",
+            field=Field.EMAIL_ADDRESS,
         ) from None
 
 
-def _public_name(text: str) -> str:
+def public_name(text: str) -> str:
     """Return the name in ASCII; raise `ValueError` for numbers, single words and names of this computer."""
     name = ascii_host(text)
     labels = name.split(".")
@@ -395,9 +421,9 @@ def _public_name(text: str) -> str:
     return name
 
 
-def _is_inner(domain: str) -> bool:
+def is_inner(domain: str) -> bool:
     return domain.rpartition(".")[2] in _INNER
 
 
-def _shown(domain: str) -> str:
+def shown_domain(domain: str) -> str:
     return Address("", "", domain).shown.removeprefix("@")

@@ -5,6 +5,7 @@ Everything that a network, a proxy or a name server can do wrong on the way beco
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import queue
@@ -18,20 +19,25 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from docmail.addresses import is_loopback
-from docmail.errors import ConnectError, Kind, SendError
+from docmail.errors import ConnectError, Field, Guide, Kind, Phase, SendError
 from docmail.language import _
+from docmail.net.advice import FOR_SMTP
+from docmail.net.proxy import by_socks, is_exempt, is_for_web
 from docmail.net.tls import read_certificate, read_verified
 from docmail.presets import owner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
+    from docmail.net.advice import Advice
     from docmail.net.deadline import Deadline
+    from docmail.reply import Reply
 
 _RECEIVE = 65536
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
 _LOOK_UP_SECONDS = 0.2  # how often a wait that nothing can interrupt looks whether it was aborted
-_CRAWL_BYTES, _CRAWL_SECONDS = 480_000, 30.0  # 16 kB/s, looked at every 30 s
+# On Windows the codes of sockets are Winsock's, for which os.strerror() has no words; FormatError() has.
+_IN_WORDS: Callable[[int], str] = getattr(ctypes, "FormatError", os.strerror)
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK}  # what connect says on POSIX and on Windows
 
 
@@ -42,9 +48,10 @@ class ServerClosed(ConnectionError):
 class Connection:
     """A TCP connection, plain at first; `encrypt()` makes it a TLS one."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, advice: Advice = FOR_SMTP) -> None:
         self.host = host
         self.port = port
+        self._advice = advice
         self.encrypted = False
         self._socket: socket.socket | None = None
         self._peer: str | None = None  # the number of the other end, if nobody stands between
@@ -58,22 +65,22 @@ class Connection:
         self._buffer.clear()
         self.encrypted, self._peer = False, None
         # The proxy's address may hold a password, so it is in no variable that a verbose traceback prints.
-        if os.environ.get("SOCKS5_PROXY") and not is_loopback(self.host):
+        if by_socks(self.host, self.port):
             self._open_through_proxy(deadline)
-            observe("connect", _("port {port}, through the SOCKS5 proxy").format(port=self.port))
+            observe(Phase.CONNECT, _("port {port}, through the SOCKS5 proxy").format(port=self.port))
         else:
             addresses = self._look_up(self.host, self.port, deadline)
-            observe("dns", f"{self.host} → {addresses[0][4][0]}")
+            observe(Phase.DNS, f"{self.host} → {addresses[0][4][0]}")
             started = time.monotonic()
             self._socket, self._peer = self._connect(self.host, self.port, addresses, deadline)
             milliseconds = round((time.monotonic() - started) * 1000)
             observe(
-                "connect",
+                Phase.CONNECT,
                 _("{address}, port {port}, {milliseconds} ms").format(
                     address=self._peer, port=self.port, milliseconds=milliseconds
                 ),
             )
-        self._check_aborted("connect")  # an abort() until now found no socket to shut
+        self._check_aborted(Phase.CONNECT)  # an abort() until now found no socket to shut
         with suppress(OSError):  # if it is gone already, the first word will say so
             # Without it, TLS over loopback stalls about 40 ms a message (Nagle's algorithm against delayed ACKs).
             self._open_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -90,17 +97,17 @@ class Connection:
 
         threading.Thread(target=work, name="docmail-dns", daemon=True).start()
         while True:
-            self._check_aborted("dns")
+            self._check_aborted(Phase.DNS)
             try:
-                answer = found.get(timeout=min(_LOOK_UP_SECONDS, deadline.remaining()))
+                result = found.get(timeout=min(_LOOK_UP_SECONDS, deadline.remaining()))
             except queue.Empty:
                 continue
             except TimeoutError as exc:
-                raise _unresolved(host, exc, deadline.seconds) from exc
+                raise self._unresolved(host, exc, deadline.seconds) from exc
             break
-        if isinstance(answer, list):
-            return answer
-        raise _unresolved(host, answer, deadline.seconds) from answer
+        if isinstance(result, list):
+            return result
+        raise self._unresolved(host, result, deadline.seconds) from result
 
     def _connect(self, host: str, port: int, addresses: list[Any], deadline: Deadline) -> tuple[socket.socket, str]:
         failure = OSError()
@@ -120,7 +127,7 @@ class Connection:
                 failure = exc
             else:
                 return sock, str(address[0])
-        raise _unreachable(failure, host, port, deadline.seconds) from failure
+        raise self._unreachable(failure, host, port, deadline.seconds) from failure
 
     def _connect_to(self, sock: socket.socket, address: Any, until: float) -> None:
         # In small steps, because on some systems a connect that waits cannot be interrupted.
@@ -129,23 +136,22 @@ class Connection:
             with selectors.DefaultSelector() as selector:
                 selector.register(sock, selectors.EVENT_WRITE)
                 while not selector.select(min(_LOOK_UP_SECONDS, until - time.monotonic())):
-                    self._check_aborted("connect")
+                    self._check_aborted(Phase.CONNECT)
                     if time.monotonic() >= until:
                         raise TimeoutError
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        self._check_aborted("connect")
+        self._check_aborted(Phase.CONNECT)
         if code:
-            raise OSError(code, os.strerror(code))
+            raise socket_error(code)
 
     def _open_through_proxy(self, deadline: Deadline) -> None:
         try:
             from python_socks.sync import Proxy
         except ImportError as exc:
             raise ConnectError(
-                _("SOCKS5_PROXY names a proxy, but the package that speaks to it is missing."),
+                _("SOCKS5_PROXY names a proxy, but the package that connects through it is not installed."),
                 kind=Kind.NETWORK,
-                phase="connect",
-                hint=_('Install it: pip install "docmail[proxy]".'),
+                **self._advice.of(Phase.CONNECT, None, _('Install it: pip install "docmail[proxy]".')),
             ) from exc
 
         def reach(dest_host: str, dest_port: int, timeout: float) -> socket.socket:
@@ -172,19 +178,19 @@ class Connection:
             self.close()
             if not isinstance(exc, Exception):
                 raise exc from None
-            self._check_aborted("connect")
+            self._check_aborted(Phase.CONNECT)
+            hint = _("Check the variable SOCKS5_PROXY, then the server's name and port.")
+            if owner_of(self.host):
+                hint = _(
+                    "Check the variable SOCKS5_PROXY, or ask the proxy's administrator whether it reaches this server."
+                )
             raise ConnectError(
                 _("The SOCKS5 proxy does not connect to {host}, port {port}: {reason}.").format(
                     host=self.host, port=self.port, reason=_proxy_reason(exc, deadline)
                 ),
                 kind=Kind.NETWORK,
-                phase="connect",
-                hint=_(
-                    "Check the variable SOCKS5_PROXY, or ask the proxy's administrator whether it reaches this server."
-                )
-                if owner_of(self.host)
-                else _("Check the variable SOCKS5_PROXY, then the server's name and port."),
-                field=None if owner_of(self.host) else "host",
+                wrong_port=not owner_of(self.host),
+                **self._advice.of(Phase.CONNECT, None if owner_of(self.host) else Field.HOST, hint),
             ) from None
 
     # --- encrypting ---
@@ -194,12 +200,12 @@ class Connection:
         sock = self._open_socket
         sock.settimeout(deadline.remaining())  # do_handshake takes it for the whole handshake, not per read
         try:
-            sock.getpeername()  # fails on a dead connection, of which wrap_socket() would leave a socket open
+            sock.getpeername()  # fails on a dead connection, where wrap_socket() would leave a socket open
             self._socket = context.wrap_socket(sock, server_hostname=self.host, do_handshake_on_connect=False)
-            self._check_aborted("tls")  # an abort() meanwhile shut the socket that this one replaces
+            self._check_aborted(Phase.TLS)  # an abort() meanwhile shut the socket that this one replaces
             self._tls.do_handshake()
         except OSError:
-            self._check_aborted("tls")
+            self._check_aborted(Phase.TLS)
             raise
         self.encrypted = True
 
@@ -209,7 +215,7 @@ class Connection:
         return bool(self._buffer)
 
     def has_news(self) -> bool:
-        """Say whether the server has said something without being asked, or has hung up."""
+        """Say whether the server has sent something without a request, or has hung up."""
         if self._buffer or self._socket is None:
             return True
         self._socket.settimeout(0)
@@ -241,22 +247,29 @@ class Connection:
     # --- talking ---
 
     def send(self, data: bytes, deadline: Deadline) -> None:
-        """Send a command."""
+        """Send bytes at once, all before the deadline; raises `OSError`, `TimeoutError` among them."""
         self._open_socket.settimeout(deadline.remaining())
         self._open_socket.sendall(data)
 
-    def stream(self, pieces: Iterable[bytes | memoryview], on_sent: Callable[[int], None]) -> None:
-        """Send pieces of any number and size; raises `TimeoutError` when they crawl (under 16 kB/s over 30 s)."""
-        window_end, in_window, total = time.monotonic() + _CRAWL_SECONDS, 0, 0
+    def stream(
+        self, pieces: Iterable[bytes | memoryview], on_sent: Callable[[int], None], crawl: tuple[int, float]
+    ) -> None:
+        """Send pieces of any number and size.
+
+        `on_sent` is called after each with the bytes sent so far. `crawl` are bytes and seconds: raises `TimeoutError`
+        when fewer go out in that time.
+        """
+        least, seconds = crawl
+        window_end, in_window, total = time.monotonic() + seconds, 0, 0
         sock = self._open_socket
         for piece in pieces:
             view = memoryview(piece)
             while view:
                 left = window_end - time.monotonic()
                 if left <= 0:
-                    if in_window < _CRAWL_BYTES:
+                    if in_window < least:
                         raise TimeoutError
-                    window_end, in_window, left = time.monotonic() + _CRAWL_SECONDS, 0, _CRAWL_SECONDS
+                    window_end, in_window, left = time.monotonic() + seconds, 0, seconds
                 sock.settimeout(left)
                 try:
                     sent = sock.send(view)
@@ -289,6 +302,18 @@ class Connection:
         del self._buffer[: end + 1]
         return line.removesuffix(b"\r")
 
+    def read(self, size: int, deadline: Deadline) -> bytes:
+        """Return exactly so many bytes; raises `ServerClosed` if there are fewer."""
+        while len(self._buffer) < size:
+            sock = self._open_socket
+            sock.settimeout(deadline.remaining())
+            if not (data := sock.recv(_RECEIVE)):
+                raise ServerClosed
+            self._buffer += data
+        found = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return found
+
     @property
     def local_host(self) -> str:
         """This computer's own address on the connection."""
@@ -312,12 +337,12 @@ class Connection:
         return self._aborted.is_set()
 
     def abort(self) -> None:
-        """Break off from another thread: whatever waits for the server fails at once."""
+        """Abort from another thread: whatever waits for the server fails at once."""
         self._aborted.set()
         self._shut()
 
     def close(self) -> None:
-        """Close without a word."""
+        """Close at once, without the end of TLS; it may be called again."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -328,9 +353,9 @@ class Connection:
             with suppress(OSError):  # already gone, which is what is wanted
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
-    def _check_aborted(self, phase: str) -> None:
+    def _check_aborted(self, phase: Phase) -> None:
         if self.aborted:
-            raise stopped(phase)
+            raise stopped(self._advice.phase or phase)
 
     @property
     def _open_socket(self) -> socket.socket:
@@ -344,6 +369,75 @@ class Connection:
             raise ServerClosed
         return self._socket
 
+    # --- what went wrong ---
+
+    def _unresolved(self, host: str, failure: Exception, seconds: float) -> ConnectError:
+        """Return the error for a name without an address: this computer, its network or the name is to blame."""
+        field: Field | None = None
+        if is_offline():
+            message = _("This computer is not connected to any network, so {host} was not found.")
+            hint = _("Connect it (cable, Wi-Fi, VPN), and try again.")
+        elif owner_of(host):
+            message = _("docmail knows {host} as the server of {owner}, but this network does not resolve the name.")
+            hint = _(
+                "Check your connection (a VPN, a hotel's sign-in page), or ask your network's "
+                "administrator how programs reach the internet: a proxy belongs in SOCKS5_PROXY."
+            )
+        elif isinstance(failure, TimeoutError):
+            message = _("The name {host} was not found within {seconds:.0f} s.")
+            hint, field = _("Check your network connection, then the server's name."), Field.HOST
+        elif getattr(failure, "errno", None) == socket.EAI_AGAIN:
+            message = _("The name {host} cannot be looked up: no name server answers.")
+            hint = _("Check your network connection (a VPN, a hotel's sign-in page), then the server's name.")
+            field = Field.HOST
+        else:
+            message = _("There is no server named {host}.")
+            hint, field = _("Check the server's name for a typing error."), Field.HOST
+        return ConnectError(
+            message.format(host=host, seconds=seconds, owner=owner_of(host)),
+            kind=Kind.NETWORK,
+            guide=Guide.PORTS,
+            **self._advice.of(Phase.DNS, field, self._with_proxies(hint)),
+        )
+
+    def _with_proxies(self, hint: str) -> str:
+        """Add what a proxy of the environment has to do with it, where somebody may think that SMTP uses it."""
+        web = self._advice.url or is_loopback(self.host) or is_exempt(self.host, self.port)
+        if web or not is_for_web():
+            return hint
+        return (
+            f"{hint} {_('HTTPS_PROXY is for the web, and SMTP does not use it; name a SOCKS proxy in SOCKS5_PROXY.')}"
+        )
+
+    def _unreachable(self, failure: OSError, host: str, port: int, seconds: float) -> ConnectError:
+        place = {"host": host, "port": port}
+        if isinstance(failure, TimeoutError):
+            message = _("{host} does not answer on port {port} (waited {seconds:.0f} s).").format(
+                **place, seconds=seconds
+            )
+            hint = _("Try the other port (465 or 587); if neither answers, a firewall or antivirus blocks it.")
+        elif isinstance(failure, ConnectionResetError):
+            message = _(
+                "The connection to {host}, port {port}, was closed before the server's greeting; nothing was sent."
+            )
+            message = message.format(**place)
+            hint = _("Check the port. A firewall or too many connections from your network can also be the reason.")
+        elif isinstance(failure, ConnectionRefusedError):
+            message = _("{host} accepts no connections on port {port}.").format(**place)
+            hint = _("Check the port: most servers use 587 or 465.")
+        else:
+            message = _("{host} cannot be reached on port {port}: {reason}.").format(
+                **place, reason=failure.strerror or type(failure).__name__
+            )
+            hint = _("Check your network connection, then the server's name and port.")
+        advice = self._advice.of(Phase.CONNECT, Field.PORT, self._with_proxies(hint))
+        return ConnectError(message, kind=Kind.NETWORK, guide=Guide.PORTS, wrong_port=True, **advice)
+
+
+def socket_error(code: int, in_words: Callable[[int], str] = _IN_WORDS) -> OSError:
+    """Return the error for what a socket reports as its state (SO_ERROR)."""
+    return OSError(code, in_words(code).strip())
+
 
 def _proxy_url() -> str:
     url = os.environ["SOCKS5_PROXY"].replace("socks5h://", "socks5://")
@@ -355,47 +449,15 @@ def _proxy_reason(failure: Exception, deadline: Deadline) -> str:
         deadline.remaining()
     except TimeoutError:
         return _("no answer within {seconds:.0f} s").format(seconds=deadline.seconds)
-    if isinstance(failure, ValueError):  # its words may hold the password
-        return _("its address or sign-in cannot be used; write / as %2F, and letters outside ASCII likewise")
+    if isinstance(failure, ValueError):  # its message may hold the password
+        return _("its address, name or password cannot be read; write / as %2F, and letters such as é in the same way")
     text = failure.message if isinstance(failure, SendError) else str(failure)
     return text.rstrip(".") or type(failure).__name__
 
 
-def _unresolved(host: str, failure: Exception, seconds: float) -> ConnectError:
-    """Return the error for a name without an address; whether this computer, its network or the name is to blame."""
-    field: str | None = None
-    if is_offline():
-        message = _("This computer is not connected to any network, so {host} was not found.")
-        hint = _("Connect it (cable, Wi-Fi, VPN), and try again.")
-    elif owner_of(host):
-        message = _("docmail knows {host} as the server of {owner}, but this network does not resolve the name.")
-        hint = _(
-            "Check your connection (a VPN, a hotel's sign-in page), or ask your network's administrator for the way "
-            "out, such as a proxy to name in SOCKS5_PROXY."
-        )
-    elif isinstance(failure, TimeoutError):
-        message = _("The name {host} was not found within {seconds:.0f} s.")
-        hint, field = _("Check your network connection, then the server's name."), "host"
-    elif getattr(failure, "errno", None) == socket.EAI_AGAIN:
-        message = _("The name {host} cannot be looked up: no name server answers.")
-        hint = _("Check your network connection (a VPN, a hotel's sign-in page), then the server's name.")
-        field = "host"
-    else:
-        message = _("There is no server named {host}.")
-        hint, field = _("Check the server's name for a typing error."), "host"
-    return ConnectError(
-        message.format(host=host, seconds=seconds, owner=owner_of(host)),
-        kind=Kind.NETWORK,
-        phase="dns",
-        hint=hint,
-        field=field,
-        guide="Ports",
-    )
-
-
 def is_offline() -> bool:
     """Say whether this computer has no way to any other; sends nothing."""
-    # Connecting a datagram socket asks for the way only; the numbers are nobody's (RFC 5737, RFC 3849).
+    # Connecting a datagram socket looks up the route only; the addresses are for examples (RFC 5737, RFC 3849).
     for family, number in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
         with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((number, 9))
@@ -403,28 +465,12 @@ def is_offline() -> bool:
     return True
 
 
-def _unreachable(failure: OSError, host: str, port: int, seconds: float) -> ConnectError:
-    place = {"host": host, "port": port}
-    if isinstance(failure, TimeoutError):
-        message = _("{host} does not answer on port {port} (waited {seconds:.0f} s).").format(**place, seconds=seconds)
-        hint = _("Try the other port (465 or 587); if neither answers, a firewall or antivirus blocks it.")
-    elif isinstance(failure, ConnectionResetError):
-        message = _("The connection to {host}, port {port}, is broken off before a greeting; nothing was sent.")
-        message = message.format(**place)
-        hint = _("Check the port; a firewall, or too many connections from your network, may be the reason, too.")
-    elif isinstance(failure, ConnectionRefusedError):
-        message = _("{host} takes no connections on port {port}.").format(**place)
-        hint = _("Check the port: most servers use 587 or 465.")
-    else:
-        message = _("{host} cannot be reached on port {port}: {reason}.").format(
-            **place, reason=failure.strerror or type(failure).__name__
-        )
-        hint = _("Check your network connection, then the server's name and port.")
-    return ConnectError(message, kind=Kind.NETWORK, phase="connect", hint=hint, field="port", guide="Ports")
-
-
-def stopped(phase: str) -> ConnectError:
-    """Return the error for a send that a person stopped before the last byte."""
+def stopped(phase: str, refused: Mapping[str, Reply] | None = None) -> ConnectError:
+    """Return the error for a send that a person stopped before the last byte; `refused` as in `SendError`."""
     return ConnectError(
-        _("Stopped; nothing was sent."), kind=Kind.NETWORK, phase=phase, hint=_("Start again when you like.")
+        _("Stopped; nothing was sent."),
+        kind=Kind.NETWORK,
+        phase=phase,
+        refused=refused,
+        hint=_("Start again when you like."),
     )

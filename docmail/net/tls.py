@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from docmail import presets
-from docmail.errors import Kind, TLSError
+from docmail.errors import Field, Guide, Kind, Phase, TLSError
 from docmail.language import _
+from docmail.net.advice import FOR_SMTP
 from docmail.replies import clean
 from docmail.reply import Certificate
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from docmail.net.advice import Advice
+
 _MAX_NAMES = 20  # of one certificate; those of large hosters have hundreds
-_MAX_WORDS = 200  # characters of a name in a certificate
+_MAX_NAME = 200  # characters of a name in a certificate
 
 
 def read_certificate(der: bytes) -> Certificate | None:
@@ -54,8 +57,8 @@ def read_verified(peer: Mapping[str, Any]) -> tuple[str, str, str]:
         found = [
             next((value for key, value in pairs if key == kind), "") for kind in ("commonName", "organizationName")
         ]
-        words = ", ".join(value for value in found if value) or ", ".join(f"{key}={value}" for key, value in pairs)
-        return clean(words)[:_MAX_WORDS]
+        text = ", ".join(value for value in found if value) or ", ".join(f"{key}={value}" for key, value in pairs)
+        return clean(text)[:_MAX_NAME]
 
     end = datetime.fromtimestamp(ssl.cert_time_to_seconds(peer["notAfter"]), UTC)
     return title(peer.get("subject", ())), title(peer.get("issuer", ())), end.strftime("%Y-%m-%d")
@@ -70,7 +73,7 @@ def _title(name: x509.Name) -> str:
         for kind in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME)
         for attribute in name.get_attributes_for_oid(kind)[:1]
     ]
-    return clean(", ".join(found) or name.rfc4514_string())[:_MAX_WORDS]
+    return clean(", ".join(found) or name.rfc4514_string())[:_MAX_NAME]
 
 
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:
@@ -82,7 +85,7 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     except x509.ExtensionNotFound:
         return ()
     found = [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
-    return tuple(clean(name)[:_MAX_WORDS] for name in found[:_MAX_NAMES])
+    return tuple(clean(name)[:_MAX_NAME] for name in found[:_MAX_NAMES])
 
 
 def tls_context(ca_file: Path | None, *, verify: bool = True) -> ssl.SSLContext:
@@ -119,34 +122,42 @@ _WANTS_OURS = ("CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE", "ALERT_HANDSHAKE
 
 
 def wants_certificate(failure: BaseException | None) -> bool:
-    """Say whether a server broke off because this computer showed no certificate of its own."""
+    """Say whether a server aborted because this computer showed no certificate of its own."""
     reason = getattr(failure, "reason", None) or ""
     return isinstance(failure, ssl.SSLError) and any(word in reason for word in _WANTS_OURS)
 
 
-def tls_failure(failure: Exception, host: str, port: int, shown: bytes | None, *, starttls: bool = False) -> TLSError:
+def tls_failure(  # noqa: PLR0913 - what is known of a handshake
+    failure: Exception,
+    host: str,
+    port: int,
+    shown: bytes | None,
+    *,
+    starttls: bool = False,
+    advice: Advice = FOR_SMTP,
+) -> TLSError:
     """Return the error for a handshake that failed, in words; `shown` is the server's certificate (DER), if known."""
     certificate = read_certificate(shown) if shown else None
     if isinstance(failure, ssl.SSLCertVerificationError):
         message, hint, field = _certificate_failure(failure, host, certificate)
-        guide = "Certificates"
+        wrong_port = False
         if shown:
             message += " " + _("Its SHA-256 fingerprint is {fingerprint}.").format(fingerprint=fingerprint(shown))
     else:
-        message, hint, field, guide = _handshake_failure(failure, host, port, starttls=starttls)
+        message, hint, field, wrong_port = _handshake_failure(failure, host, port, starttls=starttls)
     return TLSError(
         message,
         kind=Kind.CONFIG,
-        phase="tls",
-        hint=hint,
-        field=field,
-        guide=guide,
+        guide=Guide.PORTS if wrong_port else Guide.CERTIFICATES,
+        wrong_port=wrong_port,
         fingerprint=fingerprint(shown) if shown else None,
         certificate=certificate,
+        **advice.of(Phase.TLS, field, hint),
     )
 
 
-def _handshake_failure(failure: Exception, host: str, port: int, *, starttls: bool) -> tuple[str, str, str, str]:
+def _handshake_failure(failure: Exception, host: str, port: int, *, starttls: bool) -> tuple[str, str, Field, bool]:
+    """Return sentence, hint, field, and whether another port may be the answer."""
     place = {"host": host, "port": port}
     reason = getattr(failure, "reason", None) or getattr(failure, "strerror", None) or ""
     if isinstance(failure, TimeoutError):
@@ -156,17 +167,17 @@ def _handshake_failure(failure: Exception, host: str, port: int, *, starttls: bo
         message = _("Port {port} of {host} does not speak TLS from the first byte.")
         hint = _("Choose STARTTLS, or port 465.")
     elif wants_certificate(failure):
-        message = _("{host} broke the encryption off: it wants something of this computer, such as a certificate.")
-        hint = _("docmail has no certificate to show. Ask for a port where none is wanted, mostly 587.")
-        return message.format(**place), hint, "port", "Certificates"
+        message = _("{host} ended the encryption: it asks this computer for something, such as a certificate.")
+        hint = _("docmail cannot show one. Ask for a port at which none is needed, usually 587.")
+        return message.format(**place), hint, Field.PORT, False
     elif isinstance(failure, ssl.SSLError) and "PROTOCOL" in reason:
         message = _("{host} offers only versions of TLS that are no longer safe.")
         hint = _("Ask its administrator for TLS 1.2 or later.")
-        return message.format(**place), hint, "host", "Certificates"
+        return message.format(**place), hint, Field.HOST, False
     elif isinstance(failure, ssl.SSLError) and ("TOO_SMALL" in reason or "TOO_WEAK" in reason):
-        message = _("The keys with which {host} would encrypt are too short to be safe.")
+        message = _("{host} encrypts with keys that are too short to be safe.")
         hint = _("Ask its administrator for a certificate with a longer key.")
-        return message.format(**place), hint, "host", "Certificates"
+        return message.format(**place), hint, Field.HOST, False
     else:
         if isinstance(failure, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):  # the second in Python 3.11.2
             reason = _("the server closed the connection in the middle of it")
@@ -175,17 +186,17 @@ def _handshake_failure(failure: Exception, host: str, port: int, *, starttls: bo
         elif reason.isupper():
             reason = reason.replace("_", " ").lower()  # OpenSSL's names
         message = _("The encryption to {host}, port {port}, failed: {reason}.")
-        hint = _("Check the server's name and port; a firewall or antivirus program may also cut it.")
-        return message.format(**place, reason=reason), hint, "security", "Ports"
-    return message.format(**place), hint, "security", "Ports"
+        hint = _("Check the server's name and port; a firewall or antivirus program may also be the reason.")
+        return message.format(**place, reason=reason), hint, Field.SECURITY, True
+    return message.format(**place), hint, Field.SECURITY, True
 
 
 def _certificate_failure(  # noqa: C901, PLR0912 - one table, read downwards
     failure: ssl.SSLCertVerificationError, host: str, certificate: Certificate | None
-) -> tuple[str, str, str]:
+) -> tuple[str, str, Field]:
     code, names = failure.verify_code, ", ".join(certificate.names) if certificate else ""
     clock = _("Check this computer's clock; if it is right, tell the server's administrator.")
-    field = "host"
+    field = Field.HOST
     if code == _EXPIRED:
         message, hint = _("The certificate of {host} has expired."), clock
         if certificate:
@@ -193,24 +204,32 @@ def _certificate_failure(  # noqa: C901, PLR0912 - one table, read downwards
     elif code == _NOT_YET:
         message, hint = _("The certificate of {host} is not valid yet."), clock
         if certificate:
-            message = _("The certificate of {host} is not valid yet: it begins on {since}, and here it is {today}.")
+            message = _(
+                "The certificate of {host} is not valid yet: it is valid from {since}, and "
+                "this computer's date is {today}."
+            )
     elif code == _SELF_SIGNED:
         message = _("The certificate of {host} is self-signed: anybody could have made it.")
         hint = _("If it is a server of your own, tick “Allow self-signed certificates” and compare the fingerprint.")
-        field = "fingerprint"
+        field = Field.FINGERPRINT
     elif code == _SELF_SIGNED_CHAIN:
         message = _("The certificate of {host} was issued by an authority that this computer does not know: {issuer}.")
         if not certificate:
             message = _("The certificate of {host} was issued by an authority that this computer does not know.")
         hint = _("On a company network, give the company's CA file under Advanced; an antivirus may also cause this.")
-        field = "ca_file"
+        field = Field.CA_FILE
     elif code in _NO_ISSUER:
-        message = _("Nobody that this computer trusts vouches for the certificate of {host}.")
+        message = _("The certificate of {host} was not issued by an authority that this computer trusts.")
+        if certificate and certificate.issuer:
+            message = _(
+                "The certificate of {host} was issued by {issuer}, and not by an authority that this computer trusts."
+            )
         hint = _("Give the issuer's CA file under Advanced, or compare the fingerprint if the server is your own.")
-        field = "ca_file"
+        field = Field.CA_FILE
     elif code in _WRONG_HOST and certificate and not names:
         message = _(
-            "The certificate of {host} names no server where names are looked for; only its subject says {title}."
+            "The certificate of {host} contains a name only in its subject ({title}), where programs "
+            "no longer look for it."
         )
         hint = _("Ask its administrator for a certificate with the server's name as “subject alternative name”.")
     elif code in _WRONG_HOST:
@@ -219,19 +238,18 @@ def _certificate_failure(  # noqa: C901, PLR0912 - one table, read downwards
             message = _("The certificate that {host} shows is for another name: {names}.")
         hint = _("Write the server's name exactly as your provider gives it.")
     elif code in _WEAK:
-        message = _(
-            "The certificate of {host} is protected too weakly: its key is too short, or its signature too old."
-        )
+        message = _("The certificate of {host} is too weak: its key is too short, or its signature is of an old kind.")
         hint = _("Tell the server's administrator.")
     else:
         message = _("The certificate of {host} is not accepted: {reason}.")
         hint = _("Tell the server's administrator.")
-    if field == "fingerprint" and (provider := presets.established(host)):
+    if field is Field.FINGERPRINT and (provider := presets.established(host)):
         # The form refuses a fingerprint there, and rightly.
-        hint = _("The real {provider} has another: somebody stands in between. Try another network.").format(
-            provider=provider.name
-        )
-        field = "host"
+        hint = _(
+            "The real {provider} has a different certificate: something on this network "
+            "intercepts the connection. Try another network."
+        ).format(provider=provider.name)
+        field = Field.HOST
     values = {"host": host, "names": names, "reason": str(failure.verify_message).rstrip(".")}
     if certificate:
         values |= {

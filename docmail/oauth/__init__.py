@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING
 from docmail.faces import lazy
 
 if TYPE_CHECKING:
-    from docmail.oauth import google
+    from docmail.oauth import browser_page, google
     from docmail.oauth.grant import Grant
     from docmail.oauth.microsoft import Code, DeviceSignIn
-    from docmail.oauth.tokens import SignedOut, Tokens, keep, sign_out, tokens_of
+    from docmail.oauth.tokens import Tokens, keep, sign_out, tokens_of
 
-__all__ = ["Code", "DeviceSignIn", "Grant", "SignedOut", "Tokens", "google", "keep", "sign_out", "tokens_of"]
+__all__ = [
+    "Code",
+    "DeviceSignIn",
+    "Grant",
+    "Tokens",
+    "browser_page",
+    "google",
+    "keep",
+    "sign_out",
+    "tokens_of",
+]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy(
@@ -20,7 +30,7 @@ if not TYPE_CHECKING:
         {
             "grant": ("Grant",),
             "microsoft": ("Code", "DeviceSignIn"),
-            "tokens": ("SignedOut", "Tokens", "keep", "sign_out", "tokens_of"),
+            "tokens": ("Tokens", "keep", "sign_out", "tokens_of"),
         },
-        modules=("google",),
+        modules=("browser_page", "google"),
     )

@@ -10,10 +10,12 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from docmail import credentials
-from docmail.errors import CredentialError, DocmailError
+from docmail.errors import CredentialError, DocmailError, Guide
 from docmail.language import _
 from docmail.oauth.grant import Grant, grant_of
-from docmail.oauth.microsoft import application
+from docmail.oauth.microsoft import application, authority_of, failure
+from docmail.oauth.token_requests import unreachable
+from docmail.secret import frames_hidden
 from docmail.settings import HttpServer, SignIn
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from docmail.settings import Settings
 
 _SECRET, _CERTIFICATE = "DOCMAIL_CLIENT_SECRET", "DOCMAIL_CLIENT_CERTIFICATE"
-_SMTP, _GRAPH = "https://outlook.office365.com/.default", "https://graph.microsoft.com/.default"
+_MAIL, _GRAPH = "https://outlook.office365.com/.default", "https://graph.microsoft.com/.default"
 
 
 def is_meant(settings: Settings) -> bool:
@@ -30,23 +32,26 @@ def is_meant(settings: Settings) -> bool:
     return bool(named) and settings.server.sign_in is SignIn.MICROSOFT and bool(_credential(settings))
 
 
-def grant(settings: Settings) -> Grant:
-    """Return an access token of the application."""
-    try:
-        app = application(settings, _revealed(settings))
-        scope = _GRAPH if isinstance(settings.server, HttpServer) else _SMTP
-        return grant_of(app.acquire_token_for_client([scope]))
-    except DocmailError as exc:
-        raise exc.with_traceback(None) from None
-    except Exception:  # noqa: BLE001 - what msal and its libraries say about a key that they cannot use
-        raise CredentialError(
-            _("The certificate of the application cannot be used for signing in."),
-            hint=_("Microsoft takes RSA keys: make a certificate with one, and upload it to the application again."),
-            guide="Microsoft 365",
-        ) from None
-    except BaseException as exc:  # noqa: BLE001 - raised again
-        # The frames below hold the secret in clear, and verbose tracebacks print their variables.
-        raise exc.with_traceback(None) from None
+def grant(settings: Settings, *, for_mailbox: bool = False) -> Grant:
+    """Return an access token of the application, for sending or for the mailbox."""
+    with frames_hidden:
+        try:
+            app = application(settings, _revealed(settings))
+            scope = _GRAPH if isinstance(settings.server, HttpServer) and not for_mailbox else _MAIL
+            return grant_of(app.acquire_token_for_client([scope]), failure)
+        except DocmailError:
+            raise
+        except Exception as exc:  # what msal and its libraries say about a key that they cannot use
+            if credentials.from_variable(settings, _SECRET):  # there is no key, so it is the server's answer
+                raise unreachable(authority_of(settings)) from None
+            raise CredentialError(
+                _("The certificate of the application cannot be used for signing in."),
+                hint=_(
+                    "Microsoft accepts only RSA keys: make a certificate with an RSA key, and upload "
+                    "it to the application."
+                ),
+                guide=Guide.MICROSOFT_365,
+            ) from exc
 
 
 def _credential(settings: Settings) -> Secret | None:
@@ -68,7 +73,7 @@ def _revealed(settings: Settings) -> Any:
         raise CredentialError(
             _("{variable} names a file without a certificate in PEM form.").format(variable=f"{_CERTIFICATE}_FILE"),
             hint=_("Put the private key and its certificate into one file, in PEM form."),
-            guide="Microsoft 365",
+            guide=Guide.MICROSOFT_365,
         ) from None
     return {
         "private_key": pem.reveal(),

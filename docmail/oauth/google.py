@@ -11,15 +11,15 @@ import base64
 import hashlib
 import secrets
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from docmail import credentials
-from docmail.errors import ConnectError, Kind
+from docmail.errors import AuthenticationError, ConnectError, CredentialError, Field, Guide, Kind, Phase
 from docmail.language import _
-from docmail.oauth import google_replies
-from docmail.oauth.grant import checked, grant_of
-from docmail.secret import Secret
+from docmail.oauth.grant import checked, grant_of, refusal
+from docmail.secret import Secret, frames_hidden
 from docmail.settings import HttpServer
 
 if TYPE_CHECKING:
@@ -27,17 +27,21 @@ if TYPE_CHECKING:
 
     from docmail.errors import SendError
     from docmail.oauth.grant import Grant
-    from docmail.oauth.loopback import Answer
-    from docmail.oauth.token_requests import Answer as Reply
-    from docmail.oauth.token_requests import Client
+    from docmail.oauth.loopback import AuthorizationResponse
+    from docmail.oauth.token_requests import Client, Response
     from docmail.settings import Settings
 
 SECONDS = 900.0
 """How long the link of a sign-in holds."""
 
-# SMTP lets one in with all of Gmail only; the API's permission is for sending and nothing else.
+# SMTP and IMAP let one in with all of Gmail only; the API's permission is for sending and nothing else.
 _SMTP, _API = "https://mail.google.com/", "https://www.googleapis.com/auth/gmail.send"
-_WHO = "openid email"  # without it nobody could say whether the right account has signed in
+_WHO = "openid email"  # says which account has signed in
+
+failure = partial(refusal, Guide.GMAIL, ["google"])
+"""Returns the error for `error` and `error_description` of a response of Google's."""
+failure_of_exchange = partial(refusal, Guide.GMAIL, ["google-exchange", "google"])
+"""Returns the error for a refusal of what the browser brought back."""
 
 
 class Places(NamedTuple):
@@ -50,7 +54,7 @@ class Places(NamedTuple):
     @classmethod
     def of(cls, settings: Settings) -> Places:
         """Return Google's, or those of the sandbox that stands in for it."""
-        base = settings.server.tenant.rstrip("/")
+        base = settings.server.authority.rstrip("/")
         return cls(*(f"{base}/{name}" for name in ("auth", "token", "revoke"))) if base else cls()
 
 
@@ -71,17 +75,23 @@ def scope(settings: Settings) -> str:
     return _API if isinstance(settings.server, HttpServer) else _SMTP
 
 
+def _asked(settings: Settings) -> str:
+    """Return what a person is asked to allow: with a mailbox that shares the sign-in, to read it as well."""
+    mailbox = settings.mailbox is not None and settings.mailbox_shares_sign_in
+    return " ".join(dict.fromkeys([scope(settings), *([_SMTP] if mailbox else [])]))
+
+
 class BrowserSignIn:
     """One sign-in in a browser: `begin()`, show the link, `wait()`; `close()` it in any case.
 
     A browser on another computer ends at a page that it cannot open: `take()` wants that page's address.
-    `client.abort()` breaks off from another thread.
+    `client.abort()` aborts from another thread.
     """
 
     def __init__(self, settings: Settings) -> None:
         from docmail.oauth.loopback import Loopback
 
-        _client_secret(settings)  # asked for before a person is sent to the browser
+        _client_secret(settings)  # raises before a person is sent to the browser
         self._settings = settings
         self.client = _client_of(settings)
         self._verifier = Secret(secrets.token_urlsafe(64))
@@ -90,11 +100,11 @@ class BrowserSignIn:
     def begin(self) -> str:
         """Return the link to open in the browser."""
         digest = hashlib.sha256(self._verifier.octets()).digest()
-        question = {
+        query = {
             "client_id": self._settings.server.client_id,
             "redirect_uri": self._loopback.url,
             "response_type": "code",
-            "scope": f"{_WHO} {scope(self._settings)}",
+            "scope": f"{_WHO} {_asked(self._settings)}",
             "state": self._loopback.state,
             "code_challenge": base64.urlsafe_b64encode(digest).decode().rstrip("="),
             "code_challenge_method": "S256",
@@ -102,7 +112,7 @@ class BrowserSignIn:
             "access_type": "offline",
             "prompt": "consent",  # or Google keeps the refresh token to itself when somebody signs in again
         }
-        return f"{Places.of(self._settings).authorize}?{urlencode(question)}"
+        return f"{Places.of(self._settings).authorize}?{urlencode(query)}"
 
     def take(self, address: Secret) -> None:
         """Take the address of the page that the browser could not open; raises `CredentialError` for another text."""
@@ -110,35 +120,49 @@ class BrowserSignIn:
 
     def wait(self, stopped: Callable[[], bool], *, seconds: float = SECONDS) -> Grant:
         """Wait until somebody has agreed in the browser; raises `SendError` in words if that fails."""
-        answer = self._loopback.wait(seconds, stopped)
-        if answer is None and stopped():
-            raise ConnectError(_("Stopped; nobody was signed in."), kind=Kind.NETWORK, phase="credential")
-        if answer is None:
-            raise google_replies.too_late()
-        if "code" not in answer:
-            description = answer.get("error_description", Secret(""))
-            raise google_replies.failure(answer["error"].reveal(), description.reveal())
-        return checked(self._exchanged(answer), self._settings)
+        response = self._loopback.wait(seconds, stopped)
+        if response is None and stopped():
+            raise ConnectError(_("Stopped; nobody was signed in."), kind=Kind.NETWORK, phase=Phase.CREDENTIAL)
+        if response is None:
+            raise AuthenticationError(
+                _("The sign-in in the browser was not finished in time."),
+                kind=Kind.AUTH,
+                phase=Phase.CREDENTIAL,
+                hint=_("Sign in again; the link is valid for 15 minutes."),
+                field=Field.SIGN_IN,
+                guide=Guide.GMAIL,
+            )
+        if "code" not in response:
+            description = response.get("error_description", Secret(""))
+            raise failure(response["error"].reveal(), description.reveal())
+        return checked(self._exchanged(response), self._settings)
 
     def close(self) -> None:
-        """Take no further answer."""
-        self._loopback.close()
+        """Take the browser's response no longer; the page says so for some minutes, then the port closes."""
+        self._loopback.end()
 
-    def _exchanged(self, answer: Answer) -> Grant:
-        grant, allowed = _ask(
+    def _exchanged(self, response: AuthorizationResponse) -> Grant:
+        grant, allowed = _requested(
             self._settings,
             lambda: {
                 "grant_type": "authorization_code",
-                "code": answer["code"].reveal(),
+                "code": response["code"].reveal(),
                 "code_verifier": self._verifier.reveal(),
                 "redirect_uri": self._loopback.url,
             },
-            google_replies.of_exchange,
+            failure_of_exchange,
             self.client,
         )
         # People may untick what they do not want to allow.
         if scope(self._settings) not in allowed.split():
-            raise google_replies.missing_scope(scope(self._settings))
+            raise AuthenticationError(
+                _("This sign-in does not include sending mail ({scope}).").format(scope=scope(self._settings)),
+                kind=Kind.AUTH,
+                phase=Phase.CREDENTIAL,
+                hint=_("Sign in again, and leave the box for sending email ticked when Google asks."),
+                field=Field.SIGN_IN,
+                guide=Guide.GMAIL,
+            )
         return grant
 
 
@@ -150,54 +174,60 @@ def _client_of(settings: Settings) -> Client:
 
 def _client_secret(settings: Settings) -> Secret:
     account = application(settings)
-    secret = credentials.get(account) if credentials.where(account) else None
+    stored = credentials.where(account)
+    # An organisation that gives everybody its client ID gives the secret to their servers; its file holds none.
+    fixed = Field.CLIENT_ID in settings.fixed
+    secret = credentials.get(account) if stored else None
+    if secret is None and fixed:
+        secret = credentials.key_from_variable(settings, "DOCMAIL_CLIENT_SECRET")
     if secret is None:
-        raise google_replies.no_secret()
+        raise CredentialError(
+            _("The client secret of the application at Google is missing."),
+            hint=_("Ask your administrator for it: DOCMAIL_CLIENT_SECRET can hold it for everybody.")
+            if fixed
+            else _("Copy it from the client in the Google Cloud console, and sign in again."),
+            guide=Guide.GMAIL,
+            field=Field.CLIENT_SECRET,
+        )
     return secret
 
 
-def renew(settings: Settings, refresh: Secret) -> Grant:
-    """Return a new access token."""
+def renew(settings: Settings, refresh: Secret, *, for_mailbox: bool = False) -> Grant:  # noqa: ARG001 - as Microsoft's
+    """Return a new access token; Google's has every permission that was given, so the mailbox needs no other."""
     form = {"grant_type": "refresh_token"}
-    ask = _client_of(settings)
-    return _ask(settings, lambda: form | {"refresh_token": refresh.reveal()}, google_replies.failure, ask)[0]
+    client = _client_of(settings)
+    return _requested(settings, lambda: form | {"refresh_token": refresh.reveal()}, failure, client)[0]
 
 
 def revoke(settings: Settings, refresh: Secret) -> None:
-    """Let a sign-in be worth nothing, on this computer and on others; raises `SendError` if that fails."""
-    try:
-        answer = _client_of(settings).tell(Places.of(settings).revoke, lambda: {"token": refresh.reveal()})
-    except BaseException as exc:  # noqa: BLE001 - raised again
-        # The frames below hold the token in clear, and verbose tracebacks print their variables.
-        raise exc.with_traceback(None) from None
+    """End a sign-in on this computer and on others; raises `SendError` if that fails."""
+    with frames_hidden:
+        response = _client_of(settings).post_form(Places.of(settings).revoke, lambda: {"token": refresh.reveal()})
     # One that is over already is what was wanted.
-    if answer.status_code != 200 and answer.json().get("error") != "invalid_token":  # noqa: PLR2004 - RFC 7009 2.2
-        raise google_replies.failure(str(answer.json().get("error", answer.status_code)), "")
+    if response.status_code != 200 and response.json().get("error") != "invalid_token":  # noqa: PLR2004 - RFC 7009 2.2
+        raise failure(str(response.json().get("error", response.status_code)), "")
 
 
-def _ask(
+def _requested(
     settings: Settings,
     form: Callable[[], Mapping[str, str]],
     failure: Callable[[str, str], SendError],
     client: Client,
 ) -> tuple[Grant, str]:
-    """Ask for a token; return it, and what it is allowed to do."""
+    """Request a token; return it, and the permissions that it has."""
     secret = _client_secret(settings)
-    try:
-        found = client.tell(
+    with frames_hidden:
+        found = client.post_form(
             Places.of(settings).token,
             lambda: {**form(), "client_id": settings.server.client_id, "client_secret": secret.reveal()},
         )
         return grant_of(_described(found), failure), str(found.json().get("scope", ""))
-    except BaseException as exc:  # noqa: BLE001 - raised again
-        # The frames below hold tokens in clear, and verbose tracebacks print their variables.
-        raise exc.with_traceback(None) from None
 
 
-def _described(reply: Reply) -> dict[str, Any]:
-    """Return what a token endpoint answered; a refusal with all that tells it apart."""
-    answer = reply.json()
-    if "access_token" not in answer:
-        words = [str(answer[name]) for name in ("error_subtype", "error_description") if name in answer]
-        answer = {"error": answer.get("error") or reply.status_code, "error_description": " ".join(words)}
-    return answer
+def _described(response: Response) -> dict[str, Any]:
+    """Return the JSON of a token endpoint; a refusal with everything that identifies it."""
+    content = response.json()
+    if "access_token" not in content:
+        parts = [str(content[name]) for name in ("error_subtype", "error_description") if name in content]
+        content = {"error": content.get("error") or response.status_code, "error_description": " ".join(parts)}
+    return content

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from docmail import credentials
-from docmail.errors import DocmailError, Kind
+from docmail.errors import DocmailError, Kind, Phase
+from docmail.files import make_folder
 from docmail.settings import SignIn
 
 if TYPE_CHECKING:
@@ -24,23 +25,27 @@ if TYPE_CHECKING:
     from docmail.secret import Secret
     from docmail.settings import Account, Settings
 
-__all__ = ["SignedOut", "Tokens", "keep", "sign_out", "tokens_of"]
+__all__ = ["Tokens", "keep", "sign_out", "tokens_of"]
 
 SignedOut = Literal["everywhere", "here", "here, by a failure"]
 """Where a sign-in is over: Microsoft ends none at a program's wish, and Google may be out of reach."""
 
 _LOCK_SECONDS = 60.0  # a renewal has 20; several kernels may stand in the queue
 
-_kept: dict[Account, Grant] = {}
+_kept: dict[tuple[Account, bool], Grant] = {}  # by the account, and whether it is for the mailbox
 _lock = threading.Lock()
 _renewing = threading.Lock()
 
 
 class Tokens:
-    """The access tokens of one account: each is kept for its time, and renewed before it ends."""
+    """The access tokens of one account: each is kept for its time, and renewed before it ends.
 
-    def __init__(self, settings: Settings) -> None:
+    At Microsoft those that open the mailbox (IMAP) are others than those for sending, of the same sign-in.
+    """
+
+    def __init__(self, settings: Settings, *, for_mailbox: bool = False) -> None:
         self._settings = settings
+        self._for_mailbox = for_mailbox
 
     @property
     def for_application(self) -> bool:
@@ -65,31 +70,34 @@ class Tokens:
             grant = self._known()
             if grant is None or grant is before or not grant.is_fresh:
                 grant = self._renew()
-                _remember(self._settings, grant)
+                _remember(self._settings, grant, for_mailbox=self._for_mailbox)
         return grant.access
 
     def _known(self) -> Grant | None:
         with _lock:
-            return _kept.get(self._settings.account)
+            return _kept.get((self._settings.account, self._for_mailbox))
 
     def _renew(self) -> Grant:
         settings = self._settings
         if self.for_application:
             from docmail.oauth import client_credentials
 
-            return client_credentials.grant(settings)
+            return client_credentials.grant(settings, for_mailbox=self._for_mailbox)
         refresh, place = credentials.get(settings), credentials.where(settings)
         assert refresh is not None  # noqa: S101 - an account that signs in like this has a name
-        grant: Grant = _provider(settings).renew(settings, refresh)
+        grant: Grant = _provider(settings).renew(settings, refresh, for_mailbox=self._for_mailbox)
         if grant.refresh is not None and place is not None:
             # Microsoft hands out a new one each time, and lets the old one run out.
             credentials.set(settings, grant.refresh, remember=place == "keyring")
         return grant
 
 
-def tokens_of(settings: Settings) -> Tokens:
-    """Return the tokens of an account; raises `CredentialError` if nobody has signed in. Asks no server."""
-    tokens = Tokens(settings)
+def tokens_of(settings: Settings, *, for_mailbox: bool = False) -> Tokens:
+    """Return the tokens of an account, for sending or for its mailbox; sends no request.
+
+    Raises `CredentialError` if nobody has signed in.
+    """
+    tokens = Tokens(settings, for_mailbox=for_mailbox)
     if not tokens.for_application:
         credentials.get(settings)
     return tokens
@@ -110,7 +118,8 @@ def sign_out(settings: Settings) -> SignedOut:
     """
     with _alone(settings):  # a renewal that is under way in another kernel would store it again
         with _lock:
-            _kept.pop(settings.account, None)
+            for for_mailbox in (False, True):
+                _kept.pop((settings.account, for_mailbox), None)
         try:
             refresh = credentials.get(settings)
         except DocmailError:
@@ -141,7 +150,7 @@ def _provider(settings: Settings) -> Any:
 
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
-    """Let one kernel at a time read, renew and store: whoever renews with a token that was replaced is signed out."""
+    """Let one kernel at a time read, renew and store: a renewal with a token that was replaced ends the sign-in."""
     place = settings.kept_in
     with _renewing:
         if place.rehearsal:  # its sign-ins last for this session, and its folder may be gone
@@ -156,9 +165,9 @@ def _locked(path: Path) -> Iterator[None]:
     """Hold the lock that this user's kernels share."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path, timeout=_LOCK_SECONDS)
+    lock = FileLock(path, timeout=_LOCK_SECONDS, mode=0o600)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(path.parent)
         lock.acquire()
     except Timeout:
         raise _busy() from None
@@ -176,13 +185,13 @@ def _busy() -> DocmailError:
     from docmail.language import _
 
     return Deferred(
-        _("Another kernel is renewing this sign-in, and does not come to an end."),
+        _("Another kernel has been renewing this sign-in for too long."),
         kind=Kind.TEMPORARY,
-        phase="credential",
+        phase=Phase.CREDENTIAL,
         hint=_("Try again in a few minutes."),
     )
 
 
-def _remember(settings: Settings, grant: Grant) -> None:
+def _remember(settings: Settings, grant: Grant, *, for_mailbox: bool = False) -> None:
     with _lock:
-        _kept[settings.account] = grant
+        _kept[settings.account, for_mailbox] = grant

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 from docmail.faces import lazy
 
 if TYPE_CHECKING:
-    from docmail.transport.base import LOST, SendResult, Transport
-    from docmail.transport.opening import check_seconds, open_transport
+    from docmail.transport.base import SendResult, Transport, Waits
+    from docmail.transport.capabilities import Capabilities
+    from docmail.transport.memory import MemoryTransport
+    from docmail.transport.opening import open_transport
     from docmail.transport.smtp.conversation import SlowReply, other_protocol
-    from docmail.transport.smtp.transport import SmtpTransport
 
 __all__ = [
-    "LOST",
+    "Capabilities",
+    "MemoryTransport",
     "SendResult",
     "SlowReply",
-    "SmtpTransport",
     "Transport",
-    "check_seconds",
+    "Waits",
     "open_transport",
     "other_protocol",
 ]
@@ -27,9 +28,10 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy(
         __name__,
         {
-            "base": ("LOST", "SendResult", "Transport"),
-            "opening": ("check_seconds", "open_transport"),
+            "base": ("SendResult", "Transport", "Waits"),
+            "capabilities": ("Capabilities",),
+            "memory": ("MemoryTransport",),
+            "opening": ("open_transport",),
             "smtp.conversation": ("SlowReply", "other_protocol"),
-            "smtp.transport": ("SmtpTransport",),
         },
     )

@@ -1,42 +1,50 @@
-"""What every way of sending has in common: three methods and a result.
+"""What every way of sending has in common: what a transport is given, what it does, and what it returns.
 
 A transport is opened once, sends any number of mails one after the other, and is closed. It never repeats anything.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from docmail.errors import Guide, Kind, Refused
+from docmail.language import _
+from docmail.transport.capabilities import OF_THIS_PROCESS, Capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Self
 
-    from docmail.errors import Kind
     from docmail.message import Mail
+    from docmail.net import Connection
     from docmail.reply import Reply
     from docmail.secret import Secret
+    from docmail.settings import Settings
 
-__all__ = ["LOST", "UNSENT", "Notify", "SendResult", "TokenSource", "Transport"]
-
-LOST, UNSENT = 0, -1
-"""The codes in `refused` where no server refused: the mail may have arrived; it is certain that it was not sent."""
+__all__ = ["Access", "Notify", "Progress", "SendResult", "TokenSource", "Transport", "Waits"]
 
 Notify: TypeAlias = "Callable[[Mapping[str, Reply], Kind | None], None]"
-"""Notified of recipients of whom it is certain what became: the reply to each, and the kind of failure, if known."""
+"""Notified of recipients whose outcome is certain: the reply about each, and the kind of failure, if known."""
 
-REPLY_SECONDS = 600.0
-"""RFC 5321 4.5.3.2.6: how long the reply after the last byte may take, or we create doubts of our own."""
+Observe: TypeAlias = "Callable[[str, str], None]"
+"""Notified of each phase that went well, and of what was found in it."""
+
+Progress: TypeAlias = "Callable[[int, int], None]"
+"""Notified while a mail is sent: of the bytes sent so far, and of all."""
 
 
 @dataclass(frozen=True)
 class SendResult:
     """What became of one mail that the server took.
 
-    `accepted` are the recipients it will deliver to, `refused` the others with its reply (or `LOST` or `UNSENT` and a
-    sentence). `repeated` says that nothing was sent now, because the mail with this key had been sent before; `note` is
-    a sentence about such a repetition. `kinds` says what sort of failure a refusal is, where its code does not.
+    `accepted` are the recipients it will deliver to, `refused` the others, each with the server's reply. `kinds` says
+    what sort of failure a refusal is where the reply's code does not: `UNKNOWN` for a recipient whose mail may have
+    arrived, `NETWORK` for one to whom nothing was sent; the reply then has no code, and its text says why. `repeated`
+    says that nothing was sent now, because the mail with this key had been sent before; `note` is a sentence about
+    such a repetition, or about a copy that could not be filed yet. `bounced` are those from whom the mail came back
+    since, each with the status and why.
     """
 
     message_id: str
@@ -46,46 +54,116 @@ class SendResult:
     repeated: bool = False
     note: str = ""
     kinds: dict[str, Kind] = field(default_factory=dict, repr=False, compare=False)
+    bounced: dict[str, Reply] = field(default_factory=dict)
 
 
-def nobody_listens(_replies: Mapping[str, Reply], _kind: Kind | None) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Waits:
+    """How long a transport waits for a reply once the envelope has gone, in seconds."""
+
+    reply: float = 600.0
+    """For the one after the last byte; RFC 5321 4.5.3.2.6: less makes doubts of our own."""
+    goodbye: float = 2.0
+    """For the one to QUIT and RSET."""
+    late_reply: float = 2.0
+    """For the one of a server that hung up before it had everything."""
+    crawl: tuple[int, float] = (480_000, 30.0)
+    """The bytes of a mail that go out in so many seconds at least (16 kB/s); a slower one fails as not sent."""
+    idle: float = 5.0
+    """After it, a connection may be gone: servers hang up on silent clients, the busiest ones after ten seconds."""
+
+
+def ignore_outcome(_replies: Mapping[str, Reply], _kind: Kind | None) -> None:
     """Be notified, and do nothing."""
 
 
+def ignore_phase(_phase: str, _text: str) -> None:
+    """Be notified, and do nothing."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a transport is given: the account, what lets it in there, and how long it waits (in seconds)."""
+
+    settings: Settings
+    secret: Secret | None = None
+    _: KW_ONLY
+    tokens: TokenSource | None = None
+    timeout: float = 60.0
+    """From the look-up of the server's name to its reply to the last recipient, as one deadline."""
+    waits: Waits = Waits()
+    observe: Observe = ignore_phase
+    capabilities: Capabilities = OF_THIS_PROCESS
+
+
+def too_large(size: int, limit: int, host: str, phase: str) -> Refused:
+    """Return the error for a mail with more than the `limit` of bytes that a server takes."""
+    return Refused(
+        _("The mail is {size:.1f} MB large, and {host} accepts at most {limit:.1f} MB.").format(
+            size=size / 1e6, host=host, limit=limit / 1e6
+        ),
+        kind=Kind.MESSAGE,
+        phase=phase,
+        hint=_("Send a smaller document; in an email it grows by about 37 %."),
+        guide=Guide.SENDING,
+    )
+
+
 class Transport(Protocol):
-    """One connection through which mail is sent.
+    """One way to a server, through which mail is sent; `with` opens and closes it."""
 
-    `in_doubt` is true from just before the last byte of a mail until it is known that the mail was not taken, or until
-    the next one begins: whoever is interrupted in between must not take the mail for unsent.
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the mail that was sent last may have been taken, as long as its outcome is not known.
 
-    `notify` is called as soon as it is certain what became of some recipients while others are still under way: refused
-    beside others that are accepted (before the last byte, where the server says it before), or taken by a post of their
-    own. Whatever happens to the rest of the mail, also to this process, does not change it.
-    """
+        True from just before its last byte until it is known that it was not taken, or until the next mail begins: an
+        interrupt in between leaves a mail that must not count as unsent.
+        """
 
-    in_doubt: bool
-    notify: Notify
+    @property
+    def is_open(self) -> bool:
+        """Whether the next mail can be sent without `open()`."""
 
     def open(self) -> None:
-        """Connect, encrypt and sign in; raise a `SendError` with the phase that failed."""
+        """Connect, encrypt and sign in; raises a `SendError` with the phase that failed."""
 
-    def send(self, mail: Mail, progress: Callable[[int, int], None] | None = None) -> SendResult:
-        """Hand one mail over; raise a `SendError` if no recipient gets it, `OutcomeUnknown` if nobody knows."""
+    def send(self, mail: Mail, progress: Progress | None = None, notify: Notify = ignore_outcome) -> SendResult:
+        """Hand one mail over; raises a `SendError` if no recipient gets it, `OutcomeUnknown` if that is unknown.
+
+        `notify` is called as soon as the outcome for some recipients is certain while others are still under way:
+        refused beside others that are accepted (before the last byte, where the server says it before), or taken by a
+        request of their own. Whatever happens to the rest of the mail, also to this process, does not change it.
+        """
 
     def close(self) -> None:
-        """Say good-bye; never raises, never changes the verdict on what was sent."""
+        """Say good-bye; never raises, never changes the outcome of what was sent."""
 
     def abort(self) -> None:
-        """Break off from another thread: whatever is waiting fails at once."""
+        """Abort from another thread: whatever waits for the server fails at once."""
 
-    def __enter__(self) -> Self: ...
+    def another(self) -> Transport | None:
+        """Return a further transport for the same account, not yet open; None where one is as fast as several."""
+        return None
+
+    def connection_to(self, port: int) -> Connection:
+        """Return a connection to a port of the same server, not yet open; `abort()` ends it as well.
+
+        Raises `TypeError` where a URL names the port.
+        """
+        raise TypeError(port)
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
         /,
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
 
 class TokenSource(Protocol):

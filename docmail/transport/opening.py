@@ -5,34 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from docmail import credentials
-from docmail.errors import MessageError
-from docmail.language import _
+from docmail.net import check_seconds
 from docmail.settings import HttpServer, usable
-from docmail.transport.base import REPLY_SECONDS, SendResult, Transport
+from docmail.transport.base import Access, Waits, ignore_phase
+from docmail.transport.capabilities import OF_THIS_PROCESS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from docmail.secret import Secret
     from docmail.settings import Settings
+    from docmail.transport.base import Observe, Transport
+    from docmail.transport.capabilities import Capabilities
 
-__all__ = ["SendResult", "Transport", "check_seconds", "open_transport"]
 
-
-def open_transport(
+def open_transport(  # noqa: PLR0913 - as `Access`
     settings: Settings,
     *,
     secret: Secret | None = None,
     timeout: float = 60,
-    reply_timeout: float = REPLY_SECONDS,
-    observe: Callable[[str, str], None] | None = None,
+    waits: Waits = Waits(),  # noqa: B008 - it never changes
+    observe: Observe = ignore_phase,
+    capabilities: Capabilities = OF_THIS_PROCESS,
 ) -> Transport:
     """Return the transport for these settings, not yet connected; use it in a `with` block, or `open()` it.
 
-    `timeout` covers everything from the look-up of the server's name to its answer to the last recipient,
-    `reply_timeout` the wait after the last byte. Without `secret` the stored credential is used. `observe` hears of
-    each phase. Raises `SettingsError`, `CredentialError` or `MessageError` (for `timeout`) before anything is
-    connected.
+    Without `secret` the stored credential is used; the other arguments are those of `Access`. Raises `SettingsError`,
+    `CredentialError` or `MessageError` (for `timeout`) before anything is connected.
     """
     settings = usable(settings)
     check_seconds(timeout)
@@ -43,24 +40,19 @@ def open_transport(
         tokens = tokens_of(settings)
     elif secret is None:
         secret = credentials.get(settings)
+    access = Access(
+        settings,
+        secret,
+        tokens=tokens,
+        timeout=timeout,
+        waits=waits,
+        observe=observe,
+        capabilities=capabilities,
+    )
     if isinstance(settings.server, HttpServer):
         from docmail.transport.http.transport import HttpTransport
 
-        return HttpTransport(
-            settings, secret, timeout=timeout, reply_timeout=reply_timeout, observe=observe, tokens=tokens
-        )
+        return HttpTransport(access)
     from docmail.transport.smtp.transport import SmtpTransport
 
-    return SmtpTransport(settings, secret, timeout=timeout, reply_timeout=reply_timeout, observe=observe, tokens=tokens)
-
-
-def check_seconds(timeout: float) -> None:
-    """Raise `MessageError` for what is no time to wait."""
-    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-    # A day is longer than anybody means; inf and nan are no times.
-    if not number or not 0 < timeout <= 86400:  # noqa: PLR2004
-        raise MessageError(
-            _("The timeout must be a number of seconds, more than 0 and at most a day."),
-            field="timeout",
-            hint=_("Leave it out, or write timeout=60."),
-        )
+    return SmtpTransport(access)

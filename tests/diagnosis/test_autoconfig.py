@@ -1,4 +1,4 @@
-"""Finding a company's server: whom docmail asks, what it tells them, and how little it trusts the answers."""
+"""Finding a company's server: whom docmail asks, what it sends them, and how little it trusts the answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from docmail.diagnosis import Finding, autoconfig, find, questions
 from docmail.errors import AddressError, ConnectError, DocmailError, Kind, SettingsError
 from docmail.net import Deadline, connection
 from docmail.presets import catalogue
-from docmail.settings import Security
+from docmail.settings import Mailbox, Security
+from tests.net.test_connection import SocksServer
+from tests.transport.http.test_transport import Server, answering, reply, tunnelling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,13 +118,20 @@ def outgoing(host: str, port: object, socket_type: str, username: str = "%EMAILA
     )
 
 
+def incoming(kind: str, host: str, port: int, socket_type: str) -> str:
+    return (
+        f'<incomingServer type="{kind}"><hostname>{host}</hostname><port>{port}</port>'
+        f"<socketType>{socket_type}</socketType></incomingServer>"
+    )
+
+
 @pytest.fixture
 def database(nameserver: NameServer, certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """Return a running database that docmail asks and trusts; the name server knows nothing."""
     assert nameserver is not None  # requested so that this comes after it
     with Database(certificates.good()) as running:
         monkeypatch.setattr(autoconfig, "_DATABASE", running.url)
-        monkeypatch.setattr(autoconfig, "_context", certificates.client_context)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificates.ca_file))
         yield running
 
 
@@ -447,38 +456,63 @@ def test_a_database_with_a_wrong_certificate_is_told_nothing(
 ) -> None:
     with Database(getattr(certificates, bad)()) as impostor:
         monkeypatch.setattr(autoconfig, "_DATABASE", impostor.url)
-        monkeypatch.setattr(autoconfig, "_context", certificates.client_context)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificates.ca_file))
         with pytest.raises(ConnectError, match=r"The certificate of .* cannot be verified"):
             find("example.com")
         assert impostor.heard == []
     assert nameserver.asked
 
 
-def test_the_real_database_is_asked_over_https_with_the_systems_authorities() -> None:
+def test_the_real_database_is_asked_over_https() -> None:
     assert autoconfig._DATABASE == "https://autoconfig.thunderbird.net/v1.1/"
-    context = autoconfig._context()
-    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
-def test_the_companys_proxy_is_used_and_its_password_stays_out_of_the_error(
-    nameserver: NameServer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "SOCKS5_PROXY"])
+def test_the_database_is_asked_through_the_companys_proxy(
+    nameserver: NameServer, certificates: Certificates, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setattr(autoconfig, "_DATABASE", "https://mail.elsewhere.example/v1.1/")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.ca_file))
+    with contextlib.ExitStack() as opened:
+        content = entry(outgoing("smtp.example.com", 465, "SSL")).decode()
+        context = certificates.wrong_host().context()  # the certificate of that very name
+        database = opened.enter_context(Server(answering(reply("200 OK", content)), tls=context))
+        if variable == "SOCKS5_PROXY":
+            socks = opened.enter_context(SocksServer(database.port, sign_in=("me", "s@cret")))
+            monkeypatch.setenv(variable, f"socks5://me:s%40cret@127.0.0.1:{socks.port}")
+        else:
+            tunnel = opened.enter_context(Server(tunnelling(database)))
+            monkeypatch.setenv(variable, f"http://me:s%40cret@127.0.0.1:{tunnel.port}")
+        assert find("example.com").host == "smtp.example.com"
+        if variable == "SOCKS5_PROXY":
+            assert socks.asked == [("mail.elsewhere.example", 443)]
+        else:
+            assert [each.line for each in tunnel.requests] == ["CONNECT mail.elsewhere.example:443 HTTP/1.1"]
+        [request] = database.requests
+    assert request.line == "GET /v1.1/example.com HTTP/1.1"
+    assert request.header("Proxy-Authorization") is None
+    assert nameserver.asked
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", b""])
+def test_a_proxy_that_lets_nobody_through_is_said_without_its_password(
+    nameserver: NameServer, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
     heard: list[bytes] = []
 
     class Proxy(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             heard.append(self.request.recv(65536))
-            self.request.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+            self.request.sendall(answer)
 
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(autoconfig, "_DATABASE", "https://autoconfig.thunderbird.net/v1.1/")
     with socketserver.TCPServer(("127.0.0.1", 0), Proxy) as proxy:
         threading.Thread(target=proxy.serve_forever, args=(0.02,), daemon=True).start()
         monkeypatch.setenv("HTTPS_PROXY", f"http://analyst:hush@127.0.0.1:{proxy.server_address[1]}")
         with pytest.raises(ConnectError, match=UNREACHABLE) as caught:
             find("example.com")
         proxy.shutdown()
-    assert heard[0].startswith(b"CONNECT 127.0.0.1:1 ")
+    assert heard[0].startswith(b"CONNECT autoconfig.thunderbird.net:443 ")
     assert b"example.com" not in heard[0]  # even the proxy does not learn which domain it is about
     trace = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
     assert "hush" not in trace
@@ -615,7 +649,7 @@ def test_after_stop_nobody_is_asked(nameserver: NameServer) -> None:
     assert (steps, nameserver.asked) == ([], [])
 
 
-# --- what is told to whom ---------------------------------------------------------------------------------------------
+# --- who receives what -----------------------------------------------------------------------------------------------
 
 
 def test_each_question_is_said_before_it_is_asked(nameserver: NameServer, database: Database) -> None:
@@ -652,7 +686,8 @@ def test_nothing_but_the_domain_leaves_this_computer(
     names = {line.partition(b":")[0].lower() for line in request.split(b"\r\n")[1:] if line}
     assert names <= {b"host", b"user-agent", b"connection", b"accept-encoding"}
     assert b"User-Agent: docmail\r\n" in request
-    for octets in (request, *(question.octets for question in nameserver.asked)):
+    # A query begins with two random octets (RFC 1035 4.1.1), which may be any letter.
+    for octets in (request, *(question.octets[2:] for question in nameserver.asked)):
         for secret in (b"secretive", b"very", b"private", b"password", b"@"):
             assert secret not in octets.lower()
 
@@ -758,3 +793,51 @@ def test_importing_it_loads_no_network() -> None:
     code = f"import docmail.diagnosis.autoconfig, sys\nprint(*[name for name in {heavy!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == []
+
+
+# --- where its mail is read -------------------------------------------------------------------------------------------
+
+
+def test_the_database_names_the_mailbox_as_well(database: Database) -> None:
+    database.know(outgoing("smtp.example.com", 465, "SSL"))
+    assert find("example.com").mailbox == Mailbox("imap.example.com", 993, Security.TLS)
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "",
+        incoming("pop3", "pop.example.com", 995, "SSL"),
+        incoming("imap", "imap.example.com", 143, "plain"),
+        incoming("imap", "localhost", 993, "SSL"),
+        incoming("imap", "imap.example.com", 99999, "SSL"),
+    ],
+)
+def test_a_mailbox_that_cannot_be_used_is_none(database: Database, server: str) -> None:
+    known = entry(outgoing("smtp.example.com", 465, "SSL")).decode()
+    first, last = known.index("<incomingServer"), known.index("<outgoingServer")
+    database.replies["/v1.1/example.com"] = answer((known[:first] + server + known[last:]).encode())
+    found = find("example.com")
+    assert (found.host, found.mailbox) == ("smtp.example.com", None)
+
+
+def test_a_known_provider_has_a_known_mailbox(nameserver: NameServer) -> None:
+    nameserver.add("example.com", "MX", "1 aspmx.l.google.com.")
+    assert find("example.com").mailbox == Mailbox("imap.gmail.com")
+
+
+@pytest.mark.parametrize(
+    ("service", "record", "mailbox"),
+    [
+        ("_imaps", "0 1 993 imap.example.com.", Mailbox("imap.example.com", 993, Security.TLS)),
+        ("_imap", "0 1 143 mail.example.com.", Mailbox("mail.example.com", 143, Security.STARTTLS)),
+        ("_imaps", "0 0 0 .", None),
+        ("_imaps", "0 1 993 localhost.", None),
+    ],
+)
+def test_the_dns_names_the_mailbox_beside_the_server(
+    nameserver: NameServer, service: str, record: str, mailbox: Mailbox | None
+) -> None:
+    nameserver.add("_submissions._tcp.example.com", "SRV", "0 1 465 smtp.example.com.")
+    nameserver.add(f"{service}._tcp.example.com", "SRV", record)
+    assert find("example.com").mailbox == mailbox

@@ -59,7 +59,7 @@ def test_a_token_and_a_mail_go_through_the_proxy_and_no_other_certificate_is_tak
 ) -> None:
     server, _places = asked
     at_sign_in = HttpServer(
-        f"https://{ELSEWHERE}/send", "gmail", "a@example.com", SignIn.GOOGLE, "x", f"https://{ELSEWHERE}/identity"
+        f"https://{ELSEWHERE}/send", "gmail", "a@example.com", SignIn.GOOGLE, "x", "", f"https://{ELSEWHERE}/identity"
     )
     settings = Settings("A <a@example.com>", at_sign_in)
     credentials.set(google.application(settings), "GOCSPX-x", remember=False)
@@ -70,7 +70,7 @@ def test_a_token_and_a_mail_go_through_the_proxy_and_no_other_certificate_is_tak
         assert [each.line for each in server.requests] == ["POST /identity/token HTTP/1.1", "POST /send HTTP/1.1"]
         assert server.requests[1].header("Authorization") == "Bearer access-through-a-proxy"
         assert server.requests[1].header("Proxy-Authorization") is None
-        other = replace(settings, server=replace(at_sign_in, tenant="https://mail.example.com/identity"))
+        other = replace(settings, server=replace(at_sign_in, authority="https://mail.example.com/identity"))
         credentials.set(google.application(other), "GOCSPX-x", remember=False)
         with pytest.raises(TLSError, match="for another name"):
             google.renew(other, Secret("refresh-x"))

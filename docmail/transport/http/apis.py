@@ -1,20 +1,21 @@
-"""Turns a mail into what each mail service wants to be asked: one function per service, one builder of mails for all.
+"""Turns a mail into the request that each mail service wants: one function per service, one builder of mails for all.
 
 Microsoft Graph, Gmail and Mailgun take the mail as it is (RFC 5322); the others take its parts in JSON. A mail goes to
-all of its recipients with one question, so that it is taken or not as a whole. What a service cannot do is an error
+all of its recipients with one request, so that it is taken or not as a whole. What a service cannot do is an error
 here, before anything is sent.
 """
 
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from docmail.addresses import Address
-from docmail.errors import Kind, MessageError, Refused
+from docmail.errors import Guide, Kind, MessageError, Phase, Refused
 from docmail.language import _
+from docmail.transport.base import too_large
 from docmail.transport.http.body import Base64, Body, File, Wire, json_body, multipart
 from docmail.transport.http.forms import (
     addresses_of,
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from email.message import EmailMessage
 
-    from docmail.message import Mail
+    from docmail.message import Attachment, Mail
     from docmail.presets import Service
+    from docmail.secret import Secret
     from docmail.settings import HttpServer
 
 _GMAIL_JSON_BYTES = 5_000_000
@@ -40,16 +42,29 @@ _GMAIL_JSON_BYTES = 5_000_000
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is posted for these recipients; `url` where it is not the one of the settings."""
+class MailRequest:
+    """What is posted for these recipients; `url` where it is not the one of the settings.
+
+    With `draft` the body makes no mail yet, but a draft, to which `docmail.transport.http.drafts` adds these
+    attachments before it sends it.
+    """
 
     recipients: tuple[str, ...]
     body: Body
     headers: tuple[tuple[str, str], ...] = ()
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
+    method: str = "POST"
+    sends: bool = True
+    """Whether the mail goes out with it."""
+    signs_in: bool = True
+    hidden: Secret | None = None
+    """What the reply text must not show, besides the secret of the account."""
+    most: int | None = None
+    """How many octets of the response are read, if it is not a sentence."""
+    draft: Mail | None = None
 
 
-def questions(mail: Mail, server: HttpServer) -> list[Question]:
+def requests_for(mail: Mail, server: HttpServer) -> list[MailRequest]:
     """Return what is posted for a mail, one after the other.
 
     Raises `MessageError` or `Refused` for what the service cannot do.
@@ -58,46 +73,50 @@ def questions(mail: Mail, server: HttpServer) -> list[Question]:
         return _form(mail)
     if service.max_recipients and len(mail.recipients) > service.max_recipients:
         raise _refused(
-            _("{service} takes at most {limit} recipients of one mail, and this one has {number}.").format(
+            _("{service} accepts at most {limit} recipients per mail, and this one has {number}.").format(
                 service=service.name, limit=service.max_recipients, number=len(mail.recipients)
             ),
             _("Send it in several parts."),
         )
-    question = _ASK[service.api](mail, server)
-    if service.max_bytes and question.body.size > service.max_bytes:
-        raise _refused(
-            _("The mail has {size:.1f} MB, and {host} takes at most {limit:.1f} MB.").format(
-                size=question.body.size / 1e6, host=service.name, limit=service.max_bytes / 1e6
-            ),
-            _("Send a smaller document; in an email it grows by about 37 %."),
-        )
-    return [question]
+    request = _REQUESTS[service.api](mail, server)
+    size, limit = request.body.size, service.one_request or service.max_bytes
+    if service.one_request and size > service.one_request and (draft := _draft(mail, server)):
+        request, size, limit = draft, mail.size, service.max_bytes
+    if limit and size > limit:
+        raise too_large(size, limit, service.name, Phase.REQUEST)
+    return [request]
 
 
 def _refused(message: str, hint: str) -> Refused:
-    return Refused(message, kind=Kind.MESSAGE, phase="request", hint=hint, guide="Sending")
+    return Refused(message, kind=Kind.MESSAGE, phase=Phase.REQUEST, hint=hint, guide=Guide.SENDING)
 
 
-def _form(mail: Mail) -> list[Question]:
-    """Ask once for all who may see each other, and once for each blind recipient alone, so that nobody sees them."""
+def _form(mail: Mail) -> list[MailRequest]:
+    """Return one request for all who may see each other, and one for each blind recipient, so that nobody sees them."""
     head = mail.parsed()
     fields = fields_of(head)
     # In a repetition only those are left who did not get it the first time.
     visible = tuple(address for address in addresses_of(head, "To", "Cc") if address in mail.recipients)
     groups = [visible] if visible else []
     groups += [(address,) for address in mail.recipients if address not in visible]
-    return [Question(group, form_of({**fields, "to": ", ".join(group)}, mail.attachments)) for group in groups]
+    return [MailRequest(group, form_of({**fields, "to": ", ".join(group)}, mail.attachments)) for group in groups]
 
 
 # --- the mail as it is ------------------------------------------------------------------------------------------------
 
 
+def address_lists(mail: Mail) -> tuple[list[str], list[str]]:
+    """Return the blind recipients of a mail, and the addresses for replies."""
+    head = mail.parsed()
+    visible = addresses_of(head, "To", "Cc")
+    return [address for address in mail.recipients if address not in visible], addresses_of(head, "Reply-To")
+
+
 def _with_blind(mail: Mail, service: Service) -> Wire:
     """Return the mail with its blind recipients in the header that these services read, and take out."""
-    visible = addresses_of(mail.parsed(), "To", "Cc")
-    if not set(visible) <= set(mail.recipients):
+    if not set(addresses_of(mail.parsed(), "To", "Cc")) <= set(mail.recipients):
         raise _partly_sent(service)
-    blind = [address for address in mail.recipients if address not in visible]
+    blind, _reply_to = address_lists(mail)
     return Wire(mail, f"Bcc: {f',{_FOLD}'.join(blind)}\r\n".encode() if blind else b"")
 
 
@@ -113,25 +132,41 @@ def _partly_sent(service: Service) -> Refused:
     )
 
 
-def _graph(mail: Mail, server: HttpServer) -> Question:
+def _graph(mail: Mail, server: HttpServer) -> MailRequest:
     # The type is not message/rfc822: base64 is what Graph knows a whole mail by.
-    return Question(mail.recipients, Body("text/plain", (Base64(_with_blind(mail, _service(server))),)))
+    return MailRequest(mail.recipients, Body("text/plain", (Base64(_with_blind(mail, _service(server))),)))
 
 
-def _gmail(mail: Mail, server: HttpServer) -> Question:
+def _draft(mail: Mail, server: HttpServer) -> MailRequest | None:
+    """Return what makes a draft of the mail without its attachments, or None if that is too large or has no place.
+
+    A draft may be made of a whole mail, too (learn.microsoft.com/graph/api/user-post-messages, read 2026-11-30), so
+    that headers and text are those that a small mail goes out with.
+    """
+    service, split = _service(server), urlsplit(server.full_url)
+    place = split.path.removesuffix("/sendMail")
+    request = _graph(replace(mail, attachments=()), server)
+    if not mail.attachments or place == split.path or request.body.size > (service.one_request or 0):
+        return None
+    url = urlunsplit(split._replace(path=f"{place}/messages"))
+    # Microsoft responds with the whole draft, its text included.
+    return replace(request, url=url, sends=False, most=4 * request.body.size + 1_000_000, draft=mail)
+
+
+def _gmail(mail: Mail, server: HttpServer) -> MailRequest:
     wire = _with_blind(mail, _service(server))
     body = json_body({"raw": Base64(wire, for_url=True)})
     if body.size <= _GMAIL_JSON_BYTES:
-        return Question(mail.recipients, body)
+        return MailRequest(mail.recipients, body)
     split = urlsplit(server.full_url)
     url = urlunsplit(split._replace(path=f"/upload{split.path}", query="uploadType=media"))
-    return Question(mail.recipients, Body("message/rfc822", (wire,)), url=url)
+    return MailRequest(mail.recipients, Body("message/rfc822", (wire,)), url=url)
 
 
-def _mailgun(mail: Mail, _server: HttpServer) -> Question:
+def _mailgun(mail: Mail, _server: HttpServer) -> MailRequest:
     # `to` is the envelope here, so blind recipients stand nowhere else.
     fields = [("to", address) for address in mail.recipients]
-    return Question(mail.recipients, multipart(fields, [("message", "message.eml", "message/rfc822", Wire(mail))]))
+    return MailRequest(mail.recipients, multipart(fields, [("message", "message.eml", "message/rfc822", Wire(mail))]))
 
 
 # --- the mail in parts ------------------------------------------------------------------------------------------------
@@ -151,6 +186,8 @@ class _Parts:
     html: str
     files: list[tuple[str, str, Base64]]
     pictures: list[tuple[str, str, str, str]]
+    thread: dict[str, str]
+    """The headers that name the mail which this one answers; none if it answers none."""
 
     @classmethod
     def of(cls, mail: Mail, server: HttpServer) -> _Parts:
@@ -173,21 +210,29 @@ class _Parts:
             text=text_of(head) or " ",  # none of them takes a mail without any text
             html=html_of(head) or "<html><body></body></html>",
             # Without the charset of a text: SendGrid takes no parameters.
-            files=[
-                (each.name, _file_type(each.media_type.partition(";")[0]), Base64(File(each)))
-                for each in mail.attachments
-            ],
+            files=[(each.name, file_type(each), Base64(File(each))) for each in mail.attachments],
             pictures=[_picture(part) for part in pictures_of(head)],
+            thread={name: " ".join(str(head[name]).split()) for name in ("In-Reply-To", "References") if head[name]},
         )
 
+    def attached(
+        self, name: str, media_type: str, content: str, picture: Callable[[str], dict[str, str]]
+    ) -> list[dict[str, Any]]:
+        """Return files and pictures under these names; `picture` adds what says that one stands in the text."""
+        return [dict(zip((name, media_type, content), file, strict=True)) for file in self.files] + [
+            {name: file, media_type: kind, content: octets, **picture(content_id)}
+            for file, kind, content_id, octets in self.pictures
+        ]
 
-def _file_type(media_type: str) -> str:
+
+def file_type(attachment: Attachment) -> str:
     """Return the type of a file that a service puts into the mail in base64, in which no mail may be."""
+    media_type = attachment.media_type.partition(";")[0]
     return "application/octet-stream" if media_type == "message/rfc822" else media_type
 
 
 def _service(server: HttpServer) -> Service:
-    assert server.service is not None  # noqa: S101 - questions() looked
+    assert server.service is not None  # noqa: S101 - requests_for() looked
     return server.service
 
 
@@ -214,7 +259,7 @@ def _joined(addresses: list[Address]) -> str:
     return ", ".join(map(str, addresses))
 
 
-def _postmark(mail: Mail, server: HttpServer) -> Question:
+def _postmark(mail: Mail, server: HttpServer) -> MailRequest:
     parts = _Parts.of(mail, server)
     content: dict[str, Any] = {
         "From": str(parts.sender),
@@ -226,19 +271,16 @@ def _postmark(mail: Mail, server: HttpServer) -> Question:
         "TextBody": parts.text,
         "HtmlBody": parts.html,
         # Otherwise Postmark gives the mail another Message-ID than the one in the outbox.
-        "Headers": [{"Name": "Message-ID", "Value": mail.message_id}, {"Name": "X-PM-KeepID", "Value": "true"}],
-        "Attachments": [
-            {"Name": name, "ContentType": media_type, "Content": file} for name, media_type, file in parts.files
-        ]
-        + [
-            {"Name": name, "ContentType": media_type, "ContentID": f"cid:{content_id}", "Content": picture}
-            for name, media_type, content_id, picture in parts.pictures
+        "Headers": [
+            {"Name": name, "Value": value}
+            for name, value in {"Message-ID": mail.message_id, "X-PM-KeepID": "true", **parts.thread}.items()
         ],
+        "Attachments": parts.attached("Name", "ContentType", "Content", lambda cid: {"ContentID": f"cid:{cid}"}),
     }
-    return Question(mail.recipients, json_body(_filled(content)))
+    return MailRequest(mail.recipients, json_body(_filled(content)))
 
 
-def _resend(mail: Mail, server: HttpServer) -> Question:
+def _resend(mail: Mail, server: HttpServer) -> MailRequest:
     parts = _Parts.of(mail, server)
     content: dict[str, Any] = {
         "from": str(parts.sender),
@@ -249,24 +291,19 @@ def _resend(mail: Mail, server: HttpServer) -> Question:
         "subject": parts.subject,
         "text": parts.text,
         "html": parts.html,
-        "attachments": [
-            {"filename": name, "content_type": media_type, "content": file} for name, media_type, file in parts.files
-        ]
-        + [
-            {"filename": name, "content_type": media_type, "content_id": content_id, "content": picture}
-            for name, media_type, content_id, picture in parts.pictures
-        ],
+        "headers": parts.thread,
+        "attachments": parts.attached("filename", "content_type", "content", lambda cid: {"content_id": cid}),
     }
     # The same mail twice is sent once, should a person repeat one whose outcome is unknown.
     key = mail.message_id.strip("<>")[:256]
-    return Question(mail.recipients, json_body(_filled(content)), (("Idempotency-Key", key),))
+    return MailRequest(mail.recipients, json_body(_filled(content)), (("Idempotency-Key", key),))
 
 
-def _brevo(mail: Mail, server: HttpServer) -> Question:
+def _brevo(mail: Mail, server: HttpServer) -> MailRequest:
     parts = _Parts.of(mail, server)
     if len(parts.reply_to) > 1:
         raise MessageError(
-            _("{service} takes one address for replies, and this mail has several.").format(service="Brevo"),
+            _("{service} accepts one address for replies, and this mail has several.").format(service="Brevo"),
             field="reply_to",
             hint=_("Give one address for replies."),
         )
@@ -281,10 +318,10 @@ def _brevo(mail: Mail, server: HttpServer) -> Question:
         "htmlContent": parts.html,
         "attachment": [{"name": name, "content": file} for name, _media_type, file in parts.files],
     }
-    return Question(mail.recipients, json_body(_filled(content)))
+    return MailRequest(mail.recipients, json_body(_filled(content)))
 
 
-def _sendgrid(mail: Mail, server: HttpServer) -> Question:
+def _sendgrid(mail: Mail, server: HttpServer) -> MailRequest:
     parts = _Parts.of(mail, server)
     people = {"to": [*map(_named, parts.to)], "cc": [*map(_named, parts.cc)], "bcc": [*map(_named, parts.bcc)]}
     content: dict[str, Any] = {
@@ -292,16 +329,13 @@ def _sendgrid(mail: Mail, server: HttpServer) -> Question:
         "from": _named(parts.sender),
         "reply_to_list": [*map(_named, parts.reply_to)],
         "subject": parts.subject,
+        "headers": parts.thread,
         "content": [{"type": "text/plain", "value": parts.text}, {"type": "text/html", "value": parts.html}],
-        "attachments": [
-            {"filename": name, "type": media_type, "content": file} for name, media_type, file in parts.files
-        ]
-        + [
-            {"filename": name, "type": kind, "content_id": content_id, "disposition": "inline", "content": picture}
-            for name, kind, content_id, picture in parts.pictures
-        ],
+        "attachments": parts.attached(
+            "filename", "type", "content", lambda cid: {"content_id": cid, "disposition": "inline"}
+        ),
     }
-    return Question(mail.recipients, json_body(_filled(content)))
+    return MailRequest(mail.recipients, json_body(_filled(content)))
 
 
 def _named(address: Address) -> dict[str, str]:
@@ -313,7 +347,7 @@ def _filled(content: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in content.items() if value or name in {"subject", "Subject"}}
 
 
-_ASK: dict[str, Callable[[Mail, HttpServer], Question]] = {
+_REQUESTS: dict[str, Callable[[Mail, HttpServer], MailRequest]] = {
     "graph": _graph,
     "gmail": _gmail,
     "mailgun": _mailgun,

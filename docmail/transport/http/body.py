@@ -1,4 +1,4 @@
-"""The body of an HTTP request, of which the large parts are read, and encoded, while they are sent."""
+"""The body of an HTTP request, whose large parts are read, and encoded, while they are sent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Protocol
 
-from docmail.errors import MessageError
+from docmail.errors import MessageError, listed
 from docmail.language import _
 
 if TYPE_CHECKING:
@@ -53,8 +53,25 @@ class Body:
 
 
 @dataclass(frozen=True)
+class Octets:
+    """What is in memory already."""
+
+    data: bytes = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """How many they are."""
+        return len(self.data)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield them in pieces, so that progress is seen and a slow network is not taken for one that stands still."""
+        for start in range(0, len(self.data), _PIECE):
+            yield self.data[start : start + _PIECE]
+
+
+@dataclass(frozen=True)
 class File:
-    """An attachment as it is."""
+    """An attachment in a body, not encoded."""
 
     attachment: Attachment
 
@@ -91,7 +108,7 @@ class Wire:
         try:
             yield from self.mail.wire()
         except OSError as exc:
-            raise _changed(", ".join(attachment.name for attachment in self.mail.attachments)) from exc
+            raise _changed(listed([attachment.name for attachment in self.mail.attachments], ", ")) from exc
 
 
 @dataclass(frozen=True)

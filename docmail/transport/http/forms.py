@@ -65,7 +65,7 @@ def refuse_pictures(head: EmailMessage, what: str) -> None:
     """Raise `MessageError` if pictures stand in the text: they would be missing from the mail."""
     if any(True for _picture in pictures_of(head)):
         raise MessageError(
-            _("{service} cannot carry the pictures that stand in the text of this mail.").format(service=what),
+            _("{service} cannot send the pictures in the text of this mail.").format(service=what),
             field="body",
             hint=_("Attach them as documents, or send through SMTP."),
         )

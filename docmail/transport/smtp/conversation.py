@@ -1,4 +1,4 @@
-"""The conversation with an SMTP server (RFC 5321 4.2): a line is said, a reply is read, bounded and redacted.
+"""The conversation with an SMTP server (RFC 5321 4.2): a command is sent, a reply is read, bounded and redacted.
 
 A connection that breaks becomes a `ConnectError` here, because before the last byte nothing was sent. What a missing
 reply after the last byte means is for the caller of `receive()` to say.
@@ -7,9 +7,12 @@ reply after the last byte means is for the caller of `receive()` to say.
 from __future__ import annotations
 
 import re
+import socket
+from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from docmail.errors import ConnectError, Kind, SendError, TLSError
+from docmail.errors import ConnectError, Field, Guide, Kind, Phase, SendError, TLSError
 from docmail.language import _
 from docmail.net import Connection, ServerClosed, stopped, tls_failure, wants_certificate
 from docmail.replies import clean, refusal, sentence
@@ -17,7 +20,7 @@ from docmail.reply import Reply
 from docmail.settings import Security
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from docmail.net import Deadline
     from docmail.secret import Secret
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 _MAX_LINE = 4096  # octets of a reply line; RFC 5321 4.5.3.1.5 says 512, servers say more
 _MAX_REPLY = 32_768  # octets of one reply: of all that a server says before the mail, well below 1 MB
+_ONE_WRITE = 262_144  # octets of a mail that are put together first: fewer, larger writes take less time
 
 _REPLY_LINE = re.compile(rb"([2-5]\d\d)([ -]|$)(.*)", re.DOTALL)
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)(.*)", re.DOTALL)
@@ -33,15 +37,16 @@ _MAX_HARMLESS = 50  # replies; most are among the first
 CLOSING = 421
 """RFC 5321 3.8: the server ends the conversation, whatever it was asked."""
 
-_READY = 220  # RFC 5321 4.3.2: the one reply with which the conversation goes on
+_HOST_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+_READY = 220  # RFC 5321 4.3.2: the one reply after which the conversation continues
 
 
 class NoReply(ValueError):
-    """The server's words are no SMTP reply; `words` are the first of them, cleaned, unless they have no end."""
+    """What the server sent is no SMTP reply; `text` is its first line, cleaned, unless that has no end."""
 
-    def __init__(self, words: str = "", *, endless: bool = False) -> None:
-        super().__init__(words)
-        self.words = words
+    def __init__(self, text: str = "", *, endless: bool = False) -> None:
+        super().__init__(text)
+        self.text = text
         self.endless = endless
 
 
@@ -50,136 +55,152 @@ class SlowReply(TimeoutError):
 
 
 class Conversation:
-    """Lines said to one server, and its replies."""
+    """Commands to one server, and its replies.
+
+    A command that fails raises a `SendError`: one with the server's refusal, or a `ConnectError`.
+    """
 
     def __init__(
         self, server: SmtpServer, host: str, secret: Secret | None, connection: Connection | None = None
     ) -> None:
         self.connection = connection or Connection(host, server.port)
+        self.host = host
+        self.greeting = ""
         self.extensions: dict[str, str] = {}
         self.signed_in = False
+        self.refused: dict[str, Reply] = {}
+        """Who of the mail under way is refused, whatever becomes of the others: every error names them."""
         self._server = server
-        self._host = host
         self._secret = secret
         self._lines: list[str] = []
         self._harmless: dict[bytes, Reply] = {}  # by the line it came in: servers say the same for each mail
 
-    def use(self, secret: Secret) -> None:
-        """Hide this secret from now on in what the server says."""
+    @cached_property
+    def room(self) -> memoryview:
+        """Where a write is put together; for each mail anew, getting the memory would take longer than filling it."""
+        return memoryview(bytearray(_ONE_WRITE))
+
+    def hide(self, secret: Secret) -> None:
+        """Hide this secret from now on in the server's replies."""
         self._secret = secret
         self._harmless.clear()
 
-    def say(self, line: str, phase: str, deadline: Deadline) -> Reply:
-        """Say a line and return the reply."""
-        # Addresses are clean since Message; this is the last border before the wire.
-        if "\r" in line or "\n" in line:
-            raise ValueError(line)
-        self.tell(line.encode() + b"\r\n", phase, deadline)
+    def command(self, line: str, phase: str, deadline: Deadline) -> Reply:
+        """Send a command and return the reply."""
+        self.send(joined([line]), phase, deadline)
         return self.read(phase, deadline)
 
-    def tell(self, lines: bytes, phase: str, deadline: Deadline) -> None:
-        """Say one or more lines whose replies are read later."""
+    def send(self, lines: bytes, phase: str, deadline: Deadline) -> None:
+        """Send one or more commands whose replies are read later."""
         try:
             self.connection.send(lines, deadline)
         except OSError as exc:
-            raise self._last_words(exc, phase, deadline) from exc
+            raise self._unsent(exc, phase, deadline) from exc
 
-    def _last_words(self, failure: OSError, phase: str, deadline: Deadline) -> SendError:
-        """Return the error for a line that could not be said: the server may have told why before it hung up."""
+    def _unsent(self, failure: OSError, phase: str, deadline: Deadline) -> SendError:
+        """Return the error for a command that could not be sent: the server may have said why before it hung up."""
         try:
             reply = self.receive(deadline)
-            if reply.code >= 400:  # noqa: PLR2004 - RFC 5321 4.2.1: a refusal
+            if reply.negative:
                 return self.refusal(reply, phase)
         except (OSError, NoReply) as exc:
             if isinstance(exc, OSError) and wants_certificate(exc):
                 return self.broken(exc, phase)
         return self.broken(failure, phase)
 
-    def say_secret(self, line: Callable[[], bytes], deadline: Deadline) -> Reply:
-        """Say a line that holds the password, which stays out of every traceback."""
+    def secret_command(self, line: Callable[[], bytes], deadline: Deadline) -> Reply:
+        """Send a command that holds the password, which stays out of every traceback."""
         try:
             self.connection.send(line() + b"\r\n", deadline)
         except BaseException as exc:  # noqa: BLE001 - raised again
             # The frames below hold the password in clear, and verbose tracebacks print their variables.
             exc.__traceback__ = None
-            raise (self.broken(exc, "auth") if isinstance(exc, OSError) else exc) from None
-        return self.read("auth", deadline)
+            raise (self.broken(exc, Phase.AUTH) if isinstance(exc, OSError) else exc) from None
+        return self.read(Phase.AUTH, deadline)
 
     def greet(self, deadline: Deadline) -> Reply:
         """Return the greeting; raises if the server does not want to talk."""
         self.signed_in = False
-        reply = self.read("greeting", deadline)
+        reply = self.read(Phase.GREETING, deadline)
         if reply.code != _READY:
-            raise self.refusal(reply, "greeting")
+            raise self.refusal(reply, Phase.GREETING)
+        self.greeting = reply.text
         return reply
 
     def hello(self, deadline: Deadline) -> str:
-        """Say EHLO, learn the extensions that the server offers, and return their names."""
+        """Introduce this computer, learn the extensions that the server offers, and return their names.
+
+        Some servers refuse an address literal, and very old ones know no EHLO.
+        """
         # An address literal is always true (RFC 5321 4.1.4); a notebook's host name means nothing to a server, and
         # looking for a better one can take a name server's time-out.
         try:
             local = self.connection.local_host
         except OSError as exc:
-            raise self.broken(exc, "ehlo") from exc
-        reply = self.say(f"EHLO [IPv6:{local}]" if ":" in local else f"EHLO [{local}]", "ehlo", deadline)
+            raise self.broken(exc, Phase.EHLO) from exc
+        literal, name = f"[IPv6:{local}]" if ":" in local else f"[{local}]", socket.gethostname()
+        name = name if _HOST_NAME.fullmatch(name) else "localhost"
+        refused = reply = self.command(f"EHLO {literal}", Phase.EHLO, deadline)
+        for line in (f"EHLO {name}", f"HELO {name}"):
+            if reply.code >= 500:  # noqa: PLR2004 - RFC 5321 4.2.1: for good
+                with suppress(SendError):  # the first refusal says why
+                    reply = self.command(line, Phase.EHLO, deadline)
+        if self.connection.aborted:
+            raise stopped(Phase.EHLO)
         if not reply.positive:
-            raise self.refusal(reply, "ehlo")
+            raise self.refusal(refused, Phase.EHLO)
         offers = [line.partition(" ") for line in self._lines[1:]]
         self.extensions = {keyword.upper(): parameters.upper() for keyword, _blank, parameters in offers}
+        for keyword, parameters in [*self.extensions.items()]:
+            if keyword.startswith("AUTH="):  # how it was written before RFC 2554, and by some servers alone
+                self.extensions.setdefault("AUTH", f"{keyword.removeprefix('AUTH=')} {parameters}")
         return ", ".join(clean(line, self._secret).partition(" ")[0] for line in self._lines[1:])
 
     def ask_for_tls(self, deadline: Deadline) -> None:
-        """Say STARTTLS, so that the handshake can begin; raises `TLSError` if it must not."""
+        """Send STARTTLS, so that the handshake can begin; raises `TLSError` if it must not."""
         if "STARTTLS" not in self.extensions:
-            raise TLSError(
-                _("{host} offers no encryption (STARTTLS) on port {port}; docmail does not go on without.").format(
-                    host=self._host, port=self._server.port
-                ),
-                kind=Kind.CONFIG,
-                phase="tls",
-                hint=_("Choose port 465 with TLS, or ask your network's administrator who removes it."),
-                field="port",
-                guide="Ports",
+            raise self._unencrypted(
+                _("{host} offers no encryption (STARTTLS) on port {port}; docmail sends nothing without it."),
+                _("Choose port 465 with TLS, or ask your network's administrator whether something removes the offer."),
             )
-        reply = self.say("STARTTLS", "tls", deadline)
+        reply = self.command("STARTTLS", Phase.TLS, deadline)
         if reply.code != _READY:
-            raise TLSError(
-                _("{host} does not begin the encryption it offers. It said: {reply}").format(
-                    host=self._host, reply=sentence(str(reply))
-                ),
-                kind=Kind.TEMPORARY if 400 <= reply.code < 500 else Kind.CONFIG,  # noqa: PLR2004 - RFC 5321 4.2.1: 4yz
-                phase="tls",
-                reply=reply,
-                hint=_("Try again in a few minutes, or choose port 465 with TLS."),
-                field="port",
-                guide="Ports",
+            raise self._unencrypted(
+                _("{host} does not begin the encryption it offers. It said: {reply}"),
+                _("Try again in a few minutes, or choose port 465 with TLS."),
+                reply,
             )
         if self.connection.has_unread:
-            # What came in clear before the handshake must never count as said under encryption (CVE-2011-0411).
-            raise TLSError(
-                _("Somebody between you and {host} put words into the connection before it was encrypted.").format(
-                    host=self._host
-                ),
-                kind=Kind.CONFIG,
-                phase="tls",
-                hint=_("Use another network, or choose port 465 with TLS."),
-                field="port",
-                guide="Ports",
+            # What came in clear before the handshake must never count as received under encryption (CVE-2011-0411).
+            raise self._unencrypted(
+                _("Something between you and {host} added text to the connection before it was encrypted."),
+                _("Use another network, or choose port 465 with TLS."),
             )
 
     def require_encryption(self) -> None:
         """Raise `TLSError` where a secret would go out in clear, except to this computer itself."""
         if not self.connection.encrypted and not self.connection.peer_is_loopback:
-            raise TLSError(
-                _("The password or sign-in was not sent: the connection to {host} is not encrypted.").format(
-                    host=self._host
-                ),
-                kind=Kind.CONFIG,
-                phase="auth",
-                hint=_("Choose STARTTLS or TLS."),
-                field="security",
-                guide="Ports",
+            raise self._unencrypted(
+                _("The password or sign-in was not sent: the connection to {host} is not encrypted."),
+                _("Choose STARTTLS or TLS."),
+                phase=Phase.AUTH,
+                field=Field.SECURITY,
             )
+
+    def _unencrypted(
+        self, message: str, hint: str, reply: Reply | None = None, *, phase: str = Phase.TLS, field: Field = Field.PORT
+    ) -> TLSError:
+        is_transient = reply is not None and 400 <= reply.code < 500  # noqa: PLR2004 - RFC 5321 4.2.1
+        return TLSError(
+            message.format(host=self.host, port=self._server.port, reply=sentence(str(reply))),
+            kind=Kind.TEMPORARY if is_transient else Kind.CONFIG,
+            phase=phase,
+            reply=reply,
+            hint=hint,
+            field=field,
+            guide=Guide.PORTS,
+            wrong_port=True,
+        )
 
     def read(self, phase: str, deadline: Deadline) -> Reply:
         """Return the next reply; raises `ConnectError` if there is none."""
@@ -191,43 +212,51 @@ class Conversation:
             raise self.broken(exc, phase) from exc
 
     def _no_smtp(self, failure: NoReply, phase: str) -> ConnectError:
-        place = {"host": self._host, "port": self._server.port}
         message = _("{host} does not answer on port {port} as an SMTP server does.")
-        hint, field = _("Check the server's name and the port."), "port"
+        hint, field = _("Check the server's name and the port."), Field.PORT
         if failure.endless:
-            message = _("{host} answers on port {port} without end, as no SMTP server does; docmail stopped listening.")
-        elif spoken := other_protocol(failure.words):
+            message = _(
+                "{host} answers on port {port} without end, which no SMTP server does; docmail stopped reading."
+            )
+        elif spoken := other_protocol(failure.text):
             message, hint, field = spoken
-        elif failure.words:
+        elif failure.text:
             message = _("{host} does not answer on port {port} as an SMTP server does. It said: {words}")
-        return ConnectError(
-            message.format(**place, words=failure.words[:200]),
-            kind=Kind.NETWORK,
-            phase=phase,
-            hint=hint,
-            field=field,
-            guide="Ports",
-        )
+        message = message.format(host=self.host, port=self._server.port, words=failure.text[:200])
+        return self._unconnected(message, phase, hint, field)
 
-    def out_of_place(self, reply: Reply, command: str, phase: str) -> ConnectError:
-        """Return the error for a reply that is none to this command (RFC 5321 4.3.2): nobody knows what comes next."""
+    def _unconnected(
+        self, message: str, phase: str, hint: str, field: Field | None = None, reply: Reply | None = None
+    ) -> ConnectError:
         return ConnectError(
-            _("{host} answered {command} with what is no answer to it; nothing was sent. It said: {reply}").format(
-                host=self._host, command=command, reply=sentence(str(reply))
-            ),
+            message,
             kind=Kind.NETWORK,
             phase=phase,
             reply=reply,
-            hint=_("Try again; if it happens again, an antivirus or firewall may be altering the conversation."),
-            guide="Ports",
+            refused=self.refused,
+            hint=hint,
+            field=field,
+            guide=Guide.PORTS,
+            wrong_port=field is not None and phase in {Phase.GREETING, Phase.EHLO},
         )
+
+    def unexpected(self, reply: Reply, command: str, phase: str) -> SendError:
+        """Return the error for a reply that ends a mail before any of its content has gone."""
+        if reply.negative:
+            return self.refusal(reply, phase)
+        # A reply that does not fit this command (RFC 5321 4.3.2): which reply is whose is unknown from here on.
+        message = _(
+            "{host} answered {command} with a reply that does not fit; nothing was sent. It said: {reply}"
+        ).format(host=self.host, command=command, reply=sentence(str(reply)))
+        hint = _("Try again; if it happens again, an antivirus program or firewall may be altering the connection.")
+        return self._unconnected(message, phase, hint, reply=reply)
 
     def receive(self, deadline: Deadline) -> Reply:
         """Return the next reply, its lines joined; raises `OSError` or `NoReply`."""
         try:
             return self._receive(deadline)
         except BaseException as exc:
-            # The frames below hold the server's raw words, which can echo the password.
+            # The frames below hold the raw reply text, which can echo the password.
             exc.__traceback__ = None
             raise
 
@@ -267,64 +296,77 @@ class Conversation:
 
     def _reply(self, code: int, lines: list[str]) -> tuple[Reply, bool]:
         """Return the reply that these lines are, and whether there was nothing to clean in them."""
-        enhanced, words = "", []
+        enhanced, texts = "", []
         for line in lines:
             # RFC 2034: every line of the reply repeats the enhanced code
             found = _ENHANCED.match(line)
             if found and (not enhanced or found[1] == enhanced):
                 enhanced = found[1]
-                words.append(found[2])
+                texts.append(found[2])
             else:
-                words.append(line)
-        text = "\n".join(words)
+                texts.append(line)
+        text = "\n".join(texts)
         cleaned = clean(text, self._secret)
         return Reply(code, enhanced, cleaned), cleaned == text
 
     def refusal(self, reply: Reply, phase: str, refused: dict[str, Reply] | None = None) -> SendError:
-        """Return the error for a negative reply."""
-        return refusal(reply, phase, self._host, refused, signed_in=self.signed_in)
+        """Return the error for a negative reply; `refused` are the recipients whom it is about."""
+        return refusal(reply, phase, self.host, self.refused if refused is None else refused, signed_in=self.signed_in)
+
+    def reset(self, deadline: Deadline) -> bool:
+        """Send RSET; return whether the next mail can begin."""
+        with suppress(SendError):
+            return self.command("RSET", Phase.MAIL, deadline).positive
+        return False
+
+    def quit(self, deadline: Deadline) -> None:
+        """Send QUIT; what comes of it changes nothing about what was sent."""
+        with suppress(SendError):
+            self.command("QUIT", Phase.DATA, deadline)
 
     def broken(self, failure: OSError, phase: str) -> SendError:
         """Return the error for a connection that failed before the last byte."""
         if self.connection.aborted:
-            return stopped(phase)
+            return stopped(phase, self.refused)
         if wants_certificate(failure):
             # With TLS 1.3 the server says so when the client believes that the handshake is over.
-            return tls_failure(failure, self._host, self._server.port, None)
+            return tls_failure(failure, self.host, self._server.port, None)
         message, hint, field = self._breakage(failure, phase)
-        return ConnectError(message, kind=Kind.NETWORK, phase=phase, hint=hint, field=field, guide="Ports")
+        return self._unconnected(message, phase, hint, field)
 
-    def _breakage(self, failure: OSError, phase: str) -> tuple[str, str, str | None]:
+    def _breakage(self, failure: OSError, phase: str) -> tuple[str, str, Field | None]:
         """Return sentence, hint and field for a connection that failed."""
         place = {
-            "host": self._host,
+            "host": self.host,
             "port": self._server.port,
             "reason": failure.strerror or type(failure).__name__,
         }
-        field: str | None = "port" if phase in {"greeting", "ehlo", "tls"} else None
+        field = Field.PORT if phase in {Phase.GREETING, Phase.EHLO, Phase.TLS} else None
         if isinstance(failure, SlowReply):
-            message = _("{host} answers too slowly: the time was over before it had finished; nothing was sent.")
+            message = _("{host} answers too slowly: the time limit passed before it had finished; nothing was sent.")
             hint = _("Try again in a few minutes; if it stays so, try another port.")
-        elif phase == "greeting" and isinstance(failure, TimeoutError):
+        elif phase == Phase.GREETING and isinstance(failure, TimeoutError):
             # The most common reason by far: both sides wait for the other to begin.
-            message = _("{host} is there, but does not greet on port {port}; nothing was sent.")
+            message = _("{host} accepts the connection on port {port} but sends no greeting; nothing was sent.")
             if self._server.effective_security is Security.TLS:
                 hint = _("Check the server's name and the port; try again in a few minutes.")
             else:
                 hint = _("This port probably expects TLS from the first byte: choose TLS, or port 587.")
-                field = "security"
-        elif phase == "greeting" and isinstance(failure, (ServerClosed, ConnectionResetError)):
+                field = Field.SECURITY
+        elif phase == Phase.GREETING and isinstance(failure, (ServerClosed, ConnectionResetError)):
             message = _("{host} hangs up on port {port} without a greeting; nothing was sent.")
             if isinstance(failure, ConnectionResetError):
-                message = _("The connection to {host}, port {port}, is broken off before a greeting; nothing was sent.")
-            hint = _("Check the port; a firewall, or too many connections from your network, may be the reason, too.")
-        elif phase == "ehlo" and isinstance(failure, (ServerClosed, ConnectionResetError)):
+                message = _(
+                    "The connection to {host}, port {port}, was closed before the server's greeting; nothing was sent."
+                )
+            hint = _("Check the port. A firewall or too many connections from your network can also be the reason.")
+        elif phase == Phase.EHLO and isinstance(failure, (ServerClosed, ConnectionResetError)):
             message = _("{host} hung up as soon as docmail had introduced itself; nothing was sent.")
             hint = _("Check the port and the kind of encryption; the server may also refuse your network.")
-        elif phase == "auth" and isinstance(failure, ServerClosed):
+        elif phase == Phase.AUTH and isinstance(failure, ServerClosed):
             message = _("{host} hung up during the sign-in; nothing was sent.")
             hint = _("Check Username and Password: after a few wrong ones, some servers hang up for a while.")
-            field = "password"
+            field = Field.PASSWORD
         elif isinstance(failure, TimeoutError):
             message = _("{host} stopped answering; nothing was sent.")
             hint = _("Try again; if it happens again, check the port, and ask whether a firewall interferes.")
@@ -337,22 +379,30 @@ class Conversation:
         return message.format(**place), hint, field
 
 
-def other_protocol(words: str) -> tuple[str, str, str] | None:
-    """Return sentence, hint and field if these are the first words of a server that is none for sending mail."""
-    if re.match(r"HTTP/\d", words) or re.search(r"(?i)bad request|<html|<!doctype", words):
-        message = _("At port {port} of {host} a web server answers, not a mail server.")
-        return message, _("Check the port: most servers use 587 or 465."), "port"
-    if re.match(r"\* (OK|BYE|PREAUTH)\b|\+OK\b", words):
-        message = _("At port {port} of {host} the server answers from which mail is fetched (IMAP or POP3).")
-        return message, _("Enter the name and port for sending; the name often begins with smtp."), "host"
-    if words.startswith("SSH-"):
-        message = _("At port {port} of {host} a server for terminals (SSH) answers, not a mail server.")
-        return message, _("Check the port: most servers use 587 or 465."), "port"
+def joined(lines: Sequence[str]) -> bytes:
+    """Return commands as they go over the wire, together."""
+    # Addresses are clean since Message; this is the last border before the wire.
+    if any("\r" in line or "\n" in line for line in lines):
+        raise ValueError(lines)
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+def other_protocol(line: str) -> tuple[str, str, Field] | None:
+    """Return sentence, hint and field if this is the first line of a server of another kind."""
+    if re.match(r"HTTP/\d", line) or re.search(r"(?i)bad request|<html|<!doctype", line):
+        message = _("A web server answers on port {port} of {host}, not a mail server.")
+        return message, _("Check the port: most servers use 587 or 465."), Field.PORT
+    if re.match(r"\* (OK|BYE|PREAUTH)\b|\+OK\b", line):
+        message = _("The server for fetching mail (IMAP or POP3) answers on port {port} of {host}.")
+        return message, _("Enter the name and port for sending; the name often begins with smtp."), Field.HOST
+    if line.startswith("SSH-"):
+        message = _("A server for terminals (SSH) answers on port {port} of {host}, not a mail server.")
+        return message, _("Check the port: most servers use 587 or 465."), Field.PORT
     return None
 
 
 def _text(octets: bytes) -> str:
-    """Return a server's words: UTF-8 (RFC 6531 3.7.4), or what older servers of western Europe write."""
+    """Decode UTF-8 (RFC 6531 3.7.4), or what older servers of western Europe write."""
     try:
         return octets.decode()
     except UnicodeDecodeError:

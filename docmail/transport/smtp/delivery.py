@@ -1,306 +1,302 @@
-"""Hands mail over by SMTP: step by step, or in as few round trips as the server offers.
+"""Hands one mail over by SMTP: step by step, or in as few round trips as the server offers.
 
-The step at which a connection breaks decides what is true: before the last byte nothing was sent, after it nobody knows
-(`OutcomeUnknown`) until the reply is read.
+The step at which a connection breaks decides what is true: before the last byte nothing was sent, after it the outcome
+is unknown (`OutcomeUnknown`) until the reply is read.
 
 - The first mail of a connection goes step by step, so that what is wrong is known before there is any doubt.
 - With PIPELINING (RFC 2920), MAIL, RCPT and DATA of the others are one write: two round trips for a mail.
-- With CHUNKING (RFC 3030) as well, MAIL, RCPT, BDAT and the content are one write: one round trip. A server that
-  refuses MAIL or BDAT then may take the content for commands, so the connection is closed; and never is a second mail
-  begun before the first is answered, so no more than one is in doubt.
+- With CHUNKING (RFC 3030) as well, where the server has shown that it takes chunks (`capabilities`), MAIL, RCPT, BDAT
+  and the content are one write: one round trip. A server that refuses MAIL or BDAT then may take the content for
+  commands, so the connection is closed; and never is a second mail begun before the first has its reply, so no more
+  than one is in doubt. The first chunk for a server is one octet, whose reply is waited for.
 """
 
 from __future__ import annotations
 
-import time
-from contextlib import suppress
-from functools import cached_property
+from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from docmail.errors import TREATMENT, Action, ConnectError, Kind, MessageError, OutcomeUnknown, Refused, SendError
+from docmail.errors import (
+    TREATMENT,
+    Action,
+    ConnectError,
+    Guide,
+    Kind,
+    MessageError,
+    OutcomeUnknown,
+    Phase,
+    Refused,
+    SendError,
+    listed,
+)
 from docmail.language import _
 from docmail.net import Deadline
-from docmail.transport.base import Notify, SendResult, nobody_listens
-from docmail.transport.smtp.conversation import CLOSING, Conversation, NoReply
+from docmail.transport.base import too_large
+from docmail.transport.smtp.conversation import CLOSING, NoReply, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from docmail.message import Mail
     from docmail.reply import Reply
-
-_QUIT_SECONDS = 2.0
-_LAST_WORDS_SECONDS = 2.0
-_FRESH_SECONDS = 5.0  # servers hang up on those who say nothing, the busiest ones after ten seconds
-_ONE_WRITE = 262_144  # octets of a mail that are put together first: fewer, larger writes take less time
+    from docmail.transport.base import Access, Notify, Progress
+    from docmail.transport.smtp.conversation import Conversation
 
 _START_MAIL = 354  # RFC 5321 4.3.2: the one reply with which the body may go out
 _NOT_KNOWN = {500, 501, 502, 503, 504}  # RFC 5321 4.2.4: a command that the server does not do, though it offers it
+_PARAMETERS_NOT_KNOWN = {501, 504, 555}  # RFC 5321 4.1.1.11
+_MAX_ENVELOPE = 100  # characters (RFC 3461 4.4)
 
 
-class Sending:
-    """The part of an SMTP transport that sends; it is given a conversation that is open and signed in."""
+class ChunksRefused(ConnectError):
+    """The server refused the mail when it came as a chunk: it was certainly not taken, and may be sent by DATA."""
 
-    _talk: Conversation
-    _host: str
-    _timeout: float
-    _reply_timeout: float
-    _seconds_left: float
-    _observe: Callable[[str, str], None]
-    in_doubt = False
-    _mails = 0  # over this connection
-    _last_reply = 0.0
-    _in_step = True  # every command has its reply, and the server waits for the next one
-    _chunking = True  # the server takes BDAT, if it offers it
 
-    def __init__(self) -> None:
-        self.notify: Notify = nobody_listens
-        self._refused: dict[str, Reply] = {}  # who of the mail under way is refused, whatever becomes of the others
+class Delivery:
+    """One mail on its way over an open conversation; one of the ways is called, once.
 
-    @cached_property
-    def _room(self) -> memoryview:
-        """Where a write is put together; for each mail anew, getting the memory would take longer than filling it."""
-        return memoryview(bytearray(_ONE_WRITE))
+    Each way returns the reply to the content, or raises a `SendError` if no recipient gets the mail.
+    """
 
-    def send(self, mail: Mail, progress: Callable[[int, int], None] | None = None) -> SendResult:
-        """Hand one mail over, step by step."""
-        # The first mail shares the deadline of the connection that was opened for it.
-        deadline, self._seconds_left = Deadline(self._seconds_left), self._timeout
+    def __init__(  # noqa: PLR0913 - what a delivery is about
+        self,
+        talk: Conversation,
+        mail: Mail,
+        access: Access,
+        progress: Progress | None,
+        notify: Notify,
+        *,
+        names_itself: bool = True,
+    ) -> None:
         self.in_doubt = False
-        self._in_step = True
-        self._refused = {}
-        try:
-            if self._mails and self._offers("PIPELINING"):
-                accepted, refused, reply = self._quickly(mail, deadline, progress)
-            else:
-                self._mail(mail, deadline)
-                accepted, refused = self._recipients(mail, deadline)
-                self._data(deadline)
-                self._body(mail, progress)
-                reply = self._end()
-        except BaseException as exc:
-            if isinstance(exc, SendError):
-                exc.refused = self._refused | exc.refused
-            self._recover(exc)
-            raise
-        self._mails += 1
-        self._last_reply = time.monotonic()
-        self._observe("data", _("taken: {reply}").format(reply=reply))
-        return SendResult(mail.message_id, tuple(accepted), refused, reply)
+        self.names_itself = names_itself and "DSN" in talk.extensions
+        """Whether bounces are to name the mail and its recipients as we do (RFC 3461), where the server offers it."""
+        self.accepted: list[str] = []
+        self.takes_chunks: bool | None = None
+        """Whether the server took a chunk; false after a refusal, a stall or a break, None if there was none."""
+        self._talk = talk
+        self._mail = mail
+        self._access = access
+        self._notify = notify
+        # What is stuffed is not counted: a dot more or less does not matter to a progress bar.
+        self._on_sent = (lambda sent: progress(min(sent, mail.size), mail.size)) if progress else (lambda _sent: None)
+        self._in_step = True  # every command has its reply, and the server waits for the next one
+        talk.refused = {}
 
-    def _offers(self, extension: str) -> bool:
-        return extension in self._talk.extensions
+    # --- the ways ---
 
-    # --- step by step ---
+    def step_by_step(self, deadline: Deadline) -> Reply:
+        """Wait for each reply before the next command."""
+        command = self._talk.command
+        self._judge_mail(command(self._mail_line(), Phase.MAIL, deadline))
+        self._judge_recipients(command(line, Phase.RCPT, deadline) for line in self._rcpt_lines())
+        return self._data(command("DATA", Phase.DATA, deadline))
 
-    def _mail(self, mail: Mail, deadline: Deadline) -> None:
-        self._judge_mail(self._talk.say(self._mail_line(mail), "mail", deadline), mail)
+    def pipelined(self, deadline: Deadline) -> Reply:
+        """Send MAIL, RCPT and DATA in one write; DATA alone if an archive shall not get what nobody else gets."""
+        with_data = not self._mail.archive
+        replies = self._envelope(deadline, *(["DATA"] if with_data else []))
+        return self._data(replies[-1] if with_data else self._talk.command("DATA", Phase.DATA, deadline))
 
-    def _mail_line(self, mail: Mail) -> str:
-        line = f"MAIL FROM:<{mail.sender}>"
-        if "SIZE" in self._talk.extensions:
-            self._check_size(mail)
-            line += f" SIZE={mail.size}"  # RFC 1870
-        if mail.smtputf8:
-            if "SMTPUTF8" not in self._talk.extensions:
-                raise Refused(
-                    _("{host} does not take addresses with letters beyond ASCII before the @.").format(host=self._host),
-                    kind=Kind.RECIPIENT,
-                    phase="mail",
-                    hint=_("Use an address of plain letters for this person, or another provider."),
-                    guide="Addresses",
-                )
-            line += " BODY=8BITMIME SMTPUTF8"  # RFC 6531 3.1
-        return line
+    def in_one_chunk(self, deadline: Deadline, *, is_first: bool) -> Reply:
+        """Send MAIL and RCPT in one write, and the content as one chunk (BDAT) once the recipients are accepted.
 
-    def _judge_mail(self, reply: Reply, mail: Mail) -> None:
-        if not reply.positive:
-            raise self._negative(reply, "MAIL", "mail")
-        self._observe("mail", _("sender {address} accepted").format(address=mail.sender))
-
-    def _negative(self, reply: Reply, command: str, phase: str) -> SendError:
-        """Return the error for a reply that does not let the mail go on, before any of its content has gone."""
-        if reply.code < 400:  # noqa: PLR2004 - RFC 5321 4.2.1: no refusal
-            return self._talk.out_of_place(reply, command, phase)
-        return self._talk.refusal(reply, phase)
-
-    def _check_size(self, mail: Mail) -> None:
-        limit = self._talk.extensions["SIZE"]
-        if limit.isdecimal() and 0 < int(limit) < mail.size:
-            raise Refused(
-                _("The mail has {size:.1f} MB, and {host} takes at most {limit:.1f} MB.").format(
-                    size=mail.size / 1e6, host=self._host, limit=int(limit) / 1e6
-                ),
-                kind=Kind.MESSAGE,
-                phase="mail",
-                hint=_("Send a smaller document; in an email it grows by about 37 %."),
-                guide="Sending",
-            )
-
-    def _recipients(self, mail: Mail, deadline: Deadline) -> tuple[list[str], dict[str, Reply]]:
-        return self._judge_recipients(
-            mail, (self._talk.say(f"RCPT TO:<{address}>", "rcpt", deadline) for address in mail.recipients)
+        If it `is_first` for the server, the first octet goes as a chunk of its own, and its reply is waited for: one
+        letter is no command, should the server not know BDAT. (Postfix refuses an empty chunk.)
+        """
+        self._envelope(deadline)
+        if is_first:
+            with self._noting_chunks():
+                first = next(_readable(self._mail.wire()))[:1]
+                self._talk.send(b"BDAT 1\r\n" + first, Phase.DATA, deadline)
+                reply = self._talk.read(Phase.DATA, deadline)
+                if not reply.positive:
+                    raise self._talk.unexpected(reply, "BDAT", Phase.DATA)
+        return self._chunk(
+            b"", lambda deadline: self._judge_content(self._reply_after_all(deadline)), sent=int(is_first)
         )
 
-    def _judge_recipients(self, mail: Mail, replies: Iterable[Reply]) -> tuple[list[str], dict[str, Reply]]:
-        accepted: list[str] = []
-        refused: dict[str, Reply] = {}
-        for address, reply in zip(mail.recipients, replies, strict=True):
-            if reply.positive:
-                accepted.append(address)
-            elif reply.code == CLOSING or reply.code < 400:  # noqa: PLR2004 - RFC 5321 4.2.1: no refusal
-                # Not about this recipient, and nobody hears the others, or which reply is whose.
-                self._refused = refused
-                raise self._negative(reply, "RCPT", "rcpt")
-            else:
-                refused[address] = reply
-        if not set(accepted) - mail.archive:
-            errors = [self._talk.refusal(reply, "rcpt", {address: reply}) for address, reply in refused.items()]
-            raise _gravest(errors, refused)
-        self._keep(refused)
-        turned_away = [f"{address} ({reply})" for address, reply in refused.items()]
-        listed = ", ".join(accepted)[:200]
-        if turned_away:
-            listed = _("{accepted}; refused: {refused}").format(accepted=listed, refused=", ".join(turned_away)[:400])
-        self._observe("rcpt", listed)
-        return accepted, refused
+    def in_one_write(self) -> Reply:
+        """Send everything in one write, the content included, and read the replies."""
+        return self._chunk(joined([self._mail_line(), *self._rcpt_lines()]), self._judge_all)
 
-    def _keep(self, refused: dict[str, Reply]) -> None:
-        """Keep who is refused, and say so now: after the last byte it may be too late."""
-        self._refused = refused
-        if refused:
-            self.notify(refused, None)
+    # --- the envelope ---
 
-    def _data(self, deadline: Deadline) -> None:
-        reply = self._talk.say("DATA", "data", deadline)
-        if reply.code != _START_MAIL:
-            raise self._negative(reply, "DATA", "data")
+    def _mail_line(self) -> str:
+        mail, extensions = self._mail, self._talk.extensions
+        line = f"MAIL FROM:<{mail.sender}>"
+        if "SIZE" in extensions:
+            limit = extensions["SIZE"]
+            if limit.isdecimal() and 0 < int(limit) < mail.size:
+                raise too_large(mail.size, int(limit), self._talk.host, Phase.MAIL)
+            line += f" SIZE={mail.size}"  # RFC 1870
+        if mail.smtputf8:
+            if "SMTPUTF8" not in extensions:
+                raise Refused(
+                    _("{host} does not accept addresses with letters such as é or ü before the @.").format(
+                        host=self._talk.host
+                    ),
+                    kind=Kind.RECIPIENT,
+                    phase=Phase.MAIL,
+                    hint=_("Use an address with plain letters for this person, or another provider."),
+                    guide=Guide.ADDRESSES,
+                )
+            line += " BODY=8BITMIME SMTPUTF8"  # RFC 6531 3.1
+        envelope = _xtext(mail.message_id.strip("<>"))
+        if self.names_itself and mail.message_id.isascii() and len(envelope) <= _MAX_ENVELOPE:
+            line += f" RET=HDRS ENVID={envelope}"
+        return line
 
-    def _body(self, mail: Mail, progress: Callable[[int, int], None] | None) -> None:
-        # What is stuffed is not counted: a dot more or less does not matter to a progress bar.
-        on_sent = (lambda sent: progress(min(sent, mail.size), mail.size)) if progress else (lambda _sent: None)
-        try:
-            self._talk.connection.stream(_readable(mail.wire(dot_stuffed=True)), on_sent)
-        except OSError as exc:
-            raise self._cut_short(exc) from exc
+    def _rcpt_lines(self) -> list[str]:
+        return [f"RCPT TO:<{address}>{self._original(address)}" for address in self._mail.recipients]
 
-    def _end(self) -> Reply:
-        deadline = Deadline(self._reply_timeout)
-        self.in_doubt = True
-        try:
-            self._talk.connection.send(b".\r\n", deadline)
-        except OSError as exc:
-            self.in_doubt = False  # the system did not take the dot, so the server never gets it
-            raise self._cut_short(exc) from exc
-        try:
-            reply = self._talk.receive(deadline)
-        except (OSError, NoReply) as exc:
-            raise self._lost(exc) from exc
-        return self._judge_end(reply)
+    def _original(self, address: str) -> str:
+        # NOTIFY is left out, so that the server reports what it always reports: failures, and long delays.
+        return f" ORCPT=rfc822;{_xtext(address)}" if self.names_itself and address.isascii() else ""
 
-    def _judge_end(self, reply: Reply) -> Reply:
-        if reply.code < 400 and not reply.positive:  # noqa: PLR2004 - RFC 5321 4.2.1: 3yz ends nothing
-            raise self._lost(NoReply())
-        self.in_doubt = reply.positive
-        if not reply.positive:
-            raise self._talk.refusal(reply, "data")
-        return reply
+    def is_about_names(self, error: BaseException) -> bool:
+        """Return whether the server may refuse the mail only because it does not do what it offers (DSN)."""
+        if not (self.names_itself and isinstance(error, SendError) and error.phase in {Phase.MAIL, Phase.RCPT}):
+            return False
+        return error.reply is not None and error.reply.code in _PARAMETERS_NOT_KNOWN and not self.accepted
 
-    # --- in few round trips ---
-
-    def _quickly(
-        self, mail: Mail, deadline: Deadline, progress: Callable[[int, int], None] | None
-    ) -> tuple[list[str], dict[str, Reply], Reply]:
-        chunking = self._chunking and self._offers("CHUNKING")
-        lines = [self._mail_line(mail), *(f"RCPT TO:<{address}>" for address in mail.recipients)]
-        # On a connection that may be gone by now, one write of everything would make a doubt of what is none. And an
-        # archive alone shall not get what nobody else gets, so its mail waits for the recipients' replies.
-        fresh = time.monotonic() - self._last_reply < _FRESH_SECONDS and not self._talk.connection.has_news()
-        if chunking and fresh and not mail.archive:
-            return self._at_once(mail, lines, progress)
-        with_data = not chunking and not mail.archive
-        replies = self._say_all([*lines, "DATA"] if with_data else lines, deadline)
-        # A server that wants the content, or has taken it for read, is not where the next mail begins.
-        self._in_step = not with_data or replies[-1].code >= 400  # noqa: PLR2004 - RFC 5321 4.2.1: a refusal
-        self._judge_mail(replies[0], mail)
-        accepted, refused = self._judge_recipients(mail, replies[1 : len(lines)])
-        if chunking:
-            return accepted, refused, self._chunk(mail, b"", progress, lambda: self._judge_end(self._reply_to_all()))
-        if not with_data:
-            self._data(deadline)
-        elif replies[-1].code != _START_MAIL:
-            raise self._negative(replies[-1], "DATA", "data")
-        self._body(mail, progress)
-        return accepted, refused, self._end()
-
-    def _say_all(self, lines: list[str], deadline: Deadline) -> list[Reply]:
-        """Say several lines in one write, and return the reply to each."""
+    def _envelope(self, deadline: Deadline, *more: str) -> list[Reply]:
+        """Send MAIL, RCPT and `more` in one write, and return the reply to each."""
+        lines = [self._mail_line(), *self._rcpt_lines(), *more]
         self._in_step = False
-        self._talk.tell(_joined(lines), "mail", deadline)
+        self._talk.send(joined(lines), Phase.MAIL, deadline)
         replies: list[Reply] = []
         for number in range(len(lines)):
-            phase = "rcpt" if number else "mail"
+            phase = Phase.RCPT if number else Phase.MAIL
             replies.append(self._talk.read(phase, deadline))
             if replies[-1].code == CLOSING:
-                raise self._talk.refusal(replies[-1], phase)  # nobody answers the others
+                raise self._talk.refusal(replies[-1], phase)  # there is no reply to the others
+        # A server that wants the content, or has taken it for read, is not where the next mail begins.
+        self._in_step = not more or replies[-1].negative
+        self._judge_mail(replies[0])
+        self._judge_recipients(replies[1 : len(lines) - len(more)])
         return replies
 
-    def _at_once(
-        self, mail: Mail, lines: list[str], progress: Callable[[int, int], None] | None
-    ) -> tuple[list[str], dict[str, Reply], Reply]:
-        """Say everything in one write, the content included, and read the replies."""
-        found: list[tuple[list[str], dict[str, Reply]]] = []
+    def _judge_mail(self, reply: Reply) -> None:
+        if not reply.positive:
+            raise self._talk.unexpected(reply, "MAIL", Phase.MAIL)
+        self._access.observe(Phase.MAIL, _("sender {address} accepted").format(address=self._mail.sender))
 
-        def judge() -> Reply:
-            first = self._reply_to_all()
-            if not first.positive:
-                self.in_doubt = False
-            self._judge_mail(first, mail)
-            replies: list[Reply] = []
-            try:
-                for _address in mail.recipients:
-                    replies.append(self._reply_to_all())
-                    if replies[-1].code == CLOSING:
-                        self.in_doubt = False
-                        raise self._talk.refusal(replies[-1], "rcpt")
-            except SendError:
-                heard = zip(mail.recipients, replies, strict=False)
-                self._keep({address: said for address, said in heard if not said.positive and said.code != CLOSING})
-                raise
-            if not any(reply.positive for reply in replies):
-                self.in_doubt = False  # whatever is said, or not said, of a content that goes to nobody
-            found.append(self._judge_recipients(mail, replies))
-            return self._judge_end(self._reply_to_all())
+    def _judge_recipients(self, replies: Iterable[Reply]) -> None:
+        refused: dict[str, Reply] = {}
+        for address, reply in zip(self._mail.recipients, replies, strict=True):
+            if reply.positive:
+                self.accepted.append(address)
+            elif reply.code == CLOSING or not reply.negative:
+                # Not about this recipient, and the others have no reply, or it is unknown which reply is whose.
+                self._talk.refused = refused
+                raise self._talk.unexpected(reply, "RCPT", Phase.RCPT)
+            else:
+                refused[address] = reply
+        if not set(self.accepted) - self._mail.archive:
+            raise self._all_refused(refused)
+        self._keep(refused)
+        said = listed(self.accepted, ", ")[:200]
+        if refused:
+            others = listed([f"{address} ({reply})" for address, reply in refused.items()], ", ")
+            said = _("{accepted}; refused: {refused}").format(accepted=said, refused=others[:400])
+        self._access.observe(Phase.RCPT, said)
 
-        reply = self._chunk(mail, _joined(lines), progress, judge)
-        return *found[0], reply
+    def _keep(self, refused: dict[str, Reply]) -> None:
+        """Keep who is refused, and notify of it now: after the last byte it may be too late."""
+        self._talk.refused = refused
+        if refused:
+            self._notify(refused, None)
 
-    def _chunk(
-        self, mail: Mail, before: bytes, progress: Callable[[int, int], None] | None, judge: Callable[[], Reply]
-    ) -> Reply:
-        """Send the content as one chunk, behind what is said before it, and return the reply as it is judged."""
-        self._in_step = False
-        on_sent = (lambda sent: progress(min(sent, mail.size), mail.size)) if progress else (lambda _sent: None)
-        before += f"BDAT {mail.size} LAST\r\n".encode()
+    def _all_refused(self, refused: dict[str, Reply]) -> SendError:
+        """Return the error that decides what happens next, with the reply about each recipient."""
+        order = [Action.STOP, Action.REPEAT, Action.DROP]
+        errors = [self._talk.refusal(reply, Phase.RCPT, {address: reply}) for address, reply in refused.items()]
+        gravest = min(errors, key=lambda error: order.index(TREATMENT[error.kind].action))
+        if len(errors) == 1:
+            return gravest
+        everybody = listed([f"{address} — {reply}" for address, reply in refused.items()])
+        return type(gravest)(
+            _("The server refuses every recipient: {listed}.").format(listed=everybody),
+            kind=gravest.kind,
+            phase=gravest.phase,
+            reply=gravest.reply,
+            refused=refused,
+            hint=gravest.hint,
+            field=gravest.field,
+            guide=gravest.guide,
+        )
+
+    # --- the content ---
+
+    def _data(self, reply: Reply) -> Reply:
+        """Send the content after the reply to DATA, and return the reply to it."""
+        if reply.code != _START_MAIL:
+            raise self._talk.unexpected(reply, "DATA", Phase.DATA)
+        connection = self._talk.connection
         try:
-            self._talk.connection.stream(self._with_doubt(before, _readable(mail.wire())), on_sent)
+            connection.stream(_readable(self._mail.wire(dot_stuffed=True)), self._on_sent, self._access.waits.crawl)
+            deadline = Deadline(self._access.waits.reply)
+            self.in_doubt = True
+            connection.send(b".\r\n", deadline)
         except OSError as exc:
-            self.in_doubt = False  # the system did not take the last byte, so the server never gets it
             raise self._cut_short(exc) from exc
-        try:
-            reply = judge()
-        except SendError as exc:
-            if exc.phase == "data" and exc.reply is not None and exc.reply.code in _NOT_KNOWN:
-                raise self._without_chunks() from exc
-            raise
-        self._in_step = True
+        return self._judge_content(self._reply_after_all(deadline))
+
+    def _judge_content(self, reply: Reply) -> Reply:
+        self.in_doubt = reply.positive
+        self._in_step = reply.code not in _NOT_KNOWN  # otherwise a chunk was taken for commands
+        if not reply.positive:
+            raise self._talk.refusal(reply, Phase.DATA)
         return reply
 
-    def _with_doubt(self, before: bytes, pieces: Iterable[bytes]) -> Iterator[memoryview]:
+    def _chunk(self, before: bytes, judge: Callable[[Deadline], Reply], *, sent: int = 0) -> Reply:
+        """Send the content as one chunk, behind what is sent before it, and return the reply as it is judged.
+
+        So many octets of the content have been `sent` already.
+        """
+        self._in_step = False
+        before += f"BDAT {self._mail.size - sent} LAST\r\n".encode()
+        with self._noting_chunks():
+            try:
+                pieces = self._in_large_writes(before, sent)
+                self._talk.connection.stream(pieces, self._on_sent, self._access.waits.crawl)
+            except OSError as exc:
+                raise self._cut_short(exc) from exc
+            reply = judge(Deadline(self._access.waits.reply))  # one for the replies to one write
+        self.takes_chunks = True
+        return reply
+
+    @contextmanager
+    def _noting_chunks(self) -> Iterator[None]:
+        """Note what a failure in this block says about chunks."""
+        try:
+            yield
+        except SendError as exc:
+            code = exc.reply.code if exc.reply else 0
+            if self._talk.connection.aborted or exc.phase != Phase.DATA or code == CLOSING:
+                raise
+            self.takes_chunks = False
+            if not code or isinstance(exc, (ConnectError, OutcomeUnknown)):
+                raise
+            raise ChunksRefused(
+                _("{host} offers a faster way of sending (CHUNKING) but does not support it; nothing was sent.").format(
+                    host=self._talk.host
+                ),
+                kind=Kind.NETWORK,
+                phase=Phase.DATA,
+                reply=exc.reply,
+                refused=self._talk.refused,
+                hint=_("Send again: docmail then sends in the usual way."),
+                guide=Guide.SENDING,
+            ) from exc
+
+    def _in_large_writes(self, before: bytes, sent: int) -> Iterator[memoryview]:
         """Yield all of it in large pieces, each to be sent before the next; from the last one on, it is in doubt."""
-        room, size = self._room, 0
-        for piece in chain([before], pieces):
+        room, size = self._talk.room, 0
+        pieces = _readable(self._mail.wire())
+        for piece in chain([before, next(pieces)[sent:]], pieces):
             left = memoryview(piece)
             while left:
                 if size == len(room):
@@ -313,77 +309,93 @@ class Sending:
         self.in_doubt = True
         yield room[:size]
 
-    def _reply_to_all(self) -> Reply:
-        """Return the next reply after the last byte, when every command waits for a plain yes or no."""
+    def _judge_all(self, deadline: Deadline) -> Reply:
+        """Read the replies to everything, and return the one to the content."""
+        first = self._reply_after_all(deadline)
+        self.in_doubt = first.positive
+        self._judge_mail(first)
+        replies: list[Reply] = []
+        refused = self._talk.refused
         try:
-            reply = self._talk.receive(Deadline(self._reply_timeout))
+            for address in self._mail.recipients:
+                replies.append(reply := self._reply_after_all(deadline))
+                if reply.code == CLOSING:
+                    self.in_doubt = False
+                    raise self._talk.refusal(reply, Phase.RCPT)
+                if reply.negative:
+                    refused[address] = reply
+        except SendError:
+            self._keep(refused)
+            raise
+        if not any(reply.positive for reply in replies):
+            self.in_doubt = False  # whatever the reply, or none, to a content that goes to nobody
+        self._judge_recipients(replies)
+        return self._judge_content(self._reply_after_all(deadline))
+
+    def _reply_after_all(self, deadline: Deadline) -> Reply:
+        """Return the next reply after the last byte, when whatever was sent waits for a plain yes or no."""
+        try:
+            reply = self._talk.receive(deadline)
         except (OSError, NoReply) as exc:
             raise self._lost(exc) from exc
-        if reply.code < 400 and not reply.positive:  # noqa: PLR2004 - RFC 5321 4.2.1: 3yz ends nothing
+        if not reply.positive and not reply.negative:  # 3yz ends nothing
             raise self._lost(NoReply())
         return reply
-
-    def _without_chunks(self) -> ConnectError:
-        """Return the error for a server that does not do what it offers; another connection goes without it."""
-        self._chunking = False
-        return ConnectError(
-            _("{host} offers a quicker way of sending (CHUNKING) that it does not know; nothing was sent.").format(
-                host=self._host
-            ),
-            kind=Kind.NETWORK,
-            phase="data",
-            hint=_("Send again: docmail then takes the usual way."),
-            guide="Sending",
-        )
 
     # --- what went wrong ---
 
     def _cut_short(self, failure: OSError) -> SendError:
-        """Return the error for a connection that broke before the last byte, in the server's words if it gave any."""
-        deadline = Deadline(_LAST_WORDS_SECONDS)
+        """Return the error for a connection that broke before the last byte, with the server's reply if it gave one."""
+        self.in_doubt = False  # the system did not take the last byte, so the server never gets it
+        deadline = Deadline(self._access.waits.late_reply)
         with suppress(OSError, NoReply):
             # After one write for several commands, what comes first is about those that went well.
             while (reply := self._talk.receive(deadline)).positive:
                 pass
-            if reply.code >= 400:  # noqa: PLR2004 - RFC 5321 4.2.1: a refusal
-                return self._talk.refusal(reply, "data")
-        return self._talk.broken(failure, "data")
+            if reply.negative:
+                return self._talk.refusal(reply, Phase.DATA)
+        return self._talk.broken(failure, Phase.DATA)
 
     def _lost(self, failure: OSError | NoReply) -> OutcomeUnknown:
+        host = self._talk.host
         if isinstance(failure, TimeoutError):
-            reason = _("{host} did not answer after the last byte").format(host=self._host)
+            reason = _("{host} did not answer after the last byte").format(host=host)
         elif isinstance(failure, NoReply):
-            reason = _("{host} answered the last byte with something that is no reply").format(host=self._host)
+            reason = _("{host} answered the last byte with something that is not a reply").format(host=host)
         else:
-            reason = _("the connection to {host} broke after the last byte").format(host=self._host)
+            reason = _("the connection to {host} broke after the last byte").format(host=host)
         return OutcomeUnknown(
             _("The mail may have arrived: {reason}.").format(reason=reason),
             kind=Kind.UNKNOWN,
-            phase="data",
+            phase=Phase.DATA,
+            refused=self._talk.refused,
             hint=_("Ask the recipient, or look into your Sent folder, before you send it again."),
-            guide="Sending",
+            guide=Guide.SENDING,
         )
 
-    def _say_goodbye(self) -> None:
-        # What happens to a good-bye changes nothing about what was sent.
-        with suppress(SendError):
-            self._talk.say("QUIT", "data", Deadline(_QUIT_SECONDS))
-
-    def _recover(self, error: BaseException) -> None:
-        """Make the connection ready for the next mail, or close it where that is not certain."""
-        intact = (
-            isinstance(error, SendError) and not isinstance(error, ConnectError) and error.phase in {"mail", "rcpt"}
-        )
-        reply = error.reply if isinstance(error, SendError) else None
-        closing = reply is not None and reply.code == CLOSING
+    def recover(self, error: BaseException) -> bool:
+        """Make the connection ready for the next mail, or close it where that is not certain; return which."""
         ready = False
         try:
-            if intact and self._in_step and not closing:
-                with suppress(SendError):
-                    ready = self._talk.say("RSET", "mail", Deadline(_QUIT_SECONDS)).positive
+            if self._in_step and _leaves_it_intact(error):
+                ready = self._talk.reset(Deadline(self._access.waits.goodbye))
         finally:
             if not ready:
                 self._talk.connection.close()
+        return ready
+
+
+def _xtext(text: str) -> str:
+    """Return a text as a parameter holds it (RFC 3461 4)."""
+    return "".join(each if "!" <= each <= "~" and each not in "+=" else f"+{ord(each):02X}" for each in text)
+
+
+def _leaves_it_intact(error: BaseException) -> bool:
+    """Return whether the connection may serve after this error."""
+    if not isinstance(error, SendError) or isinstance(error, ConnectError):
+        return isinstance(error, ChunksRefused)
+    closing = error.reply is not None and error.reply.code == CLOSING
+    return error.phase in {Phase.MAIL, Phase.RCPT} and not closing
 
 
 def _readable(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -397,30 +409,3 @@ def _readable(pieces: Iterable[bytes]) -> Iterator[bytes]:
             ),
             hint=_("Make the document again and send it."),
         ) from exc
-
-
-def _gravest(errors: list[SendError], refused: dict[str, Reply]) -> SendError:
-    """Return the error that decides what happens next, with every recipient's reply."""
-    order = [Action.STOP, Action.REPEAT, Action.DROP]
-    first = min(errors, key=lambda error: order.index(TREATMENT[error.kind].action))
-    if len(errors) > 1:
-        listed = "; ".join(f"{address} — {reply}" for address, reply in refused.items())
-        first = type(first)(
-            _("The server refuses every recipient: {listed}.").format(listed=listed),
-            kind=first.kind,
-            phase=first.phase,
-            reply=first.reply,
-            hint=first.hint,
-            field=first.field,
-            guide=first.guide,
-        )
-    first.refused = refused
-    return first
-
-
-def _joined(lines: Iterable[str]) -> bytes:
-    """Return lines as they go over the wire, together."""
-    # Addresses are clean since Message; this is the last border before the wire.
-    if any("\r" in line or "\n" in line for line in lines):
-        raise ValueError(lines)
-    return "".join(f"{line}\r\n" for line in lines).encode()

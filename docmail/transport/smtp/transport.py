@@ -2,185 +2,118 @@
 
 from __future__ import annotations
 
-import ssl
 import time
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from docmail.addresses import ascii_host
-from docmail.errors import (
-    AuthenticationError,
-    Kind,
-    SendError,
-    TLSError,
-)
+from docmail.errors import AuthenticationError, Phase, SendError
 from docmail.language import _
-from docmail.net import Connection, Deadline, fingerprint, matches, read_certificate, tls_context, tls_failure
-from docmail.settings import Security, SmtpServer, fingerprint_bytes
-from docmail.transport.base import REPLY_SECONDS
+from docmail.net import Connection, Deadline, Trust, tls_context
+from docmail.settings import Security, SmtpServer
+from docmail.transport.base import Access, Notify, Progress, SendResult, Transport, ignore_outcome, ignore_phase
+from docmail.transport.capabilities import may_take_chunks
 from docmail.transport.smtp.conversation import Conversation
-from docmail.transport.smtp.delivery import Sending
+from docmail.transport.smtp.delivery import ChunksRefused, Delivery
 from docmail.transport.smtp.sasl import sign_in_with_password, sign_in_with_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
-
-    from docmail.secret import Secret
-    from docmail.settings import Settings
-    from docmail.transport.base import TokenSource
+    from docmail.message import Mail
 
 
-class SmtpTransport(Sending):
+class SmtpTransport(Transport):
     """One SMTP connection for the account of the settings."""
 
-    def __init__(  # noqa: PLR0913 - what one connection must know
-        self,
-        settings: Settings,
-        secret: Secret | None,
-        *,
-        timeout: float = 60,
-        reply_timeout: float = REPLY_SECONDS,
-        observe: Callable[[str, str], None] | None = None,
-        tokens: TokenSource | None = None,
-    ) -> None:
-        if not isinstance(settings.server, SmtpServer):
-            raise TypeError(settings.server)
-        super().__init__()
-        self._settings = settings
-        self._server = settings.server
+    def __init__(self, access: Access) -> None:
+        if not isinstance(access.settings.server, SmtpServer):
+            raise TypeError(access.settings.server)
+        self._access = access
+        self._server = access.settings.server
         self._host = ascii_host(self._server.host)
-        self._secret = secret
-        self._tokens = tokens
-        self._timeout = timeout
-        self._reply_timeout = reply_timeout
-        self._observe = observe or (lambda _phase, _text: None)
-        self._seconds_left = timeout  # until the last RCPT of the mail for which the connection was opened
-        self._talk = Conversation(self._server, self._host, secret)
+        self._seconds_left = access.timeout  # until the last RCPT of the mail for which the connection was opened
+        self._talk = Conversation(self._server, self._host, access.secret)
         self._second: Connection | None = None
-        self._context: ssl.SSLContext | None = None
-        self.in_doubt = False
+        self._trust = Trust(self._server.fingerprint, self._server.ca_file)
+        self._delivery: Delivery | None = None
+        self._mails = 0  # over this connection
+        self._last_reply = 0.0
+        self._refuses_chunks = False
+        self._refuses_names = False
 
     # --- opening ---
 
     def open(self) -> None:
         """Connect, encrypt and sign in."""
-        if self._tokens is not None:
-            self._tokens.current()  # first, so that the server never waits for another one
+        tokens, username = self._access.tokens, self._server.username
+        if tokens is not None:
+            tokens.current()  # first, so that the server never waits for another one
         self._mails = 0
         began = time.monotonic()
-        deadline = Deadline(self._timeout)
+        deadline = Deadline(self._access.timeout)
         try:
             self._connect(deadline)
-            if self._server.username and (self._secret is not None or self._tokens is not None):
-                mechanism = self._sign_in(deadline)
-                self._observe(
-                    "auth",
-                    _("signed in as {username} ({mechanism})").format(
-                        username=self._server.username, mechanism=mechanism
-                    ),
+            if username and (self._access.secret is not None or tokens is not None):
+                mechanism = self._sign_in(username, deadline)
+                self._access.observe(
+                    Phase.AUTH,
+                    _("signed in as {username} ({mechanism})").format(username=username, mechanism=mechanism),
                 )
         except BaseException:
             self._talk.connection.close()
             raise
-        self._seconds_left = self._timeout - (time.monotonic() - began)
+        self._seconds_left = self._access.timeout - (time.monotonic() - began)
 
     @property
     def is_open(self) -> bool:
         """Whether the next mail can go over this connection."""
         return self._talk.connection.is_open
 
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _sign_in(self, deadline: Deadline) -> str:
-        username = self._server.username
-        if self._tokens is None:
-            assert self._secret is not None  # noqa: S101 - open() looked
-            return sign_in_with_password(self._talk, self._host, username, self._secret, deadline)
-        self._talk.use(self._tokens.current())
+    def _sign_in(self, username: str, deadline: Deadline) -> str:
+        talk, tokens = self._talk, self._access.tokens
+        if tokens is None:
+            assert self._access.secret is not None  # noqa: S101 - open() looked
+            return sign_in_with_password(talk, username, self._access.secret, deadline)
+        talk.hide(tokens.current())
         try:
-            return sign_in_with_token(self._talk, self._host, username, self._tokens.current(), deadline)
+            return sign_in_with_token(talk, username, tokens.current(), deadline)
         except AuthenticationError as exc:
-            if exc.reply is None or not self._talk.connection.is_open:
+            if exc.reply is None or not talk.connection.is_open:
                 raise
             # The token may have been revoked before its time: once more with a new one, and no further.
-            self._talk.use(self._tokens.renewed())
-            return sign_in_with_token(self._talk, self._host, username, self._tokens.current(), deadline)
+            talk.hide(tokens.renewed())
+            return sign_in_with_token(talk, username, tokens.current(), deadline)
 
     def _connect(self, deadline: Deadline) -> None:
         security = self._server.effective_security
-        pinned = fingerprint_bytes(self._server.fingerprint) if self._server.fingerprint else None
-        self._talk.connection.open(deadline, self._observe)
+        self._talk.connection.open(deadline, self._access.observe)
         if security is Security.TLS:
-            self._encrypt(pinned, deadline)
+            self._encrypt(deadline)
         greeting = self._talk.greet(deadline)
-        self._observe("greeting", greeting.text[:100])
+        self._access.observe(Phase.GREETING, greeting.text[:100])
         self._hello(deadline)
         if security is Security.STARTTLS:
             self._talk.ask_for_tls(deadline)
-            self._encrypt(pinned, deadline)
+            self._encrypt(deadline)
             self._hello(deadline)  # RFC 3207 4.2: what was said before is forgotten
 
-    def _encrypt(self, pinned: bytes | None, deadline: Deadline) -> None:
-        try:
-            # Once for all connections: reading the system's authorities takes longer than a handshake.
-            self._context = context = self._context or tls_context(self._ca_file, verify=pinned is None)
-        except (OSError, ssl.SSLError) as exc:
-            raise TLSError(
-                _("The CA file {path} cannot be used.").format(path=self._server.ca_file),
-                kind=Kind.CONFIG,
-                phase="tls",
-                hint=_("Give a file with certificates in PEM form."),
-                field="ca_file",
-                guide="Certificates",
-            ) from exc
-        connection = self._talk.connection
-        try:
-            connection.encrypt(context, deadline)
-        except SendError:
-            raise  # stopped by a person
-        except OSError as exc:
-            connection.close()
-            certificate = self._unverified_certificate(deadline) if isinstance(exc, ssl.CertificateError) else None
-            starttls = self._server.effective_security is Security.STARTTLS
-            raise tls_failure(exc, self._host, self._server.port, certificate, starttls=starttls) from exc
-        if pinned is not None and not matches(connection.certificate(), pinned):
-            shown = fingerprint(connection.certificate())
-            raise TLSError(
-                _(
-                    "{host} shows another certificate than the one you trust. Its fingerprint is {shown}, not {pinned}."
-                ).format(host=self._host, shown=shown, pinned=pinned.hex(":").upper()),
-                kind=Kind.CONFIG,
-                phase="tls",
-                hint=_("The certificate was changed: compare it with the administrator before you trust the new one."),
-                field="fingerprint",
-                guide="Certificates",
-                fingerprint=shown,
-                certificate=read_certificate(connection.certificate()),
-            )
-        self._observe("tls", connection.describe_tls())
+    def _hello(self, deadline: Deadline) -> None:
+        offered = self._talk.hello(deadline)
+        self._access.observe(Phase.EHLO, _("offers {extensions}").format(extensions=offered[:200] or "-"))
 
-    @property
-    def _ca_file(self) -> Path | None:
-        return Path(self._server.ca_file).expanduser() if self._server.ca_file else None
+    def _encrypt(self, deadline: Deadline) -> None:
+        connection = self._talk.connection
+        starttls = self._server.effective_security is Security.STARTTLS
+        unverified = partial(self._unverified_certificate, deadline)
+        self._trust.encrypt(connection, deadline, unverified, starttls=starttls)
+        self._access.observe(Phase.TLS, connection.describe_tls())
 
     def _unverified_certificate(self, deadline: Deadline) -> bytes | None:
-        """Return the certificate that could not be verified, by a second connection on which nothing else is said.
-
-        The library gives no access to it after a failed check.
-        """
-        connection = self.connect_again(self._server.port)
-        talk = Conversation(self._server, self._host, self._secret, connection)
+        """Return the certificate that could not be verified, by a second connection on which nothing else is said."""
+        connection = self.connection_to(self._server.port)
+        talk = Conversation(self._server, self._host, self._access.secret, connection)
         try:
-            connection.open(deadline, lambda _phase, _text: None)
+            connection.open(deadline, ignore_phase)
             if self._server.effective_security is Security.STARTTLS:
                 talk.greet(deadline)
                 talk.hello(deadline)
@@ -192,24 +125,82 @@ class SmtpTransport(Sending):
         finally:
             connection.close()
 
-    def connect_again(self, port: int) -> Connection:
-        """Return a further connection to the same server, not yet open, to find something out; abort() ends it, too."""
+    def connection_to(self, port: int) -> Connection:
+        """Return a connection to a port of the same server, not yet open; `abort()` ends it as well."""
         self._second = connection = Connection(self._host, port)
         if self._talk.connection.aborted:
             connection.abort()
         return connection
 
-    def _hello(self, deadline: Deadline) -> None:
-        offered = self._talk.hello(deadline)
-        self._observe("ehlo", _("offers {extensions}").format(extensions=offered[:200] or "-"))
-
     def another(self) -> SmtpTransport:
-        """Return a further way for the same account, not yet open, that need not find out again what this one knows."""
-        other = SmtpTransport(
-            self._settings, self._secret, timeout=self._timeout, reply_timeout=self._reply_timeout, tokens=self._tokens
-        )
-        other._context, other._chunking = self._context, self._chunking
+        """Return a further transport for the same account, which need not find out again what this one knows."""
+        other = SmtpTransport(replace(self._access, observe=ignore_phase))
+        other._trust, other._refuses_chunks = self._trust, self._refuses_chunks
+        other._refuses_names = self._refuses_names
         return other
+
+    # --- sending ---
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the mail that was sent last may have been taken."""
+        return self._delivery is not None and self._delivery.in_doubt
+
+    def send(self, mail: Mail, progress: Progress | None = None, notify: Notify = ignore_outcome) -> SendResult:
+        """Hand one mail over: the first of a connection step by step, the others in as few round trips as possible."""
+        # The first mail shares the deadline of the connection that was opened for it.
+        deadline, self._seconds_left = Deadline(self._seconds_left), self._access.timeout
+        self._delivery = delivery = Delivery(
+            self._talk, mail, self._access, progress, notify, names_itself=not self._refuses_names
+        )
+        takes_chunks = self._takes_chunks
+        try:
+            if not self._mails or "PIPELINING" not in self._talk.extensions:
+                reply = delivery.step_by_step(deadline)
+            elif takes_chunks is False:
+                reply = delivery.pipelined(deadline)
+            # On a connection that may be gone by now, one write of everything would leave needless doubt. And
+            # an archive alone shall not get what nobody else gets, so its mail waits for the recipients' replies.
+            elif takes_chunks and self._is_fresh and not mail.archive:
+                reply = delivery.in_one_write()
+            else:
+                reply = delivery.in_one_chunk(deadline, is_first=takes_chunks is None)
+        except BaseException as exc:
+            is_ready = delivery.recover(exc)
+            self._note_chunks(delivery.takes_chunks)
+            refuses_names = delivery.is_about_names(exc)
+            self._refuses_names |= refuses_names
+            if is_ready and (refuses_names or isinstance(exc, ChunksRefused)):
+                return self.send(mail, progress, notify)
+            raise
+        self._note_chunks(delivery.takes_chunks)
+        self._mails += 1
+        self._last_reply = time.monotonic()
+        self._access.observe(Phase.DATA, _("taken: {reply}").format(reply=reply))
+        return SendResult(mail.message_id, tuple(delivery.accepted), self._talk.refused, reply)
+
+    @property
+    def _takes_chunks(self) -> bool | None:
+        """Whether the server takes the content as a chunk; None if that has to be tried."""
+        if self._refuses_chunks or "CHUNKING" not in self._talk.extensions:
+            return False
+        if not may_take_chunks(self._host, self._server.port, self._talk.greeting):
+            return False
+        return self._access.capabilities.takes_chunks(self._place)
+
+    def _note_chunks(self, takes: bool | None) -> None:  # noqa: FBT001 - what was found out, if anything
+        if takes is not None and takes != self._takes_chunks:
+            self._refuses_chunks = not takes
+            self._access.capabilities.note_chunks(self._place, takes=takes)
+
+    @property
+    def _place(self) -> str:
+        return f"{self._host}:{self._server.port}"
+
+    @property
+    def _is_fresh(self) -> bool:
+        recent = time.monotonic() - self._last_reply < self._access.waits.idle
+        return recent and not self._talk.connection.has_news()
 
     # --- ending ---
 
@@ -218,12 +209,12 @@ class SmtpTransport(Sending):
         connection = self._talk.connection
         try:
             if connection.is_open and not connection.aborted:
-                self._say_goodbye()
+                self._talk.quit(Deadline(self._access.waits.goodbye))
         finally:
             connection.close()
 
     def abort(self) -> None:
-        """Break off from another thread."""
+        """Abort from another thread."""
         self._talk.connection.abort()
         if self._second is not None:
             self._second.abort()

@@ -6,6 +6,7 @@ import base64
 import email
 import email.policy
 import re
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -31,11 +32,13 @@ from docmail.errors import (
     TLSError,
 )
 from docmail.net import Connection
-from docmail.net import connection as connection_module
 from docmail.secret import Secret
 from docmail.settings import Security, Settings, SmtpServer
-from docmail.transport import SmtpTransport, open_transport
-from docmail.transport.smtp import delivery as smtp_module
+from docmail.transport import Waits, open_transport
+from docmail.transport.base import Access
+from docmail.transport.capabilities import RememberedCapabilities
+from docmail.transport.smtp.delivery import Delivery
+from docmail.transport.smtp.transport import SmtpTransport
 from tests.support.mailserver import USERS
 from tests.support.scripted import (
     PASSWORD,
@@ -66,6 +69,7 @@ if TYPE_CHECKING:
 
     from docmail.message import Mail
     from docmail.net import Deadline
+    from docmail.reply import Reply
     from docmail.transport import SendResult
     from tests.support.certificates import Certificates
     from tests.support.mailserver import RealMailServer
@@ -121,7 +125,8 @@ def test_the_size_is_announced_where_the_server_asks_for_it() -> None:
     with ScriptedServer() as server:
         send_through(server, mail)
     assert f"MAIL FROM:<{USER}> SIZE={mail.size}" in server.commands
-    assert len(server.mails[0].content) == mail.size
+    assert server.mails[0].unstuffed == b"".join(mail.wire())
+    assert len(server.mails[0].unstuffed) == mail.size
 
 
 def test_nothing_is_announced_that_the_server_does_not_offer() -> None:
@@ -142,7 +147,7 @@ def test_smtputf8_is_asked_for_only_where_an_address_needs_it() -> None:
 
 def test_a_server_without_smtputf8_is_told_of_in_a_sentence() -> None:
     with ScriptedServer(extensions=("8BITMIME",)) as server, transport_to(server, secret=None) as transport:
-        with pytest.raises(Refused, match="letters beyond ASCII") as caught:
+        with pytest.raises(Refused, match="letters such as é or ü") as caught:
             transport.send(mail_to("müller@example.com"))
         transport.send(mail_to())
     assert (caught.value.kind, caught.value.phase) == (Kind.RECIPIENT, "mail")
@@ -150,9 +155,9 @@ def test_a_server_without_smtputf8_is_told_of_in_a_sentence() -> None:
 
 
 def test_a_mail_over_the_announced_limit_is_refused_before_it_is_sent() -> None:
-    with ScriptedServer(extensions=("SIZE 2000",)) as server, transport_to(server, secret=None) as transport:
-        with pytest.raises(Refused, match=r"has 0\.\d MB") as caught:
-            transport.send(mail_to(documents=docmail.Document.of(pdf_of(100_000), name="Q3.pdf")))
+    with ScriptedServer(extensions=("SIZE 100000",)) as server, transport_to(server, secret=None) as transport:
+        with pytest.raises(Refused, match=r"is 0\.4 MB large, and 127\.0\.0\.1 accepts at most 0\.1 MB") as caught:
+            transport.send(mail_to(documents=docmail.Document.of(pdf_of(300_000), name="Q3.pdf")))
         transport.send(mail_to())
     assert (caught.value.kind, caught.value.phase) == (Kind.MESSAGE, "mail")
     assert len(server.mails) == 1
@@ -239,15 +244,15 @@ def test_a_transport_may_be_opened_again_and_hears_nothing_of_the_last_time() ->
         transport.close()
 
 
-def test_a_file_that_cannot_be_read_any_more_is_no_broken_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_read_any_more_is_no_broken_connection() -> None:
     class Broken:
         def open(self) -> None:
             raise OSError(5, "Input/output error")
 
     mail = mail_to(documents=docmail.Document.of(pdf_of(10), name="Q3.pdf"))
     mail = replace(mail, attachments=(replace(mail.attachments[0], source=Broken()),))  # type: ignore[arg-type]  # broken
-    monkeypatch.setattr(smtp_module, "_LAST_WORDS_SECONDS", 60)
-    with ScriptedServer() as server, transport_to(server) as transport, within(4):
+    waits = Waits(late_reply=60)
+    with ScriptedServer() as server, transport_to(server, waits=waits) as transport, within(4):
         with pytest.raises(MessageError, match=r"cannot be read any more \(Input/output error\)"):
             transport.send(mail)
         assert not transport.in_doubt
@@ -261,10 +266,10 @@ def test_a_file_that_cannot_be_read_any_more_is_no_broken_connection(monkeypatch
     ("greeting", "error", "kind", "words"),
     [
         ("421 4.7.0 too busy", Deferred, Kind.TEMPORARY, "too busy"),
-        ("554 5.7.1 you are on a list", Refused, Kind.CONFIG, "does not want to talk"),
-        ("HTTP/1.1 400 Bad Request", ConnectError, Kind.NETWORK, "a web server answers"),
-        ("* OK IMAP4rev1 ready", ConnectError, Kind.NETWORK, "from which mail is fetched"),
-        ("+OK POP3 ready", ConnectError, Kind.NETWORK, "from which mail is fetched"),
+        ("554 5.7.1 you are on a list", Refused, Kind.CONFIG, "refuses connections from this computer"),
+        ("HTTP/1.1 400 Bad Request", ConnectError, Kind.NETWORK, "A web server answers"),
+        ("* OK IMAP4rev1 ready", ConnectError, Kind.NETWORK, "server for fetching mail"),
+        ("+OK POP3 ready", ConnectError, Kind.NETWORK, "server for fetching mail"),
         ("SSH-2.0-OpenSSH_9.2", ConnectError, Kind.NETWORK, "for terminals"),
         ("hello?", ConnectError, Kind.NETWORK, r"as an SMTP server does. It said: hello\?"),
         (b"\x00\xff\x15\x03\x01\n", ConnectError, Kind.NETWORK, "as an SMTP server does"),
@@ -274,10 +279,10 @@ def test_a_file_that_cannot_be_read_any_more_is_no_broken_connection(monkeypatch
         (endless(b"220-forever\r\n"), ConnectError, Kind.NETWORK, "without end"),
         (b"220 " + b"x" * 5000 + b"\r\n", ConnectError, Kind.NETWORK, "without end"),
         (drip(b"220-forever\r\n", 0.05), ConnectError, Kind.NETWORK, "too slowly"),
-        (silence, ConnectError, Kind.NETWORK, "does not greet"),
+        (silence, ConnectError, Kind.NETWORK, "sends no greeting"),
         (cut, ConnectError, Kind.NETWORK, "hangs up on port .* without a greeting"),
         (("220-half", cut), ConnectError, Kind.NETWORK, "without a greeting"),
-        ((wait(0.05), reset), ConnectError, Kind.NETWORK, "broken off before a greeting"),
+        ((wait(0.05), reset), ConnectError, Kind.NETWORK, "closed before the server's greeting"),
     ],
     ids=name_of,
 )
@@ -328,7 +333,41 @@ def test_an_ehlo_that_fails_is_told_of_in_time(answer: Action, error: type[SendE
         with pytest.raises(error) as caught:
             transport_to(server, timeout=patience(answer)).open()
         assert caught.value.phase == "ehlo"
-    assert server.verbs == ["EHLO"]
+    for_good = isinstance(answer, str) and answer.startswith("5")
+    assert server.verbs == (["EHLO", "EHLO", "HELO"] if for_good else ["EHLO"])
+
+
+@pytest.mark.parametrize("computer", ["office-7", "büro_7"])
+@pytest.mark.parametrize("refusal", ["501 5.5.2 no literals", "550 HELO must be a host name", "504 5.5.2 need a name"])
+def test_a_server_that_refuses_an_address_literal_is_told_the_computers_name(
+    monkeypatch: pytest.MonkeyPatch, refusal: str, computer: str
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: computer)
+    with ScriptedServer({"EHLO": [refusal, "250-scripted\n250 SIZE 99000000"]}) as server:
+        send_through(server, secret=None, settings={"username": ""})
+    name = computer if computer.isascii() else "localhost"
+    assert server.commands[:2] == ["EHLO [127.0.0.1]", f"EHLO {name}"]
+    assert server.commands[2].endswith(f"SIZE={len(server.mails[0].unstuffed)}"), "what it offers then counts"
+
+
+def test_a_server_of_old_that_knows_no_ehlo_takes_mail_after_helo() -> None:
+    with ScriptedServer({"EHLO": "500 5.5.1 what?", "HELO": "250 hello"}) as server:
+        send_through(server, secret=None, settings={"username": ""})
+    assert server.verbs[:4] == ["EHLO", "EHLO", "HELO", "MAIL"]
+    assert len(server.mails) == 1
+
+
+def test_the_first_refusal_is_the_one_that_is_shown() -> None:
+    script: dict[str, Any] = {"EHLO": ["554 5.7.1 not from there", cut]}
+    with ScriptedServer(script) as server, pytest.raises(Refused, match="not from there"):
+        transport_to(server).open()
+
+
+@pytest.mark.parametrize(("offer", "mechanism"), [("AUTH=LOGIN PLAIN", "PLAIN"), ("AUTH=LOGIN", "LOGIN")])
+def test_a_sign_in_that_is_offered_in_the_old_form_alone_is_taken(offer: str, mechanism: str) -> None:
+    with ScriptedServer(extensions=("SIZE", offer)) as server:
+        send_through(server)
+    assert next(each for each in server.commands if each.startswith("AUTH")).split()[1] == mechanism
 
 
 class _CountingSocket:
@@ -402,8 +441,8 @@ def test_names_and_passwords_beyond_ascii_go_out_as_utf_8() -> None:
     [
         ((), "offers no sign-in with a password", "port"),
         (("AUTH",), "offers no sign-in with a password", "port"),
-        (("AUTH XOAUTH2 OAUTHBEARER",), "only by XOAUTH2, OAUTHBEARER", "host"),
-        (("AUTH CRAM-MD5",), "only by CRAM-MD5", "host"),
+        (("AUTH XOAUTH2 OAUTHBEARER",), "accepts no password, only XOAUTH2, OAUTHBEARER", "host"),
+        (("AUTH CRAM-MD5",), "accepts no password, only CRAM-MD5", "host"),
         (("STARTTLS",), "only once the connection is encrypted", "security"),
     ],
 )
@@ -425,7 +464,7 @@ def test_without_a_username_nobody_signs_in() -> None:
 
 @pytest.mark.parametrize("extensions", ["AUTH PLAIN", "AUTH LOGIN"])
 @pytest.mark.parametrize(
-    ("verdict", "error", "kind"),
+    ("outcome", "error", "kind"),
     [
         ("535-5.7.8 Username and Password\n535 5.7.8 not accepted", AuthenticationError, Kind.AUTH),
         ("535", AuthenticationError, Kind.AUTH),
@@ -440,11 +479,11 @@ def test_without_a_username_nobody_signs_in() -> None:
     ids=name_of,
 )
 def test_a_sign_in_that_fails_is_no_other_failure(
-    extensions: str, verdict: Action, error: type[SendError], kind: Kind
+    extensions: str, outcome: Action, error: type[SendError], kind: Kind
 ) -> None:
-    with ScriptedServer({"AUTH": verdict}, extensions=(extensions,)) as server:
+    with ScriptedServer({"AUTH": outcome}, extensions=(extensions,)) as server:
         with pytest.raises(error) as caught:
-            transport_to(server, timeout=patience(verdict)).open()
+            transport_to(server, timeout=patience(outcome)).open()
         assert (caught.value.kind, caught.value.phase) == (kind, "auth")
         assert not any(each in shown(caught.value) for each in echoes())
     assert "MAIL" not in server.verbs
@@ -610,7 +649,7 @@ def test_mail_without_a_password_may_go_unencrypted_to_another_computer(monkeypa
         ("MAIL", "354 what?", ConnectError, Kind.NETWORK, None),
         ("RCPT", "354 what?", ConnectError, Kind.NETWORK, None),
         ("DATA", "451 4.3.0 try later", Deferred, Kind.TEMPORARY, None),
-        ("DATA", "554 5.5.1 no valid recipients", Refused, Kind.MESSAGE, None),
+        ("DATA", "554 5.5.1 no valid recipients", Refused, Kind.RECIPIENT, None),
         ("DATA", "250 really?", ConnectError, Kind.NETWORK, None),
         ("DATA", "334 VGVsbCBtZQ==", ConnectError, Kind.NETWORK, None),
         ("dot", "554 5.7.1 spam", Refused, Kind.MESSAGE, None),
@@ -776,12 +815,9 @@ BIG = docmail.Document.of(pdf_of(5_000_000), name="Q3.pdf")
 
 @pytest.mark.parametrize("end", [cut, reset], ids=["cut", "reset"])
 @pytest.mark.parametrize("security", ["none", "tls"])
-def test_a_cut_in_the_middle_of_the_body_means_not_sent(
-    security: str, end: Action, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(smtp_module, "_LAST_WORDS_SECONDS", 0.3)
+def test_a_cut_in_the_middle_of_the_body_means_not_sent(security: str, end: Action, certificates: Certificates) -> None:
     with _server({"body": (hear(200_000), end)}, security, certificates) as (server, details):
-        transport = transport_to(server, settings=details)
+        transport = transport_to(server, settings=details, waits=Waits(late_reply=0.3))
         with transport, pytest.raises(ConnectError, match="nothing was sent") as caught:
             transport.send(mail_to(documents=BIG))
         assert (caught.value.kind, caught.value.phase) == (Kind.NETWORK, "data")
@@ -827,21 +863,21 @@ def _server(
         ((b"250 2.0.0 tak", cut), "broke"),
         (("250-2.0.0 taken", cut), "broke"),
         (("250-2.0.0 taken", silence), "did not answer"),
-        (b"\x00\xff\r\n", "no reply"),
-        ("OK", "no reply"),
-        ("999 what", "no reply"),
-        ("250-a\n554 b", "no reply"),
-        ("354 go on", "no reply"),
-        ("334 more", "no reply"),
+        (b"\x00\xff\r\n", "something that is not a reply"),
+        ("OK", "something that is not a reply"),
+        ("999 what", "something that is not a reply"),
+        ("250-a\n554 b", "something that is not a reply"),
+        ("354 go on", "something that is not a reply"),
+        ("334 more", "something that is not a reply"),
         (drip(b"250-x", 0.05), "did not answer"),
-        (endless(b"250-x\r\n"), "no reply"),
-        (endless(b"250 x"), "no reply"),
+        (endless(b"250-x\r\n"), "something that is not a reply"),
+        (endless(b"250 x"), "something that is not a reply"),
     ],
     ids=name_of,
 )
 def test_after_the_last_byte_doubt_is_doubt(answer: Action, words: str) -> None:
     with ScriptedServer({"dot": answer}) as server, within(4):
-        transport = transport_to(server, reply_timeout=patience(answer))
+        transport = transport_to(server, waits=Waits(reply=patience(answer)))
         with transport, pytest.raises(OutcomeUnknown, match=words) as caught:
             transport.send(mail_to())
         assert (caught.value.kind, caught.value.phase) == (Kind.UNKNOWN, "data")
@@ -851,19 +887,18 @@ def test_after_the_last_byte_doubt_is_doubt(answer: Action, words: str) -> None:
 
 
 @pytest.mark.parametrize("then", [cut, reset, silence, b"garbage\r\n"], ids=["cut", "reset", "silence", "garbage"])
-def test_what_happens_after_the_reply_does_not_matter(then: Action, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smtp_module, "_QUIT_SECONDS", 0.2)
+def test_what_happens_after_the_reply_does_not_matter(then: Action) -> None:
     with ScriptedServer({"dot": ("250 2.0.0 taken", wait(0.05), then)}) as server, within(4):
-        assert send_through(server).accepted == ("cfo@example.com",)
+        assert send_through(server, waits=Waits(goodbye=0.2)).accepted == ("cfo@example.com",)
     assert len(server.mails) == 1
 
 
 @pytest.mark.parametrize("end", [cut, reset, silence, drip(b"2", 0.05), "500 no", b"\xff\r\n"], ids=name_of)
 @pytest.mark.parametrize("step", ["RSET", "QUIT"])
-def test_a_hang_up_on_a_good_bye_changes_no_verdict(step: str, end: Action, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smtp_module, "_QUIT_SECONDS", 0.2)
+def test_a_hang_up_on_a_good_bye_changes_no_outcome(step: str, end: Action) -> None:
     with ScriptedServer({"RCPT": ["550 5.1.1 unknown", "250 ok"], step: end}) as server, within(4):
-        with transport_to(server) as transport, pytest.raises(Refused, match=r"550 5\.1\.1"):
+        waits = Waits(goodbye=0.2)
+        with transport_to(server, waits=waits) as transport, pytest.raises(Refused, match=r"550 5\.1\.1"):
             transport.send(mail_to())
         assert not transport._talk.connection.is_open
 
@@ -918,9 +953,8 @@ def test_a_last_byte_that_does_not_leave_this_computer_is_no_doubt(
         send(self, data, deadline)
 
     monkeypatch.setattr(Connection, "send", broken)
-    monkeypatch.setattr(smtp_module, "_LAST_WORDS_SECONDS", 0.2)
     with ScriptedServer({"body": (hear(100), *words, silence)}) as server:
-        transport = transport_to(server)
+        transport = transport_to(server, waits=Waits(late_reply=0.2))
         with transport, pytest.raises(error) as caught:
             transport.send(mail_to())
         assert type(caught.value) is error
@@ -964,7 +998,7 @@ def test_an_interrupt_in_the_body_leaves_nothing_in_doubt() -> None:
     assert server.mails == []
 
 
-def test_an_interrupt_while_the_verdict_is_waited_for_leaves_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_while_the_outcome_is_waited_for_leaves_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
     with ScriptedServer() as server:
         transport = transport_to(server)
         transport.open()
@@ -972,9 +1006,13 @@ def test_an_interrupt_while_the_verdict_is_waited_for_leaves_doubt(monkeypatch: 
         def interrupt(_deadline: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(
-            transport, "_data", lambda _deadline: monkeypatch.setattr(transport._talk, "receive", interrupt)
-        )
+        data = Delivery._data
+
+        def interrupted(self: Delivery, reply: Reply) -> Reply:
+            monkeypatch.setattr(transport._talk, "receive", interrupt)
+            return data(self, reply)
+
+        monkeypatch.setattr(Delivery, "_data", interrupted)
         with pytest.raises(KeyboardInterrupt):
             transport.send(mail_to())
         assert transport.in_doubt
@@ -985,14 +1023,14 @@ def test_an_interrupt_while_the_connection_is_tidied_up_closes_it(monkeypatch: p
     with ScriptedServer({"RCPT": "550 5.1.1 unknown"}) as server:
         transport = transport_to(server)
         transport.open()
-        say = transport._talk.say
+        command = transport._talk.command
 
         def interrupted(line: str, *rest: Any) -> Any:
             if line == "RSET":
                 raise KeyboardInterrupt
-            return say(line, *rest)
+            return command(line, *rest)
 
-        monkeypatch.setattr(transport._talk, "say", interrupted)
+        monkeypatch.setattr(transport._talk, "command", interrupted)
         with pytest.raises(KeyboardInterrupt):
             transport.send(mail_to())
         assert not transport._talk.connection.is_open
@@ -1027,7 +1065,7 @@ def test_stop_ends_a_body_at_once_and_nothing_was_sent(certificates: Certificate
 
 def test_stop_after_the_last_byte_leaves_doubt() -> None:
     with ScriptedServer({"dot": silence}) as server, within(4):
-        transport = transport_to(server, reply_timeout=30)
+        transport = transport_to(server, waits=Waits(reply=30))
         with _stopping(transport, lambda: server.reached("dot")), pytest.raises(OutcomeUnknown), transport:
             transport.send(mail_to())
         assert transport.in_doubt
@@ -1062,23 +1100,16 @@ def _stopping(transport: SmtpTransport, ready: Callable[[], bool]) -> Iterator[N
 # --- the body's own clock ---------------------------------------------------------------------------------------------
 
 
-def test_a_body_that_crawls_fails_and_was_not_sent(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "_CRAWL_SECONDS", 0.4)
-    monkeypatch.setattr(smtp_module, "_LAST_WORDS_SECONDS", 0.2)
+def test_a_body_that_crawls_fails_and_was_not_sent(certificates: Certificates) -> None:
     with _server({"body": slowly(1000, 0.02)}, "none", certificates) as (server, _details), within(5):
-        transport = transport_to(server)
+        transport = transport_to(server, waits=Waits(late_reply=0.2, crawl=(480_000, 0.4)))
         with transport, pytest.raises(ConnectError, match="stopped answering") as caught:
             transport.send(mail_to(documents=BIG))
         assert caught.value.phase == "data"
         assert not transport.in_doubt
 
 
-def test_a_body_that_is_merely_slow_arrives_after_the_deadline(
-    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connection_module, "_CRAWL_SECONDS", 0.3)
-    monkeypatch.setattr(connection_module, "_CRAWL_BYTES", 1000)
-
+def test_a_body_that_is_merely_slow_arrives_after_the_deadline(certificates: Certificates) -> None:
     def patient(session: Session) -> None:
         for _number in range(20):
             session.server.stopping.wait(0.05)
@@ -1089,7 +1120,7 @@ def test_a_body_that_is_merely_slow_arrives_after_the_deadline(
 
     with (
         _server({"body": patient}, "none", certificates) as (server, _details),
-        transport_to(server, timeout=0.3) as transport,
+        transport_to(server, timeout=0.3, waits=Waits(crawl=(1000, 0.3))) as transport,
     ):
         assert transport.send(mail_to(documents=BIG)).accepted
     assert len(server.mails) == 1
@@ -1118,29 +1149,24 @@ def test_whatever_a_server_does_is_a_result_or_a_send_error_in_time(
 ) -> None:
     script: dict[str, Action] = {step: (*pieces, *([end] if end else []))}
     seen: list[str] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(smtp_module, "_QUIT_SECONDS", 0.05)
-        patch.setattr(smtp_module, "_LAST_WORDS_SECONDS", 0.05)
-        patch.setattr(connection_module, "_CRAWL_SECONDS", 0.05)
-        with ScriptedServer(script) as server, within(0.2 + 3):
-            transport = transport_to(
-                server, timeout=0.1, reply_timeout=0.1, observe=lambda _phase, text: seen.append(text)
-            )
-            outcome: SendResult | SendError
-            try:
-                with transport:
-                    outcome = transport.send(mail_to())
-            except SendError as exc:
-                outcome = exc
-            if isinstance(outcome, SendError):
-                assert outcome.message
-                assert outcome.hint
-                assert not any(each in shown(outcome) for each in echoes())
-                assert transport.in_doubt == isinstance(outcome, OutcomeUnknown)
-            else:
-                assert not any(each in repr(outcome) for each in echoes())
-                assert outcome.reply is not None
-                assert outcome.reply.positive
+    waits = Waits(reply=0.1, goodbye=0.05, late_reply=0.05, crawl=(480_000, 0.05))
+    with ScriptedServer(script) as server, within(0.2 + 3):
+        transport = transport_to(server, timeout=0.1, waits=waits, observe=lambda _phase, text: seen.append(text))
+        outcome: SendResult | SendError
+        try:
+            with transport:
+                outcome = transport.send(mail_to())
+        except SendError as exc:
+            outcome = exc
+        if isinstance(outcome, SendError):
+            assert outcome.message
+            assert outcome.hint
+            assert not any(each in shown(outcome) for each in echoes())
+            assert transport.in_doubt == isinstance(outcome, OutcomeUnknown)
+        else:
+            assert not any(each in repr(outcome) for each in echoes())
+            assert outcome.reply is not None
+            assert outcome.reply.positive
     assert PASSWORD not in "".join(seen)
 
 
@@ -1200,11 +1226,11 @@ def test_a_pdf_arrives_byte_identical_through_a_real_server(
 @pytest.mark.parametrize("how", ["starttls", "tls"])
 def test_a_real_server_whose_authority_is_unknown_is_refused(mailserver: RealMailServer, how: str) -> None:
     with pytest.raises(TLSError) as caught:
-        SmtpTransport(office(mailserver, how, ca_file=None), Secret(USERS[USER])).open()
+        SmtpTransport(Access(office(mailserver, how, ca_file=None), Secret(USERS[USER]))).open()
     assert (caught.value.field, caught.value.phase) == ("ca_file", "tls")
     assert caught.value.fingerprint
     pinned = office(mailserver, how, ca_file=None, fingerprint=caught.value.fingerprint)
-    with SmtpTransport(pinned, Secret(USERS[USER])) as transport:
+    with SmtpTransport(Access(pinned, Secret(USERS[USER]))) as transport:
         transport.send(mail_to(OTHER))
     mailserver.wait_for_mail(OTHER)
 
@@ -1227,7 +1253,7 @@ def test_a_wrong_password_is_named_and_pointed_at(
 def test_a_refused_relay_is_told_of_with_the_recipient(signed_in: Callable[..., Settings]) -> None:
     with pytest.raises(Refused, match="Relay access denied") as caught:
         docmail.send(pdf_of(10), to="cfo@elsewhere.example", subject="Q3", settings=signed_in())
-    # Somebody who has signed in is told about the recipient, not about the username.
+    # After the sign-in the sentence is about the recipient, not about the username.
     assert (caught.value.kind, caught.value.phase, caught.value.field) == (Kind.RECIPIENT, "rcpt", None)
     assert caught.value.refused["cfo@elsewhere.example"].code == 554
 
@@ -1276,7 +1302,7 @@ def test_20_mb_arrive_byte_identical(mailserver: RealMailServer, signed_in: Call
 
 @pytest.mark.mailserver
 def test_a_mail_over_the_real_servers_limit_is_refused_before_it_is_sent(signed_in: Callable[..., Settings]) -> None:
-    with pytest.raises(Refused, match="takes at most") as caught, within(5):
+    with pytest.raises(Refused, match="accepts at most") as caught, within(5):
         docmail.send(
             docmail.Document.of(pdf_of(24_000_000), name="Q3.pdf"), to=OTHER, subject="Q3", settings=signed_in()
         )
@@ -1297,10 +1323,24 @@ def test_passwords_and_names_beyond_ascii_sign_in_at_a_real_server(
 
 
 @pytest.mark.mailserver
+def test_a_real_server_shows_that_it_takes_mails_as_chunks(
+    mailserver: RealMailServer, signed_in: Callable[..., Settings]
+) -> None:
+    memory = RememberedCapabilities()
+    settings = signed_in()
+    with SmtpTransport(Access(settings, Secret(USERS[USER]), capabilities=memory)) as transport:
+        for number in range(3):
+            transport.send(replace(mail_to(OTHER), message_id=f"<chunk-{number}@example.com>"))
+    assert memory.takes_chunks(f"{settings.account.host}:{settings.account.port}") is True
+    for _ in range(3):
+        mailserver.wait_for_mail(OTHER)
+
+
+@pytest.mark.mailserver
 def test_several_mails_over_one_connection_arrive_in_order(
     mailserver: RealMailServer, signed_in: Callable[..., Settings]
 ) -> None:
-    with SmtpTransport(signed_in(), Secret(USERS[USER])) as transport:
+    with SmtpTransport(Access(signed_in(), Secret(USERS[USER]))) as transport:
         for number in range(3):
             transport.send(replace(mail_to(OTHER), message_id=f"<{number}@example.com>"))
         with pytest.raises(Refused):

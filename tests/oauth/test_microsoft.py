@@ -15,68 +15,31 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from docmail import credentials, oauth, send, send_test
-from docmail import home as homes
-from docmail.credentials import store
-from docmail.errors import AuthenticationError, ConnectError, CredentialError, Deferred, Kind, SendError
+from docmail.credentials import keyring_store
+from docmail.errors import AuthenticationError, ConnectError, CredentialError, Kind, SendError
 from docmail.message import Message
 from docmail.net import Connection
 from docmail.oauth import DeviceSignIn, microsoft, tokens
 from docmail.oauth.grant import grant_of
-from docmail.oauth.microsoft_replies import KNOWN, failure
+from docmail.oauth.microsoft import failure
 from docmail.sandbox import Sandbox
+from docmail.sandbox.scenarios import Scenario
 from docmail.secret import Secret
-from docmail.settings import HttpServer, Security, Settings, SignIn, SmtpServer
+from docmail.settings import HttpServer, Settings, SignIn, SmtpServer
 from docmail.transport import open_transport
+from tests.oauth.sign_ins import own, settings_for, signed_in
 from tests.support.scripted import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.memory_keyring import MemoryKeyring
 
 
-@pytest.fixture(scope="module")
-def _opened() -> Iterator[Sandbox]:
-    with Sandbox() as box:
-        yield box
-
-
-@pytest.fixture
-def box(_opened: Sandbox) -> Iterator[Sandbox]:
-    _opened.reset()
-    _opened.inbox.clear()
-    identity = _opened.identity
-    identity.__init__("accounts@example.com")  # type: ignore[misc]  # as new
-    yield _opened
-    tokens._kept.clear()
-    store._session.pop(_opened.microsoft_settings.account, None)
-
-
-def signed_in(settings: Settings, box: Sandbox) -> credentials.Where:
-    sign_in = DeviceSignIn(settings)
-    code = sign_in.begin()
-    box.identity.agree()
-    return oauth.keep(settings, sign_in.wait(code, lambda: False))
-
-
-def own(settings: Settings) -> Settings:
-    """Return the settings as the user's own: not in a rehearsal, so that the keyring counts."""
-    return replace(settings, home=homes.user_home())
-
-
-def graph_settings(box: Sandbox) -> Settings:
-    """Return the settings for Microsoft Graph with the sandbox's sign-in."""
-    settings, smtp = box.service_settings("graph"), box.microsoft_settings.server
-    assert isinstance(settings.server, HttpServer)
-    server = replace(settings.server, sign_in=SignIn.MICROSOFT, client_id=smtp.client_id, tenant=smtp.tenant)
-    return replace(settings, server=server)
-
-
 # --- the sign-in with a code ------------------------------------------------------------------------------------------
 
 
-def test_a_code_is_shown_and_whoever_enters_it_is_signed_in(box: Sandbox) -> None:
+def test_a_code_is_shown_and_the_person_who_enters_it_is_signed_in(box: Sandbox) -> None:
     settings = box.microsoft_settings
     sign_in = DeviceSignIn(settings)
     code = sign_in.begin()
@@ -139,14 +102,6 @@ def test_slow_down_is_obeyed(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> N
     assert sum(waited) > 5 * box.identity.interval
 
 
-def test_somebody_else_is_not_signed_in_by_mistake(box: Sandbox) -> None:
-    box.identity.username = "private@example.org"
-    with pytest.raises(AuthenticationError, match=r"private@example\.org.*accounts@example\.com") as caught:
-        signed_in(box.microsoft_settings, box)
-    assert caught.value.field == "username"
-    assert credentials.where(box.microsoft_settings) is None
-
-
 def test_waiting_can_be_stopped(box: Sandbox) -> None:
     sign_in = DeviceSignIn(box.microsoft_settings)
     code = sign_in.begin()
@@ -157,13 +112,13 @@ def test_waiting_can_be_stopped(box: Sandbox) -> None:
 def test_a_code_that_nobody_enters_runs_out(box: Sandbox) -> None:
     sign_in = DeviceSignIn(box.microsoft_settings)
     code = replace(sign_in.begin(), seconds=0)
-    with pytest.raises(AuthenticationError, match="time for entering the code"):
+    with pytest.raises(AuthenticationError, match="code was not entered in time"):
         sign_in.wait(code, lambda: False)
 
 
 def test_a_sign_in_server_that_is_not_there_is_a_matter_of_the_network(box: Sandbox) -> None:
     settings = box.microsoft_settings
-    gone = replace(settings, server=replace(settings.server, tenant="http://127.0.0.1:1/identity"))
+    gone = replace(settings, server=replace(settings.server, authority="http://127.0.0.1:1/identity"))
     with pytest.raises(ConnectError) as caught:
         DeviceSignIn(gone).begin()
     assert caught.value.phase == "credential"
@@ -184,8 +139,9 @@ def test_mail_goes_out_with_a_token(box: Sandbox) -> None:
 
 
 def test_the_other_mechanism_is_spoken_as_well() -> None:
-    with Sandbox() as box:
-        box._opened.server._account["offers"] = {"auth": "OAUTHBEARER"}  # type: ignore[union-attr]
+    box = Sandbox()
+    box._scenario = Scenario("", "", offers={"auth": "OAUTHBEARER"})
+    with box:
         signed_in(box.microsoft_settings, box)
         observed: list[tuple[str, str]] = []
         with open_transport(box.microsoft_settings, observe=lambda *said: observed.append(said)):
@@ -218,32 +174,6 @@ def test_a_token_that_ends_is_renewed_before(box: Sandbox) -> None:
     assert oauth.tokens_of(box.microsoft_settings).current() == second
 
 
-@pytest.mark.parametrize("way", ["smtp", "graph"])
-def test_a_token_that_is_refused_is_renewed_once(box: Sandbox, way: str) -> None:
-    settings = box.microsoft_settings
-    if way == "graph":
-        server = box.service_settings("graph").server
-        assert isinstance(server, HttpServer)
-        tenant = settings.server.tenant
-        graph = replace(server, sign_in=SignIn.MICROSOFT, client_id="docmail-rehearsal", tenant=tenant)
-        settings = replace(settings, server=graph)
-    signed_in(settings, box)
-    box.identity.expire()
-    with open_transport(settings) as transport:
-        transport.send(Message("cfo@example.com", "Q3").render(settings))
-    assert len(box.inbox) == 1
-    assert [asked["grant_type"] for asked in box.identity.asked].count("refresh_token") == 1
-    box.identity.expire()
-    box.identity.refuse("invalid_grant", "AADSTS700082: The refresh token has expired")
-    with (
-        pytest.raises(AuthenticationError, match="run out or was revoked") as caught,
-        open_transport(settings) as again,
-    ):
-        again.send(Message("cfo@example.com", "Q3").render(settings))
-    assert caught.value.field == "sign_in"
-    assert len(box.inbox) == 1
-
-
 def test_a_server_that_refuses_every_token_says_what_it_wants(box: Sandbox) -> None:
     settings = box.microsoft_settings
     box.identity.lifetime = 0.0  # what it lends is worth nothing
@@ -264,7 +194,7 @@ def test_where_smtp_is_switched_off_another_sign_in_is_not_asked_for(box: Sandbo
 
 
 def test_a_service_that_refuses_a_sign_in_names_the_sign_in_and_no_password(box: Sandbox) -> None:
-    settings = graph_settings(box)
+    settings = settings_for(box, SignIn.MICROSOFT, "http")
     signed_in(settings, box)
     box.answer("http", '403 {"error": {"code": "ErrorAccessDenied", "message": "no"}}')
     failed = send_test(settings).failed
@@ -274,10 +204,11 @@ def test_a_service_that_refuses_a_sign_in_names_the_sign_in_and_no_password(box:
 
 
 def test_a_server_without_tokens_says_so() -> None:
-    with Sandbox() as box:
-        box._opened.server._account["offers"] = {"auth": "PLAIN"}  # type: ignore[union-attr]
+    box = Sandbox()
+    box._scenario = Scenario("", "", offers={"auth": "PLAIN"})
+    with box:
         signed_in(box.microsoft_settings, box)
-        with pytest.raises(AuthenticationError, match="sign in with Microsoft") as caught:
+        with pytest.raises(AuthenticationError, match="signing in with Microsoft") as caught:
             open_transport(box.microsoft_settings).open()
         assert caught.value.field == "sign_in"
 
@@ -323,7 +254,7 @@ def test_a_shorter_secret_leaves_no_pieces_of_a_longer_one(box: Sandbox, memory_
 def test_a_long_secret_that_is_replaced_is_there_at_every_moment(
     box: Sandbox, memory_keyring: MemoryKeyring, monkeypatch: pytest.MonkeyPatch, after: str
 ) -> None:
-    """Whoever reads while another kernel writes, or writes and is killed, has the old one or the new one."""
+    """A kernel that reads while another one writes, or is killed while it writes, has the old one or the new one."""
     settings, seen = own(box.settings), []
     credentials.set(settings, "x" * 3000)
     for name in ("set_password", "delete_password"):
@@ -331,7 +262,7 @@ def test_a_long_secret_that_is_replaced_is_there_at_every_moment(
 
         def watched(*given: Any, real: Any = real) -> None:
             real(memory_keyring, *given)
-            found = store._read_keyring(settings.account)
+            found = keyring_store._read_any(settings.account)
             seen.append(found.reveal() if found else None)
 
         monkeypatch.setattr(memory_keyring, name, watched)
@@ -345,6 +276,7 @@ def test_a_secret_that_an_earlier_version_split_is_still_read_and_replaced(
     box: Sandbox, memory_keyring: MemoryKeyring
 ) -> None:
     settings = own(box.settings)
+    credentials.forget(settings)  # what the sandbox brings for this session
     account = str(settings.account)
     memory_keyring.data = {
         ("docmail", account): "docmail-in-parts:2",
@@ -356,7 +288,7 @@ def test_a_secret_that_an_earlier_version_split_is_still_read_and_replaced(
     assert list(memory_keyring.data.values()) == ["short"]
 
 
-# A kernel that holds the lock, and lets it go when it is told to.
+# A kernel that holds the lock, and releases it at a signal.
 HOLDING = """\
 import sys
 from filelock import FileLock
@@ -400,24 +332,24 @@ def test_a_sign_in_is_not_shown_to_another_sign_in_server(box: Sandbox, memory_k
     settings = own(box.microsoft_settings)
     signed_in(settings, box)
     assert memory_keyring.data
-    for tenant in ("https://login.example.com/x", "", "example.com"):
-        other = replace(settings, server=replace(settings.server, tenant=tenant))
+    for authority, tenant in (("https://login.example.com/x", ""), ("", ""), ("", "example.com")):
+        other = replace(settings, server=replace(settings.server, authority=authority, tenant=tenant))
         assert credentials.where(other) is None
     named = [microsoft_server(tenant=tenant).account for tenant in ("", "example.com")]
     assert named[0] == named[1], "both are asked for at Microsoft"
 
 
 def test_a_lifetime_that_is_no_number_is_an_hour() -> None:
-    assert grant_of({"access_token": "a", "expires_in": "soon"}).is_fresh
-    assert not grant_of({"access_token": "a", "expires_in": "10"}).is_fresh
+    assert grant_of({"access_token": "a", "expires_in": "soon"}, failure).is_fresh
+    assert not grant_of({"access_token": "a", "expires_in": "10"}, failure).is_fresh
 
 
 @pytest.mark.parametrize("name", ["access_token", "refresh_token"])
 @pytest.mark.parametrize("sign", ["\u200b", "\u0430", "\ud800", "\r\n"], ids=ascii)
 def test_a_token_that_cannot_be_one_ends_in_a_sentence_without_it(name: str, sign: str) -> None:
     answer = {"access_token": "a", "refresh_token": "r", name: f"hush{sign}hush"}
-    with pytest.raises(AuthenticationError, match="a token that cannot be one") as caught:
-        grant_of(answer)
+    with pytest.raises(AuthenticationError, match="a token that docmail cannot use") as caught:
+        grant_of(answer, failure)
     answer.clear()
     assert "hush" not in shown(caught.value)
     assert caught.value.field == "sign_in"
@@ -448,7 +380,7 @@ def test_a_scheduled_notebook_signs_in_with_the_secret_of_its_application(
     assert box.identity.asked[0]["grant_type"] == "client_credentials"
     tokens._kept.clear()
     file.write_text("wrong-secret")
-    with pytest.raises(AuthenticationError, match="secret of the application is wrong") as caught:
+    with pytest.raises(AuthenticationError, match="client secret is wrong, or has expired") as caught:
         open_transport(settings).open()
     assert "wrong-secret" not in str(caught.value)
 
@@ -460,7 +392,9 @@ def test_the_secret_of_an_application_with_a_character_that_none_has_is_named_by
     settings = box.microsoft_settings
     settings.save()
     monkeypatch.setenv("DOCMAIL_CLIENT_SECRET", f"hush{sign}hush")
-    with pytest.raises(CredentialError, match=r"as its character 5: U\+.* Correct DOCMAIL_CLIENT_SECRET,") as caught:
+    with pytest.raises(
+        CredentialError, match=r"Character 5 of the key .*: U\+.* Correct DOCMAIL_CLIENT_SECRET,"
+    ) as caught:
         open_transport(settings).open()
     assert "hush" not in shown(caught.value)
 
@@ -496,62 +430,6 @@ def test_settings_say_how_one_signs_in_and_older_versions_can_read_the_others(ho
     assert "sign_in" not in (home / "docmail" / "settings.json").read_text()
 
 
-@pytest.mark.parametrize(
-    ("settings", "fields"),
-    [
-        (microsoft_server(), []),
-        (microsoft_server(client_id=""), ["client_id"]),
-        (microsoft_server(username=""), ["username", "email_address"]),
-        (microsoft_server(tenant="http://login.example.com/x"), ["tenant"]),
-        (microsoft_server(tenant="https://login.microsoftonline.us/example.com"), []),
-        (microsoft_server(sign_in="telepathy"), ["sign_in"]),
-        (Settings("A <a@b.example>", HttpServer("", "postmark", sign_in=SignIn.MICROSOFT)), ["sign_in"]),
-        (Settings("A", HttpServer("", "graph", "a@b.example", SignIn.MICROSOFT, "1")), []),
-        (microsoft_server(security=Security.NONE), ["security"]),
-    ],
-)
-def test_what_a_sign_in_needs_is_named(settings: Settings, fields: list[str]) -> None:
-    assert [problem.field for problem in settings.problems()] == fields
-
-
-REFUSALS = [
-    ("authorization_declined", "", "sign_in", Kind.AUTH),
-    ("expired_token", "", "sign_in", Kind.AUTH),
-    ("invalid_grant", "AADSTS65001: The user or administrator has not consented", "sign_in", Kind.AUTH),
-    ("access_denied", "AADSTS530036: device code flow blocked", "sign_in", Kind.AUTH),
-    ("invalid_grant", "AADSTS53003: Access has been blocked by Conditional Access", "sign_in", Kind.AUTH),
-    ("invalid_grant", "AADSTS50105: not assigned to a role", "sign_in", Kind.AUTH),
-    ("invalid_grant", "AADSTS50020: User account from identity provider", "tenant", Kind.AUTH),
-    ("invalid_request", "AADSTS90002: Tenant not found", "tenant", Kind.CONFIG),
-    ("unauthorized_client", "AADSTS700016: Application not found", "client_id", Kind.CONFIG),
-    ("invalid_client", "AADSTS7000218: must contain client_assertion or client_secret", "client_id", Kind.CONFIG),
-    ("invalid_client", "AADSTS7000215: Invalid client secret", None, Kind.AUTH),
-    ("invalid_client", "AADSTS700024: Client assertion is not within its valid time range", None, Kind.AUTH),
-    ("invalid_scope", "AADSTS70011: The provided value for scope is not valid", "client_id", Kind.CONFIG),
-    ("invalid_grant", "AADSTS50173: The provided grant has expired due to it being revoked", "sign_in", Kind.AUTH),
-    ("invalid_grant", "AADSTS50076: you must use multi-factor authentication", "sign_in", Kind.AUTH),
-    ("invalid_grant", "Token has been expired or revoked.", "sign_in", Kind.AUTH),
-    ("temporarily_unavailable", "AADSTS90033", None, Kind.TEMPORARY),
-    ("brand_new", "AADSTS999999: nobody knows", "sign_in", Kind.AUTH),
-]
-
-
-@pytest.mark.parametrize(("error", "description", "field", "kind"), REFUSALS)
-def test_each_refusal_of_a_sign_in_server_has_its_own_sentence(
-    error: str, description: str, field: str | None, kind: Kind
-) -> None:
-    found = failure(error, description)
-    assert (found.field, found.kind) == (field, kind)
-    assert isinstance(found, Deferred) == (kind is Kind.TEMPORARY)
-    assert found.hint
-    assert found.guide
-
-
-def test_the_sentences_differ() -> None:
-    sentences = {failure(error, words).message.partition(" It said")[0] for error, words, *_rest in REFUSALS}
-    assert len(sentences) == len(REFUSALS) == len(KNOWN) + 1
-
-
 # --- nothing of it is shown -------------------------------------------------------------------------------------------
 
 
@@ -559,10 +437,12 @@ def test_the_sentences_differ() -> None:
 def test_no_traceback_however_verbose_shows_a_token(box: Sandbox, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     settings = box.microsoft_settings
     if way == "graph":
-        server = box.service_settings("graph").server
+        server = box.settings_for("graph").server
         assert isinstance(server, HttpServer)
-        tenant = settings.server.tenant
-        settings = replace(settings, server=replace(server, sign_in=SignIn.MICROSOFT, client_id="x", tenant=tenant))
+        authority = settings.server.authority
+        settings = replace(
+            settings, server=replace(server, sign_in=SignIn.MICROSOFT, client_id="x", authority=authority)
+        )
     if way == "wrong account":
         box.identity.username = "private@example.org"
         with pytest.raises(SendError) as caught:
@@ -582,6 +462,6 @@ def test_no_traceback_however_verbose_shows_a_token(box: Sandbox, monkeypatch: p
         with pytest.raises(SendError) as caught, open_transport(settings) as transport:
             transport.send(Message("cfo@example.com", "Q3").render(settings))
     shown_to_a_person = shown(caught.value)
-    assert "Secret" not in shown_to_a_person or "•••" in shown_to_a_person
+    assert "Secret object at" not in shown_to_a_person
     for secret in ("access-", "refresh-", base64.b64encode(b"auth=Bearer access-").decode()[:-4]):
         assert secret not in shown_to_a_person
