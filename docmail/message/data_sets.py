@@ -1,7 +1,7 @@
 """Reads the rows of a data set as people mean them: DataFrames, lists of dicts, and CSV files.
 
-What only a program sees is none of a value: blanks around a name or a cell, the line by which Excel knows the
-separator. What cannot be read for certain is refused with its line and the cure.
+Blanks around a name or a cell are left away, and so is the line in which Excel notes the separator. A file that
+cannot be read for certain is refused, with the number of the line and what to do.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import csv
 import os
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from itertools import islice
 from pathlib import Path
@@ -22,10 +22,11 @@ from docmail.language import _
 from docmail.text import Given, TooManyError, is_missing, narrowed, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
 __all__ = ["fields_of", "is_empty", "name_of", "records_of"]
 
+_PORTION = 256  # rows of a frame that are dicts at the same time
 _SNIFFED = 65536  # characters of a CSV file from which its separator is found out
 _SNIFFED_ROWS = 50
 _SEPARATORS = ",;\t|"
@@ -56,7 +57,7 @@ def fields_of(row: Mapping[Any, Any]) -> dict[str, Any]:
     for name, value in row.items():
         if name is None and isinstance(value, list):  # of a CSV file
             raise MessageError(
-                _("This row has more cells than the first line names columns, so they may stand in the wrong ones."),
+                _("This row has more cells than the first line has columns, so values may be in the wrong column."),
                 field="rows",
                 hint=_("Put values that hold the separator in double quotes."),
             )
@@ -84,14 +85,41 @@ def records_of(rows: Any) -> Sequence[Mapping[str, Any]]:
         names = [name_of(name) for name in rows.columns]
         if len(set(names)) < len(names):
             raise _same_names()
-        return _with_narrow_floats(rows, rows.to_dicts() if hasattr(rows, "to_dicts") else rows.to_dict("records"))
+        return _FrameRows(rows) if hasattr(rows, "slice") or hasattr(rows, "iloc") else _records(rows)
     if isinstance(rows, (str, bytes, Mapping)) or not hasattr(rows, "__iter__"):
         hint = _('Give a DataFrame, a list of dicts, or Path("invoices.csv").')
-        raise _not_rows(_("A merge takes no {type} as rows.").format(type=type(rows).__name__), hint)
+        raise _not_rows(_("A {type} cannot be the rows of a merge.").format(type=type(rows).__name__), hint)
     records = list(rows)
     if not all(isinstance(record, Mapping) for record in records):
         raise _not_rows(_("Each row of a merge must be a dict."), _('Write rows such as {"invoice_no": 118}.'))
     return records
+
+
+class _FrameRows(Sequence[Mapping[str, Any]]):
+    """The rows of a frame as it is now, made a portion at a time: as dicts they take ten times its memory."""
+
+    def __init__(self, frame: Any) -> None:
+        # A person may go on to work with the frame before its rows are asked for.
+        self._frame = frame.clone() if hasattr(frame, "clone") else frame.copy()
+
+    def __len__(self) -> int:
+        return len(self._frame)
+
+    def __getitem__(self, place: Any) -> Any:
+        rows = range(len(self))[place]
+        return [self[each] for each in rows] if isinstance(rows, range) else self._portion(rows, 1)[0]
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        for begin in range(0, len(self), _PORTION):
+            yield from self._portion(begin, _PORTION)
+
+    def _portion(self, begin: int, number: int) -> list[dict[str, Any]]:
+        frame = self._frame
+        return _records(frame.iloc[begin : begin + number] if hasattr(frame, "iloc") else frame.slice(begin, number))
+
+
+def _records(frame: Any) -> list[dict[str, Any]]:
+    return _with_narrow_floats(frame, frame.to_dicts() if hasattr(frame, "to_dicts") else frame.to_dict("records"))
 
 
 def _with_narrow_floats(frame: Any, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -162,7 +190,7 @@ def _fitness(text: str, separator: str) -> tuple[bool, bool, float, int]:
 
 
 def _cells(text: str, separator: str, *, strict: bool) -> tuple[bool, list[int]]:
-    """Return how many cells the first rows have, and whether it could be told."""
+    """Return how many cells the first rows have, and whether that is certain."""
     cells: list[int] = []
     try:
         for row in islice(csv.reader(StringIO(text, newline=""), delimiter=separator, strict=strict), _SNIFFED_ROWS):
@@ -191,13 +219,13 @@ def _check_quotation_marks(text: str, separator: str, path: Path, start: int) ->
     hint = _('Put the whole cell in quotation marks, and double those in it, as in "a ""b"" c".')
     # The hint above would lead to a cell with blanks and quotation marks in it: “Dear  "Anna Meyer",”.
     if spaced := re.compile(rf'([^\S\n]*+)("(?:[^"]|"")*+")([^\S\n]*+)(?=[{end}]|\Z)').match(text, begin):
-        sentence = _("In line {line} of {path}, a blank stands beside the quotation marks of a cell.")
+        sentence = _("In line {line} of {path}, there is a space beside the quotation marks of a cell.")
         if "\n" not in spaced[2]:
-            hint = _("Remove the blank, so that the cell is {cell}.").format(cell=spaced[2])
+            hint = _("Remove the space, so that the cell is {cell}.").format(cell=spaced[2])
     elif text[begin] != '"':
-        sentence = _("In line {line} of {path}, a quotation mark stands in a cell that does not begin with one.")
+        sentence = _("In line {line} of {path}, a cell contains a quotation mark but does not begin with one.")
     elif closed is None:
-        sentence = _("In line {line} of {path}, a quotation mark opens a cell and none closes it.")
+        sentence = _("In line {line} of {path}, a cell begins with a quotation mark that is never closed.")
     elif (last := _line_number(text, closed.end())) == place["line"]:
         sentence = _("In line {line} of {path}, text follows the quotation mark that closes a cell.")
     else:

@@ -1,36 +1,43 @@
-"""Makes one message per row of a data set: templates are filled with its fields, documents made when they are needed.
+"""Makes one message per row of a data set: templates are filled with its fields, documents generated when needed.
 
-No message is made, and no row is checked, before somebody asks for the messages: `Outbox.add_all` does, for all rows,
-and then knows of every problem at once. A template that no row could fill is refused at once.
+No row is looked at before the messages are asked for. `Outbox.add_all` asks for all of them, and so reports the
+problems of all rows together. A template that no row could fill is refused by `merge` itself.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from docmail import templates
 from docmail.addresses import trimmed, unlinked
 from docmail.documents import Document, documents_of
-from docmail.errors import AddressError, DocmailError, MessageError
+from docmail.errors import AddressError, DocmailError, MessageError, listed
 from docmail.language import _
+from docmail.look import checked
 from docmail.message.data_sets import fields_of, is_empty, name_of, records_of
-from docmail.message.message import Message, inexact_key
-from docmail.text import Given, InexactError, former_number_key, narrow_limit, number_key, signs_of
+from docmail.message.fields import checked_text, former_number_key, number_key
+from docmail.message.message import Message
+from docmail.message.moments import moment_of
+from docmail.message.threads import thread_of
+from docmail.settings import current_look
+from docmail.text import Given, is_missing, signs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from docmail.addresses import Address
+    from docmail.look import Look
 
     Row = Mapping[str, Any]
     Value = str | Callable[[Row], Any]
     """A template, or a function of the row."""
 
-__all__ = ["Draft", "Merge", "merge"]
+__all__ = ["BadRow", "Draft", "Merge", "completed", "described", "made", "merge"]
+
+_MAX_NAME = 1_000  # characters; `Document.of` takes fewer, in one line
 
 
 def merge(  # noqa: PLR0913 - the header fields of a mail
@@ -46,6 +53,9 @@ def merge(  # noqa: PLR0913 - the header fields of a mail
     bcc: Value | None = None,
     reply_to: Value | None = None,
     locale: str | None = None,
+    look: Look | None = None,
+    in_reply_to: Any = None,
+    send_at: Any = None,
 ) -> Merge:
     """Return one message per row, for `Outbox.add_all`.
 
@@ -54,16 +64,22 @@ def merge(  # noqa: PLR0913 - the header fields of a mail
     (`"Invoice {{ invoice_no }}"`, `"{{ row['E-mail'] }}"`) or functions of the row; an address field that a template
     fills is one address, whatever it holds. `documents` is a function that makes the row's document (anything that
     `Document.of` takes, or a list), a document that all rows share, or a list of both; `name` the file name of what the
-    function makes. `locale` ("de", "en-ZA") sets the signs in the numbers that templates show ("182.450,50"); it needs
-    babel: `pip install "docmail[locale]"`.
+    function makes. `locale` ("de", "en-ZA") sets the signs in the numbers that templates and tables in a body show
+    ("182.450,50"); it needs babel: `pip install "docmail[locale]"`. Unsaid, it is that of the `look` of the mails,
+    which is, unsaid, their sender's. `send_at` and `in_reply_to` (see `Message`) name a column, are a function of the
+    row, or a value that all rows share; an empty cell is a mail that goes at once, or answers none.
 
     Blanks around names and values are left away, and so are rows without any value: `Merge.left_out` counts them.
 
-    Example:
-        messages = docmail.merge(
-            frame, key="invoice_no", to="{{ row['E-mail'] }}", subject="Invoice {{ invoice_no }}", documents=make_pdf
-        )
-        docmail.Outbox().add_all(messages, batch="2026-11 invoices")
+    >>> messages = docmail.merge(
+    ...     frame,
+    ...     key="Customer",
+    ...     to="{{ row['E-mail'] }}",
+    ...     subject="Invoice for {{ Customer }}",
+    ...     documents=lambda row: docmail.reports.Report("Invoice").text(f"Amount: {row['Amount']}"),
+    ... )
+    >>> [message.subject for message in messages]
+    ['Invoice for Adams', 'Invoice for Botha']
     """
     fields: dict[str, Value | None] = {
         "to": to,
@@ -85,27 +101,36 @@ def merge(  # noqa: PLR0913 - the header fields of a mail
             )
         if isinstance(value, str):
             templates.check(value, field=field)
+    checked(look)
+    locale = locale or (look or current_look()).locale
     signs_of(locale)  # at once, not in the first row
     name_of_key = _column(key)
     given = list(documents) if isinstance(documents, (list, tuple)) else [documents]
     # What all rows share is looked at once, here, and is one object: so it is encoded once, too.
-    parts = [part if callable(part) and not isinstance(part, Document) else Document.of(part) for part in given]
+    parts: list[Any] = []
+    for part in given:
+        parts += [part] if callable(part) and not isinstance(part, Document) else documents_of(part, look=look)
     _check_name(name, parts)
     records = records_of(rows)
-    if records and name_of_key not in map(name_of, records[0]):
+    columns = {*map(name_of, records[0])} if records else None
+    if columns is not None and name_of_key not in columns:
         raise _no_column(name_of_key, rows, records[0])
-    return Merge(records, name_of_key, fields, tuple(parts), _key_limit(rows, name_of_key), locale)
+    per_row = {
+        "in_reply_to": _PerRow("in_reply_to", in_reply_to, columns, thread_of),
+        "send_at": _PerRow("send_at", send_at, columns, moment_of),
+    }
+    return Merge(records, name_of_key, fields, tuple(parts), locale, look, per_row)
 
 
 @dataclass(frozen=True)
 class Draft:
-    """The message of one row, before its documents are made."""
+    """The message of one row, before its documents are generated."""
 
     row: int
     """Its number, from 1."""
     message: Message
     make: tuple[Any, ...] = ()
-    """What makes the documents: functions, and documents that other rows share."""
+    """What generates the documents: functions, and documents that other rows share."""
     fields: Mapping[str, Any] | None = None
     name: str | None = None
     former_key: str | None = None
@@ -114,7 +139,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row of which no message can be made."""
+    """A row that cannot become a message."""
 
     row: int
     key: str | None
@@ -124,57 +149,60 @@ class BadRow:
 class Merge:
     """The messages of a data set; iterating makes them, and raises at the first row that cannot be one."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what `merge` has settled
+    def __init__(  # noqa: PLR0913, PLR0917 - what a merge is made of
         self,
         rows: Sequence[Mapping[str, Any]],
         key: str,
         fields: Mapping[str, Value | None],
         documents: tuple[Any, ...],
-        key_limit: int,
-        locale: str | None = None,
+        locale: str | None,
+        look: Look | None = None,
+        per_row: Mapping[str, _PerRow] | None = None,
     ) -> None:
         # A row keeps its number in the data set, where somebody may have to correct it.
-        self._rows = [(number, row) for number, row in enumerate(rows, 1) if not is_empty(row)]
-        self.left_out = len(rows) - len(self._rows)
+        self._rows = rows
+        self._empty = frozenset(number for number, row in enumerate(rows, 1) if is_empty(row))
+        self.left_out = len(self._empty)
         """How many rows have no value at all, and make no message."""
         self._locale = locale
+        self._look = look
+        self._per_row = per_row or {}
         self._key = key
         self._fields = fields
         self._documents = documents
-        self._key_limit = key_limit  # of floats, which are no keys from there on
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._rows) - self.left_out
 
     def __iter__(self) -> Iterator[Message]:
         for draft in self.drafts():
             if isinstance(draft, BadRow):
                 raise draft.error
-            yield completed(draft.message, made(draft.make, draft.fields or {}, draft.name))
+            yield completed(draft.message, made(draft.make, draft.fields or {}, draft.name, draft.message.look))
 
     def __repr__(self) -> str:
         return f"<Merge of {len(self)} rows{f', {self.left_out} empty left out' if self.left_out else ''}>"
 
     def drafts(self) -> Iterator[Draft | BadRow]:
         """Yield each row's message without its documents, or what is wrong with the row."""
-        for number, raw in self._rows:
+        for number, raw in enumerate(self._rows, 1):
+            if number in self._empty:
+                continue
             key = None
             try:
                 fields = fields_of(raw)
-                # As it came: of NumPy's narrow floats, `fields` has forgotten how narrow they were.
+                # As it came: `fields` has 118 for a float of 118.0.
                 value = next((each for name, each in raw.items() if name_of(name) == self._key), None)
                 key = self._key_text(value, fields)
                 former = former_number_key(value)
                 if isinstance(shown := fields.get(self._key), Given):
                     former = shown.source.strip(" \t")  # of the blanks, it took these away
-                yield self._draft(number, fields, key, None if former == key else former)
+                yield self._draft(number, raw, fields, key, None if former == key else former)
             except DocmailError as exc:
                 yield BadRow(number, key, exc)
 
     def _key_text(self, value: Any, fields: dict[str, Any]) -> str:
         """Return a key as a template shows it, so that a row is the same whether it comes from a file or a frame."""
-        from docmail.templates import text_of
-
         shown = fields.get(self._key)
         if shown is None or shown == "":
             raise MessageError(
@@ -183,9 +211,7 @@ class Merge:
                 hint=_("Fill it in."),
             )
         try:
-            return number_key(value, self._key_limit) or text_of(shown)
-        except InexactError as exc:
-            raise inexact_key(value, self._key) from exc
+            return number_key(value, self._key) or templates.text_of(shown)
         except TypeError as exc:
             raise MessageError(
                 _("A {type} cannot make a row unique.").format(type=type(shown).__name__),
@@ -193,29 +219,27 @@ class Merge:
                 hint=_("Choose a column of texts, numbers or dates."),
             ) from exc
 
-    def _draft(self, number: int, fields: dict[str, Any], key: str, former_key: str | None) -> Draft:
+    def _draft(
+        self, number: int, raw: Mapping[str, Any], fields: dict[str, Any], key: str, former_key: str | None
+    ) -> Draft:
         message = Message(
             to=self._addresses("to", fields),
             subject=self._text("subject", fields),
             body=self._text("body", fields),
             cc=self._addresses("cc", fields),
             bcc=self._addresses("bcc", fields),
-            reply_to=self._addresses("reply_to", fields) or None,
+            reply_to=self._addresses("reply_to", fields),
             key=key,
+            locale=self._locale,
+            look=self._look,
+            **{name: value.of(raw, fields) for name, value in self._per_row.items()},
         )
         return Draft(number, message, self._documents, fields, self._name(fields), former_key)
 
     def _name(self, fields: dict[str, Any]) -> str | None:
         if self._fields["name"] is None:
             return None
-        name: Any = self._text("name", fields)
-        if not isinstance(name, str):
-            raise MessageError(
-                _("The {field} must be text, not {type}.").format(field="name", type=type(name).__name__),
-                field="name",
-                hint=_("Write str(...) around it."),
-            )
-        return name.strip()
+        return checked_text(self._text("name", fields), "name", _MAX_NAME, lines=True).strip()
 
     def _text(self, field: str, fields: dict[str, Any]) -> str:
         value = self._fields[field]
@@ -239,8 +263,47 @@ class Merge:
         ]
 
 
-def made(parts: tuple[Any, ...], fields: Mapping[str, Any], name: str | None) -> tuple[Document, ...]:
-    """Make the documents of one row; it may run in another process, and what it returns can go back from there."""
+class _PerRow:
+    """What a column, a function or one value says of each row; `read` makes what a message takes of it."""
+
+    def __init__(self, field: str, given: Any, columns: set[str] | None, read: Callable[[Any], Any]) -> None:
+        self._field, self._given, self._read = field, given, read
+        self._column: str | None = None
+        self._shared: Any = None
+        if isinstance(given, str) and "{{" in given:
+            templates.check(given, field=field)
+        elif isinstance(given, str) and (columns is None or name_of(given) in columns):
+            self._column = name_of(given)
+        elif given is not None and not callable(given):
+            try:
+                self._shared = read(given)
+            except MessageError as exc:
+                if not isinstance(given, str):
+                    raise
+                hint = _("The columns are: {names}.").format(names=listed(sorted(columns or ()), ", ", 12))
+                sentence = f"{_('There is no column “{name}”.').format(name=given[:80])} {exc.message}"
+                raise MessageError(sentence, field=field, hint=hint) from exc
+
+    def of(self, raw: Mapping[str, Any], fields: dict[str, Any]) -> Any:
+        """Return the value of a row; None for an empty one."""
+        value = self._shared
+        if self._column is not None:
+            # As it came: `fields` has a text for what is no plain value, such as a row of the outbox.
+            value = next((each for name, each in raw.items() if name_of(name) == self._column), None)
+        elif callable(self._given):
+            value = _called(self._given, fields, self._field)
+        elif self._shared is None and isinstance(self._given, str):
+            value = templates.fill(self._given, fields, field=self._field)
+        if isinstance(value, str):
+            value = trimmed(value)
+        is_empty_one = isinstance(value, (str, tuple, list)) and not value
+        return None if is_missing(value) or is_empty_one else self._read(value)
+
+
+def made(
+    parts: tuple[Any, ...], fields: Mapping[str, Any], name: str | None, look: Look | None = None
+) -> tuple[Document, ...]:
+    """Generate the documents of one row. It may run in another process: what it takes and returns can be pickled."""
     found: list[Document] = []
     for part in parts:
         if isinstance(part, Document):
@@ -250,23 +313,15 @@ def made(parts: tuple[Any, ...], fields: Mapping[str, Any], name: str | None) ->
         if own is None:
             continue  # this row has none
         several = list(own) if isinstance(own, (list, tuple)) else [own]
-        if name is None:
-            found += documents_of(several)
-        elif len(several) > 1:
-            raise _one_name(_("The function makes several documents of this row, and “name” is the name of one."))
-        else:
-            found += [Document.of(each, name) for each in several]
+        if name is not None and len(several) > 1:
+            raise _one_name(_("The function makes several documents from this row, but “name” names only one."))
+        found += documents_of(several, name, look)
     return tuple(found)
 
 
 def completed(message: Message, documents: tuple[Document, ...]) -> Message:
-    """Return a message with the documents that were made for it."""
-    if not documents:
-        return message
-    # Everything else was settled when the message was made; `replace()` would settle it again.
-    whole = copy(message)
-    object.__setattr__(whole, "documents", documents)
-    return whole
+    """Return a message with the documents that were generated for it."""
+    return replace(message, documents=documents) if documents else message
 
 
 def _column(key: object) -> str:
@@ -283,7 +338,7 @@ def _several_addresses(text: str, template: str, field: str) -> AddressError:
     name = min(templates.fields_of(template), default="email")
     separator = next(sign for sign in (";", ",", "\\n") if sign in text or sign == "\\n")
     return AddressError(
-        _("The cell holds several addresses, and an address field that a template fills is one."),
+        _("The cell contains several addresses, but a template fills in a single one."),
         address=text,
         field=field,
         hint=_("If all of them are meant, write {line}.").format(
@@ -293,25 +348,17 @@ def _several_addresses(text: str, template: str, field: str) -> AddressError:
 
 
 def _no_column(name: str, rows: Any, first: Mapping[Any, Any]) -> MessageError:
-    hint = _("The columns are: {names}.").format(names=", ".join(map(str, first)))
+    hint = _("The columns are: {names}.").format(names=listed([*map(str, first)], ", ", 12))
     if name in map(str, getattr(getattr(rows, "index", None), "names", ())):
         hint = _("It is the index of the DataFrame: write merge(frame.reset_index(), ...).")
     return MessageError(_("There is no column “{name}”.").format(name=name), field="key", hint=hint)
-
-
-def _key_limit(rows: Any, key: str) -> int:
-    """Return from where on the floats in the column of keys are no keys: a frame's rows no longer say how narrow."""
-    for name in getattr(rows, "columns", ()):
-        if str(name) == key:
-            return narrow_limit(getattr(rows[name], "dtype", None))
-    return narrow_limit(None)
 
 
 def _check_name(name: object, parts: Sequence[Any]) -> None:
     """Raise `MessageError` where it is not clear what the name is the name of."""
     functions = [part for part in parts if not isinstance(part, Document)]
     if name is not None and parts and len(functions) != 1:
-        raise _one_name(_("“name” is the name of what one function makes; here is not exactly one."))
+        raise _one_name(_("“name” names the document that one function makes, and there is not exactly one function."))
 
 
 def _one_name(sentence: str) -> MessageError:
@@ -323,7 +370,7 @@ def _one_name(sentence: str) -> MessageError:
 
 
 def _called(function: Any, fields: dict[str, Any], field: str) -> Any:
-    """Call a function of the user's with the row; what it raises is about this row."""
+    """Call a function of the user's with the row; what it raises becomes a `MessageError` about this row."""
     try:
         return function(fields)
     except DocmailError:

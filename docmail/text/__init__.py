@@ -8,30 +8,20 @@ from docmail.faces import lazy
 
 if TYPE_CHECKING:
     from docmail.text.columns import Column, Data, Format, columns_of, data_of, is_frame
-    from docmail.text.given import body_given, source_of, text_given, value_given
-    from docmail.text.markdown import (
-        elements_in,
-        escape,
-        margin_of,
-        marks_of,
-        table,
-        to_html,
-        to_text,
-        tokens_of,
-        unindented,
+    from docmail.text.given import (
+        chart_given,
+        figure_given,
+        picture_given,
+        source_of,
+        styled_given,
+        table_given,
+        text_given,
+        value_given,
     )
-    from docmail.text.numbers import ENGLISH, Signs, digits, grouped, localised, minus, signs_of
-    from docmail.text.values import (
-        Given,
-        InexactError,
-        TooManyError,
-        former_number_key,
-        is_missing,
-        narrow_limit,
-        narrowed,
-        number_key,
-        plain,
-    )
+    from docmail.text.kinds import chart_kind, styled_kind
+    from docmail.text.markdown import elements_in, escape, margin_of, marks_of, table, tokens_of, unindented
+    from docmail.text.numbers import ENGLISH, Narrow, Signs, digits, grouped, localised, minus, narrowed, signs_of
+    from docmail.text.values import Given, TooManyError, is_missing, is_numpy_scalar, plain, with_line_feeds
 
 __all__ = [
     "ENGLISH",
@@ -39,36 +29,39 @@ __all__ = [
     "Data",
     "Format",
     "Given",
-    "InexactError",
+    "Narrow",
     "Signs",
     "TooManyError",
-    "body_given",
+    "chart_given",
+    "chart_kind",
     "columns_of",
     "data_of",
     "digits",
     "elements_in",
     "escape",
-    "former_number_key",
+    "figure_given",
     "grouped",
     "is_frame",
     "is_missing",
+    "is_numpy_scalar",
     "localised",
     "margin_of",
     "marks_of",
     "minus",
-    "narrow_limit",
     "narrowed",
-    "number_key",
+    "picture_given",
     "plain",
     "signs_of",
     "source_of",
+    "styled_given",
+    "styled_kind",
     "table",
+    "table_given",
     "text_given",
-    "to_html",
-    "to_text",
     "tokens_of",
     "unindented",
     "value_given",
+    "with_line_feeds",
 ]
 
 if not TYPE_CHECKING:
@@ -76,29 +69,29 @@ if not TYPE_CHECKING:
         __name__,
         {
             "columns": ("Column", "Data", "Format", "columns_of", "data_of", "is_frame"),
-            "given": ("body_given", "source_of", "text_given", "value_given"),
-            "markdown": (
-                "elements_in",
-                "escape",
-                "margin_of",
-                "marks_of",
-                "table",
-                "to_html",
-                "to_text",
-                "tokens_of",
-                "unindented",
+            "given": (
+                "chart_given",
+                "figure_given",
+                "picture_given",
+                "source_of",
+                "styled_given",
+                "table_given",
+                "text_given",
+                "value_given",
             ),
-            "numbers": ("ENGLISH", "Signs", "digits", "grouped", "localised", "minus", "signs_of"),
-            "values": (
-                "Given",
-                "InexactError",
-                "TooManyError",
-                "former_number_key",
-                "is_missing",
-                "narrow_limit",
+            "kinds": ("chart_kind", "styled_kind"),
+            "markdown": ("elements_in", "escape", "margin_of", "marks_of", "table", "tokens_of", "unindented"),
+            "numbers": (
+                "ENGLISH",
+                "Narrow",
+                "Signs",
+                "digits",
+                "grouped",
+                "localised",
+                "minus",
                 "narrowed",
-                "number_key",
-                "plain",
+                "signs_of",
             ),
+            "values": ("Given", "TooManyError", "is_missing", "is_numpy_scalar", "plain", "with_line_feeds"),
         },
     )

@@ -2,7 +2,8 @@
 
 - Whole numbers stay as they are: years and invoice numbers are whole numbers, too. Where they are added up, they have
   commas between the thousands like their total, as fractions always have. Amounts of up to two places get as many as
-  their column needs; other numbers have their own digits. `formats` says otherwise: `{"Revenue": ",.0f"}`.
+  their column needs; other numbers have their own digits. `formats` says otherwise: `{"Revenue": ",.0f"}`,
+  `{"Amount": "currency", "Share": "percent"}`.
 - Dates without a time of day are days. NaN, NaT, NA and None are empty.
 - An index is shown unless it only counts the rows.
 """
@@ -16,13 +17,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation, localcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from docmail.errors import DocumentError
 from docmail.language import _, ngettext
-from docmail.text.numbers import Narrow, digits, grouped, localised, significant, signs_of
+from docmail.text.amounts import PERCENT, as_currency, as_percent, currency_code
+from docmail.text.numbers import ENGLISH, Narrow, digits, grouped, localised, narrowed, significant, signs_of
 from docmail.text.summable import is_summable
-from docmail.text.values import is_missing, narrowed, plain
+from docmail.text.values import is_missing, is_numpy_scalar, plain, with_line_feeds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -73,10 +76,12 @@ def columns_of(
     totals: bool | Collection[str] = False,
     formats: Mapping[str, Format] | None = None,
     locale: str | None = None,
+    currency: str | None = None,
 ) -> list[Column]:
     """Return the columns of a DataFrame, Series or Index as texts; raises `DocumentError` for one that makes no table.
 
-    `totals=True` adds up what can be: not identifiers, years, shares or prices per unit.
+    `totals=True` adds up what can be: not identifiers, years, shares or prices per unit. `currency` is that of the
+    columns whose format is "currency".
     """
     signs = signs_of(locale)
     data = data_of(frame)
@@ -85,7 +90,7 @@ def columns_of(
         raise DocumentError(_("The table has no columns."), hint=_("Give a DataFrame with at least one column."))
     if rows * len(data) > _MOST_CELLS:
         raise DocumentError(
-            _("A table of {rows} rows and {columns} columns is too large for a PDF that somebody reads.").format(
+            _("A table of {rows} rows and {columns} columns is too large for a readable PDF.").format(
                 rows=f"{rows:,}", columns=f"{len(data):,}"
             ),
             hint=_('Attach it as data: Document.of(df, name="table.csv"), or choose the rows that matter.'),
@@ -101,9 +106,10 @@ def columns_of(
             )
     columns = []
     for heads, column in zip(texts, data, strict=True):
-        look = _Look((formats or {}).get(heads[-1]), signs)
-        insisted = not column.is_index and heads[-1] in wished
-        columns.append(_column(heads, column, look, totals=totals is True, insisted=insisted))
+        # None: if it makes sense.
+        summed = not column.is_index and (None if totals is True else heads[-1] in wished)
+        write = _writer(heads[-1], column, (formats or {}).get(heads[-1]), locale, currency)
+        columns.append(_column(heads, column, write, signs, summed=summed))
     return columns
 
 
@@ -150,29 +156,61 @@ def _own(values: Any) -> list[Any]:
     """Return the values of pandas as Python's; those of NumPy in a column of objects as well."""
     found = narrowed(values.tolist(), values.dtype)
     if str(values.dtype) == "object":
-        found = [plain(each) if hasattr(each, "dtype") and not getattr(each, "ndim", 0) else each for each in found]
+        found = [plain(each) if is_numpy_scalar(each) else each for each in found]
     return found
 
 
-class _Look(NamedTuple):
-    """How the values of a column are to look: as the user says, or else with the signs of a language."""
+def _writer(
+    name: str, data: Data, form: Format | None, locale: str | None, currency: str | None
+) -> Callable[[Any], str] | None:
+    """Return what writes the values of a column as somebody asks for it; None where nobody does."""
+    if form is None:
+        return None
+    try:
+        code = currency_code(form, currency)
+    except ValueError as exc:
+        raise DocumentError(
+            _("The column “{name}” shall be written as a currency, but {reason}.").format(name=name, reason=exc),
+            hint=_('Write its code, as in formats={{"{name}": "EUR"}}, or give the look a currency.').format(name=name),
+        ) from None
+    signs = signs_of(locale)
+    if code is None and form != PERCENT:
+        return partial(_formatted, form, signs)
+    present = [each for each in data.values if not is_missing(each)]
+    if wrong := next((each for each in present if not _is_number(each)), None):
+        raise DocumentError(
+            _("The format {form} does not suit the value {value}: {reason}.").format(
+                form=repr(form), value=text_of(wrong)[:40], reason=_("it is no number")
+            ),
+            hint=_("Name columns of numbers: formats={...}."),
+        )
+    return as_percent(present, locale) if code is None else as_currency(code, locale)
 
-    form: Format | None
-    signs: Signs
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
 
 
-def _column(heads: tuple[str, ...], data: Data, look: _Look, *, totals: bool, insisted: bool) -> Column:
+def _column(
+    heads: tuple[str, ...], data: Data, asked: Callable[[Any], str] | None, signs: Signs, *, summed: bool | None
+) -> Column:
     _labels, values, index = data
     present = values if set(map(type, values)) <= {int, str} else [each for each in values if not is_missing(each)]
     kinds = set(map(type, present))
     numbers = bool(kinds) and all(issubclass(kind, (int, float, Decimal)) and kind is not bool for kind in kinds)
-    summed = insisted or (totals and numbers and not index and is_summable(heads, present))
+    if summed is None:
+        summed = numbers and is_summable(heads, present)
     if summed and not numbers and present:
         raise DocumentError(
             _("The column “{name}” has no numbers to add up.").format(name=heads[-1]),
             hint=_("Name columns of numbers: totals=[...]."),
         )
-    write = _writer(present, kinds, look, summed=summed)
+    if asked is not None:
+        write = asked
+    elif numbers:
+        write = _numbers(present, signs, summed=summed)
+    else:
+        write = _words(present, kinds, signs)
     cells = (
         [write(each) for each in values]
         if present is values
@@ -196,28 +234,20 @@ def _sum(values: list[Any]) -> Any:
         return sum((Decimal(str(each) if isinstance(each, float) else each) for each in values), Decimal())
 
 
-def _writer(present: list[Any], kinds: set[type], look: _Look, *, summed: bool) -> Callable[[Any], str]:
-    """Return what writes a value of this column."""
-    if look.form is not None:
-        return lambda value: _formatted(value, look)
+def _words(present: list[Any], kinds: set[type], signs: Signs) -> Callable[[Any], str]:
+    """Return what writes a value of a column that is not of numbers only."""
     if kinds <= {str}:
         return _line
-    if kinds and all(issubclass(kind, (int, float, Decimal)) and kind is not bool for kind in kinds):
-        write = _numbers(present, summed=summed)
-        return lambda value: localised(write(value), look.signs)
     if all(issubclass(kind, dt.datetime) for kind in kinds):
         days = all(value.time() == dt.time() for value in present)
         return (lambda value: value.date().isoformat()) if days else _moment
-    return lambda value: (
-        localised(text_of(value), look.signs) if isinstance(value, (float, Decimal)) else text_of(value)
-    )
+    return partial(text_of, signs=signs)
 
 
-def _formatted(value: Any, look: _Look) -> str:
-    form = look.form
+def _formatted(form: Format, signs: Signs, value: Any) -> str:
     try:
         # What a function writes is the user's own.
-        return _line(str(form(value)) if callable(form) else localised(format(value, form or ""), look.signs))
+        return _line(str(form(value)) if callable(form) else localised(format(value, form), signs))
     except (TypeError, ValueError) as exc:
         raise DocumentError(
             _("The format {form} does not suit the value {value}: {reason}.").format(
@@ -227,13 +257,13 @@ def _formatted(value: Any, look: _Look) -> str:
         ) from exc
 
 
-def _numbers(values: list[Any], *, summed: bool) -> Callable[[Any], str]:
+def _numbers(values: list[Any], signs: Signs, *, summed: bool) -> Callable[[Any], str]:
     """Return what writes the numbers of a column, which have something in common: places, or none at all."""
     finite = [value for value in values if not isinstance(value, float) or math.isfinite(value)]
     floats = [value for value in finite if isinstance(value, float)]
     if all(isinstance(value, Decimal) or value == int(value) for value in finite) and not summed:
         # Integers with a gap in their column are floats to pandas.
-        return lambda value: grouped(digits(value)) if isinstance(value, Decimal) else digits(value)
+        return lambda value: localised(grouped(digits(value)) if isinstance(value, Decimal) else digits(value), signs)
     texts = list(map(digits, floats))
     places = max((len(text.partition(".")[2]) for text in texts), default=0)
     calculated = any(significant(text) > _TYPED for text in texts)
@@ -253,7 +283,7 @@ def _numbers(values: list[Any], *, summed: bool) -> Callable[[Any], str]:
         whole, _point, fraction = text.partition(".")
         return grouped(f"{whole}.{fraction:0<{places}}") if 0 < places <= _CENTS else grouped(text)
 
-    return write
+    return lambda value: localised(write(value), signs)
 
 
 def _moment(value: Any) -> str:
@@ -261,14 +291,14 @@ def _moment(value: Any) -> str:
     return text
 
 
-def text_of(value: Any) -> str:
+def text_of(value: Any, signs: Signs = ENGLISH) -> str:
     """Return one value, of whatever kind, as text."""
     if is_missing(value):
         return ""
     if isinstance(value, bool) or type(value).__name__ in {"bool_", "bool"}:
         return _("yes") if value else _("no")
     if isinstance(value, (float, Decimal)):
-        return _numbers([value], summed=False)(value)
+        return _numbers([value], signs, summed=False)(value)
     if isinstance(value, int):
         return digits(value)
     if isinstance(value, dt.datetime):
@@ -283,5 +313,4 @@ def _line(text: str) -> str:
         text = f"{text[:_MOST_TEXT]}… ({said})"
     if text.isprintable():
         return text
-    text = re.sub(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]", "\n", text).replace("\t", "    ")
-    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]", " ", text)
+    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]", " ", with_line_feeds(text).replace("\t", "    "))

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from docmail.errors import MessageError
 from docmail.language import _
@@ -22,12 +22,26 @@ from docmail.language import _
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["ENGLISH", "Narrow", "Signs", "digits", "grouped", "localised", "minus", "significant", "signs_of"]
+__all__ = [
+    "ENGLISH",
+    "NARROW",
+    "Narrow",
+    "Signs",
+    "digits",
+    "grouped",
+    "localised",
+    "minus",
+    "narrowed",
+    "significant",
+    "signs_of",
+]
 
 _SURE = 12  # significant digits; a float of so few was typed, one of 16 was calculated
 _EXACT = 15  # significant digits that every float keeps
 _FARTHEST = 400  # places before or behind the point, beyond all floats; a decimal may have millions
-_CODES = {2: "e", 4: "f"}  # of the module struct
+NARROW = {2: "e", 4: "f"}
+"""The octets of floats that NumPy has and Python has not, with their codes in the module struct."""
+_NARROW_COLUMNS = {"float16": 2, "halffloat[pyarrow]": 2, "float32": 4, "float[pyarrow]": 4}
 
 
 class Narrow(float):
@@ -43,12 +57,18 @@ class Narrow(float):
         """Return the float that a type of so many octets holds."""
         made = super().__new__(cls, value)
         made.octets = octets
-        made.digits = _shortest(value, _CODES[octets])
+        made.digits = _shortest(value, NARROW[octets])
         return made
 
     def __getnewargs__(self) -> tuple[float, int]:  # type: ignore[override]  # those of float are fewer
         """Return what makes the same again in another process."""
         return float(self), self.octets
+
+
+def narrowed(values: list[Any], dtype: Any) -> list[Any]:
+    """Return the values of a column of this dtype, which came as Python's floats, as narrow as they were."""
+    octets = _NARROW_COLUMNS.get(str(dtype).lower())
+    return [Narrow(each, octets) if isinstance(each, float) else each for each in values] if octets else values
 
 
 def _shortest(value: float, code: str) -> str:
@@ -95,7 +115,7 @@ def grouped(text: str) -> str:
 
 def minus(text: str) -> str:
     """Return a written number with a minus sign, where it has a hyphen."""
-    return re.sub(r"^-(?=\W?\d)", "\u2212", text)
+    return re.sub(r"^-(?=\D{0,6}\d)", "\u2212", text)  # a currency may stand between
 
 
 # --- the signs of a language ------------------------------------------------------------------------------------------

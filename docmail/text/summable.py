@@ -1,4 +1,4 @@
-"""Tells which columns of numbers a total makes sense of: amounts and counts, by the names that people give them.
+"""Says which columns of numbers a total makes sense of: amounts and counts, by the names that people give them.
 
 An identifier, a year, a share or a price per unit is a number as well, and its total says nothing. The words are those
 of English, Afrikaans, Dutch, German, French and Spanish heads; `totals=[...]` says it without a guess.
@@ -18,13 +18,13 @@ _YEARS = range(1900, 2101)
 _MOST_IN_A_YEAR = 53  # weeks; months, quarters and days of the week are fewer, and a year of two digits is 26
 
 
-def _words(*words: str, end: str = "") -> re.Pattern[str]:
-    return re.compile(rf"\b(?:{'|'.join(words)})\b{end}")
+def _words(words: str, end: str = "") -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{words})\b{end}")
 
 
-def _endings(*words: str) -> re.Pattern[str]:
+def _endings(words: str) -> re.Pattern[str]:
     """Return what finds a word also at the end of a longer one, as German, Dutch and Afrikaans compose them."""
-    return re.compile(rf"(?:{'|'.join(words)})\b")
+    return re.compile(rf"(?:{words})\b")
 
 
 _UNIT = "k?g|t|tons?|tonnes?|l|lit(?:er|re)s?|k?m|m2|m²|m3|m³|h|hrs?|hours?|days?|weeks?|months?|years?|k?wh|mwh|units?"
@@ -33,59 +33,40 @@ _SHARE = [
     re.compile(r"%|‰|\w (?:per|pro|je) \w"),
     re.compile(rf"/ ?(?:{_UNIT})\b"),
     re.compile(r"^(?:min|max)\b"),
-    _words("pct", "perc", "percent", "percentage", "share", "ratio", "rate", "rates", "quota", "proportion", "growth"),
-    _words("mean", "average", "avg", "median", "minimum", "maximum", "std", "stdev", "cagr", "yoy", "index", "taux"),
-    _words("probability", "prob", "pourcentage", "moyenne", "part", "porcentaje", "tasa", "promedio", "uurtarief"),
-    _endings("anteil", "prozent", "prozentsatz", "steuersatz", "zinssatz", "quote", "aandeel", "persentasie"),
-    _endings("durchschnitt", "mittelwert", "gemiddelde?", "wachstum", "groei", "persentasie", "percentage"),
+    _words("pct|perc|percent|percentage|share|ratio|rates?|quota|proportion|growth|mean|average|avg|median|minimum"),
+    _words("maximum|std|stdev|cagr|yoy|index|taux|probability|prob|pourcentage|moyenne|part|porcentaje|tasa|promedio"),
+    _endings("uurtarief|anteil|prozent|prozentsatz|steuersatz|zinssatz|quote|aandeel|persentasie|percentage"),
+    _endings("durchschnitt|mittelwert|gemiddelde?|wachstum|groei"),
 ]
-_PERHAPS_SHARE = _words(
-    "margin", "churn", "conversion", "discount", "tax", "vat", "occupancy", "yield", "utili[sz]ation"
-)
+_PERHAPS_SHARE = _words("margin|churn|conversion|discount|tax|vat|occupancy|yield|utili[sz]ation")
 _PRICE = [
-    _words("price", "prices", "each", "prix", "precio", "tariff", "hourly", "msrp", "rrp"),
-    _words("unit (?:cost|value|amount|fee|charge|net|gross)", "cost each"),
-    _endings("preis", "preise", "prys", "pryse", "prijs", "tarief", "tarif", "stundensatz"),
+    _words("prices?|each|prix|precio|tariff|hourly|msrp|rrp|unit (?:cost|value|amount|fee|charge|net|gross)|cost each"),
+    _endings("preise?|pryse?|prijs|tarief|tarif|stundensatz"),
 ]
 _AMOUNT = [
-    _words("total", "totals", "totaal", "sum", "amount", "gesamt\\w*", "summe", "bedrag", "montant", "importe"),
-    _words("count", "qty", "quantity", "anzahl", "aantal", "(?:number|no|nombre|número) (?:of|de)"),
-    _endings("betrag", "summe", "menge"),
+    _words(r"totals?|totaal|sum|amount|gesamt\w*|summe|bedrag|montant|importe|count|qty|quantity|anzahl|aantal"),
+    _words("(?:number|no|nombre|número) (?:of|de)"),
+    _endings("betrag|summe|menge"),
 ]
 _IDENTIFIER = [
-    _words("ids?", "u?uid", "guid", "key", "nos?", "nr", "num", "numbers?", "codes?", "ref", "reference", end="$"),
-    _words("zip", "zip ?code", "plz", "code postal", "phone", "tel", "telephone", "mobile", "fax", "account", end="$"),
-    _words("konto", "rekening", "sku", "ean", "gtin", "upc", "isbn", "serial", "barcode", "postcode", "batch", end="$"),
-    _words("invoice", "faktuur", "factuur", "order", "customer", "client", "kunde", "klant", "employee", end="$"),
-    _words("article", "item", "product", "position", "pos", "row", "line", "rank", "rang", "user", "numéro", end="$"),
-    _words("lat", "lon", "lng", "latitude", "longitude", "age", "alter", "score", "rating", "version", end="$"),
+    _words(
+        "ids?|u?uid|guid|key|nos?|nr|num|numbers?|codes?|ref|reference|zip|zip ?code|plz|code postal|phone", end="$"
+    ),
+    _words("tel|telephone|mobile|fax|account|konto|rekening|sku|ean|gtin|upc|isbn|serial|barcode|postcode", end="$"),
+    _words("batch|invoice|faktuur|factuur|order|customer|client|kunde|klant|employee|article|item|product", end="$"),
+    _words("position|pos|row|line|rank|rang|user|numéro|lat|lon|lng|latitude|longitude|age|alter|score", end="$"),
+    _words("rating|version", end="$"),
     re.compile(r"#|\bn°|№"),
-    _endings("nummer", "nommer", "nr", "kennung", "kode", "schlüssel", "leitzahl", "sleutel"),
+    _endings("nummer|nommer|nr|kennung|kode|schlüssel|leitzahl|sleutel"),
 ]
 _PERIOD = [
-    _words(
-        "years?", "yr", "fy", "année", "an", "año", "ejercicio", "month", "quarter", "week", "weekday", "mois", "kw"
-    ),
-    _words("trimestre", "semaine", "mes", "semana", "periods?", "período", "période"),
-    _endings("jahr", "jaar", "monat", "maand", "quartal", "kwartaal", "woche"),
+    _words("years?|yr|fy|année|an|año|ejercicio|month|quarter|week|weekday|mois|kw|trimestre|semaine|mes|semana"),
+    _words("periods?|período|période"),
+    _endings("jahr|jaar|monat|maand|quartal|kwartaal|woche"),
 ]
 _AMOUNT_OF_A_YEAR = _words(
-    *(
-        "units",
-        "pieces",
-        "hours",
-        "days",
-        "revenue",
-        "sales",
-        "costs?",
-        "profit",
-        "budget",
-        "volume",
-        "turnover",
-        "fees?",
-    ),
-    *("income", "expenses", "spend", "population", "visits", "orders", "stück", "kosten", "omzet", "omset", "last"),
-    *("previous", "prior", "this", "next", "\\w*umsatz", "vor\\w*", "vorig\\w*", "verlede", r"\d+"),
+    "units|pieces|hours|days|revenue|sales|costs?|profit|budget|volume|turnover|fees?|income|expenses|spend|population"
+    r"|visits|orders|stück|kosten|omzet|omset|last|previous|prior|this|next|\w*umsatz|vor\w*|vorig\w*|verlede|\d+"
 )
 
 

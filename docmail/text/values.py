@@ -1,46 +1,30 @@
-"""Reads the values of a data set as a person would: 12.0 is 12, and NaN, NaT, NA and None are nothing at all."""
+"""Reads the values of a data set as a person would: 12.0 is 12, and NaN, NaT, NA and None are missing."""
 
 from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from itertools import islice
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from docmail.text.numbers import Narrow
+from docmail.text.numbers import NARROW, Narrow
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = [
-    "Given",
-    "InexactError",
-    "TooManyError",
-    "former_number_key",
-    "is_missing",
-    "narrow_limit",
-    "narrowed",
-    "number_key",
-    "plain",
-]
+__all__ = ["Given", "TooManyError", "is_missing", "is_numpy_scalar", "plain", "with_line_feeds"]
 
-_EXACT = 2**53  # from here on, a float no longer tells one whole number from the next
-_NARROW = {2: 2**11, 4: 2**24}  # the same for floats of so many octets, as NumPy has them
-_NARROW_COLUMNS = {"float16": 2, "halffloat[pyarrow]": 2, "float32": 4, "float[pyarrow]": 4}
-_LONGEST = 10**200  # a key of more digits is refused as no text, before Python refuses to write it
+_EXACT = 2**53  # from here on, a float no longer distinguishes one whole number from the next
+_LINE_ENDS = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _DEEPEST = 5
 _MOST = 10_000
 
 
 class TooManyError(ValueError):
     """A list is longer, or nested deeper, than a mail can want."""
-
-
-class InexactError(ValueError):
-    """A float that may stand for several whole numbers."""
 
 
 class Given(str):
@@ -65,8 +49,18 @@ class Given(str):
         return str(self), self.source, self.exact
 
 
+def with_line_feeds(text: str) -> str:
+    """Return a text in which a line feed ends each line, also where it had another sign that readers take for one."""
+    return _LINE_ENDS.sub("\n", text)
+
+
+def is_numpy_scalar(value: Any) -> bool:
+    """Say whether it is one value of NumPy's, which is not imported for it."""
+    return hasattr(value, "dtype") and not getattr(value, "ndim", 0)
+
+
 def is_missing(value: Any) -> bool:
-    """Say whether a value stands for "nothing is known here": None, NaN, NaT, NA."""
+    """Say whether a value is missing: None, NaN, NaT, NA."""
     if value is None:
         return True
     if isinstance(value, (str, int)):
@@ -78,7 +72,7 @@ def is_missing(value: Any) -> bool:
         return math.isnan(value) if isinstance(value, float) else value.is_nan()
     # NumPy's own scalars; of the rest only what compares unequal to itself, and says so in one bool.
     try:
-        return bool(value != value) if hasattr(value, "dtype") and not getattr(value, "ndim", 0) else False  # noqa: PLR0124
+        return is_numpy_scalar(value) and bool(value != value)  # noqa: PLR0124
     except (TypeError, ValueError):
         return False
 
@@ -93,7 +87,7 @@ def plain(value: Any, _depth: int = 0) -> Any:
         return value  # the quick way for almost everything
     if is_missing(value):
         return None
-    if hasattr(value, "dtype") and not getattr(value, "ndim", 0) and hasattr(value, "item"):
+    if is_numpy_scalar(value) and hasattr(value, "item"):
         value = _from_numpy(value)
     if isinstance(value, float):
         value = value if isinstance(value, Narrow) else float(value)
@@ -107,60 +101,6 @@ def plain(value: Any, _depth: int = 0) -> Any:
     raise TooManyError
 
 
-def number_key(value: Any, limit: int = _EXACT) -> str | None:
-    """Return a number as the text of a key: one text for one number, whatever its type. None for all but numbers.
-
-    118, 118.0 and Decimal("118.00") are "118". Raises `InexactError` for a float from `limit` on.
-    """
-    number = _number(value)
-    if isinstance(number, float):
-        if hasattr(value, "dtype"):
-            limit = min(limit, _NARROW.get(value.dtype.itemsize, _EXACT))
-        if not abs(number) < limit:
-            raise InexactError
-        return _digits(number)
-    if isinstance(number, Decimal):
-        return _decimal_key(number)
-    return None if number is None or not -_LONGEST < number < _LONGEST else str(number)
-
-
-def _number(value: Any) -> int | float | Decimal | None:
-    """Return a number as Python's own; None for everything else."""
-    kind = getattr(getattr(value, "dtype", None), "kind", "")
-    if kind in {"i", "u", "f"} and not getattr(value, "ndim", 0):  # NumPy's
-        return float(value) if kind == "f" else int(value)
-    if isinstance(value, Integral) and not isinstance(value, bool):
-        return int(value)
-    return value if isinstance(value, (float, Decimal)) else None
-
-
-def _digits(value: float) -> str:
-    """Return a float as people write it, unless that were another float's text, too."""
-    if value.is_integer():
-        return str(int(value))
-    text = f"{value:.15g}"
-    return text if float(text) == value else repr(value)
-
-
-def _decimal_key(value: Decimal) -> str:
-    """Return a decimal as it is written, because 2.50 says more than 2.5; only a whole one is an integer."""
-    if not value.is_finite():
-        raise InexactError
-    whole = abs(value.adjusted()) < len(str(_LONGEST)) and value == int(value)
-    return str(int(value)) if whole else str(value)
-
-
-def former_number_key(value: Any) -> str | None:
-    """Return the key that version 0.1.0 made of a number which was not an integer; None for everything else."""
-    number = _number(value)
-    return f"{number:.15g}" if isinstance(number, float) else str(number) if isinstance(number, Decimal) else None
-
-
-def narrow_limit(kind: Any) -> int:
-    """Return from where on the floats of a column of this kind no longer tell one whole number from the next."""
-    return _NARROW.get(_NARROW_COLUMNS.get(str(kind).lower(), 0), _EXACT)
-
-
 def _from_numpy(value: Any) -> Any:
     if value.dtype.kind in "mM":
         # item() of nanoseconds is a bare number; of microseconds it is a datetime or timedelta.
@@ -168,13 +108,7 @@ def _from_numpy(value: Any) -> Any:
     if value.dtype.kind != "f":
         return value.item()
     # item() of a long double is a long double.
-    return Narrow(value, value.dtype.itemsize) if value.dtype.itemsize in _NARROW else float(value)
-
-
-def narrowed(values: list[Any], kind: Any) -> list[Any]:
-    """Return the values of a column of this kind, handed out as Python's floats, as narrow as they were."""
-    octets = _NARROW_COLUMNS.get(str(kind).lower())
-    return [Narrow(each, octets) if isinstance(each, float) else each for each in values] if octets else values
+    return Narrow(value, value.dtype.itemsize) if value.dtype.itemsize in NARROW else float(value)
 
 
 def _container(value: Any, depth: int) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import email
 import io
 import os
@@ -23,13 +24,14 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
+import docmail
 from docmail.documents import Document
 from docmail.errors import MessageError
-from docmail.message import Message, draft
+from docmail.message import Message, draft, markdown_to_html, markdown_to_text
 from docmail.outbox.entry import body_digest
 from docmail.settings import Settings, SmtpServer
 from docmail.templates import fill
-from docmail.text import marks_of, to_html, to_text, tokens_of
+from docmail.text import marks_of, tokens_of
 from docmail.transport.http.forms import fields_of
 from tests.message.test_message import ME, assert_fit_for_smtp, text_of, wire
 from tests.support.requires import require_program
@@ -37,6 +39,8 @@ from tests.support.requires import require_program
 if TYPE_CHECKING:
     from email.message import EmailMessage
     from pathlib import Path
+
+    from docmail.sandbox import Sandbox
 
 PDF = b"%PDF-1.4 %%EOF"
 DATA: dict[str, list[Any]] = {
@@ -79,14 +83,14 @@ def test_figures_stand_in_the_text_and_travel_beside_the_html() -> None:
         [("multipart/alternative", ["text/plain", ("multipart/related", pictures)]), "application/pdf"],
     )
     html = text_of(mail, "html")
-    sources = re.findall(r'<img [^>]*src="cid:([^"]+)" width="384" alt="([^"]+)"', html)
+    sources = re.findall(r'<img [^>]*src="cid:([^"]+)" width="600" alt="([^"]+)"', html)
     related = next(part for part in mail.walk() if part.get_content_type() == "multipart/related")
     assert related.get_param("type") == "text/html"
     _html, *parts = related.iter_parts()
     assert [part["Content-ID"] for part in parts] == [f"<{name}>" for name, _alt in sources]
     assert [alt for _name, alt in sources] == ["Revenue", "Cost"]
     assert [part.get_content_disposition() for part in parts] == ["inline", "inline"]
-    assert Image.open(io.BytesIO(parts[0].get_content())).size == (768, 384)  # twice as many dots as pixels
+    assert Image.open(io.BytesIO(parts[0].get_content())).size == (1200, 600)  # twice as many dots as pixels
     assert text_of(mail, "plain") == "Hello\n\n[Revenue]\n\nand\n\n[Cost]\n\nBye\n"
     assert [part.get_filename() for part in mail.iter_attachments()] == ["document.pdf"]
     assert not [part.defects for part in mail.walk() if part.defects]
@@ -114,30 +118,71 @@ def test_what_stands_outside_the_axes_is_in_the_picture() -> None:
     wide = figure(size=(4, 2))
     wide.axes[0].plot([2, 2], label="a long label beside the axes")
     wide.axes[0].legend(loc="upper left", bbox_to_anchor=(1.02, 1))
-    [picture] = Message("a@example.com", "Q3", wide).pictures
+    [picture] = Message("a@example.com", "Q3", wide).body.pictures
     width, height = Image.open(io.BytesIO(picture.content)).size
-    assert width > 1000
-    assert height == 384
-    assert picture.width == round(width / 2)
+    assert width > 1500
+    assert height == 600
+    assert picture.width == 600
+
+
+@pytest.mark.parametrize(
+    ("inches", "shown", "dots"), [(3.7, 355, 710), (4, 600, 1200), (6.4, 600, 1200), (16, 600, 1200)]
+)
+def test_a_figure_is_as_wide_as_the_text_and_sharp_or_as_small_as_it_was_made(
+    inches: float, shown: int, dots: int
+) -> None:
+    [picture] = Message("a@example.com", "Q3", figure(size=(inches, 2))).body.pictures
+    assert picture.width == shown
+    assert Image.open(io.BytesIO(picture.content)).width == dots
 
 
 @pytest.mark.parametrize("frame", [FRAME, pl.DataFrame(DATA)], ids=["pandas", "polars"])
 def test_a_small_table_is_a_table_in_both(frame: Any) -> None:
     mail = parsed(Message("a@example.com", "Q3", ["Hello", frame]))
     html = text_of(mail, "html")
-    assert html.count("<tr>") == 3
+    assert html.count("<tr>\n") == 3
     assert re.search(r'<th style="[^"]*text-align: right[^"]*">Revenue</th>', html)
-    assert re.search(r'<td style="border: 1px solid[^"]*">S\|o\*uth</td>', html)
+    assert re.search(r'<td style="border-bottom: 1px solid[^"]*">S\|o\*uth</td>', html)
     assert text_of(mail, "plain") == (
         "Hello\n\nRegion    Revenue  Note\n-------  --------  ----\nNorth    1,234.50\nS|o*uth     20.25  x y\n"
     )
 
 
+def test_numbers_in_a_table_have_the_signs_of_a_language_and_dates_stay_as_they_are() -> None:
+    days = [dt.date(2026, 11, 30), dt.date(2026, 12, 1)]
+    table = pd.DataFrame({"day": days, "balance": [182450.5, -1234.25]})
+    for locale, first, second in ((None, "182,450.50", "1,234.25"), ("de", "182.450,50", "1.234,25")):
+        mail = parsed(Message("a@example.com", "Q3", ["Hello 1,234.5", table], locale=locale))
+        html, plain = text_of(mail, "html"), text_of(mail, "plain")
+        assert f">{first}</td>" in html
+        assert f">\u2212{second}</td>" in html
+        assert ">2026-11-30</td>" in html
+        assert [line.split() for line in plain.splitlines()[4:]] == [
+            ["2026-11-30", first],
+            ["2026-12-01", f"-{second}"],
+        ]
+        assert plain.startswith("Hello 1,234.5\n")
+    with pytest.raises(MessageError, match="no locale") as caught:
+        Message("a@example.com", "Q3", "Hello", locale="xx")
+    assert caught.value.field == "locale"
+
+
+def test_a_language_for_a_table_makes_no_other_mail_of_it_and_may_come_with_send_and_merge(box: Sandbox) -> None:
+    given: dict[str, Any] = {"to": "a@example.com", "subject": "Q3", "key": "q3", "settings": box.settings}
+    docmail.send((), **given, body=["Hello", FRAME], locale="de")
+    assert docmail.send((), **given, body=["Hello", FRAME]).repeated
+    assert "1.234,50" in (box.inbox[0].text or "")
+    [message] = docmail.merge(
+        [{"no": 1}], key="no", to="a@example.com", subject="x", body=lambda _row: FRAME, locale="de"
+    )
+    assert "1.234,50" in message.body
+
+
 def test_a_message_keeps_its_pictures_when_it_is_changed_and_its_text_can_be_compared() -> None:
     message = Message("a@example.com", "Q3", ["Hello", figure()])
     again = replace(message, key="q3")
-    assert again.pictures == message.pictures
-    assert len(again.pictures) == 1
+    assert again.body.pictures == message.body.pictures
+    assert len(again.body.pictures) == 1
     assert body_digest(again) == body_digest(message) == body_digest(Message("b@example.com", "x", message.body))
     assert body_digest(Message("a@example.com", "Q3", ["Hello", figure("Cost")])) != body_digest(message)
     assert "PNG" not in repr(message)
@@ -165,14 +210,14 @@ def test_what_cannot_stand_in_a_text_is_refused(body: Any, words: str, monkeypat
 
 def test_a_title_that_is_markup_or_has_lines_is_an_honest_caption() -> None:
     body = Message("a@example.com", "Q3", figure("*Q3*](x)\n<b>")).body
-    assert 'alt="*Q3*](x) &lt;b&gt;"' in to_html(body)
-    assert to_text(body) == "[*Q3*](x) <b>]\n"
+    assert 'alt="*Q3*](x) &lt;b&gt;"' in markdown_to_html(body)
+    assert markdown_to_text(body) == "[*Q3*](x) <b>]\n"
 
 
 def test_the_http_protocol_finds_the_html_and_says_that_it_carries_no_pictures() -> None:
     fields = fields_of(Message("a@example.com", "Q3", ["**Hello**", FRAME]).render(ME).parsed())
     assert "<strong>Hello</strong>" in fields["body"]
-    with pytest.raises(MessageError, match="cannot carry the pictures"):
+    with pytest.raises(MessageError, match="cannot send the pictures"):
         fields_of(Message("a@example.com", "Q3", ["**Hello**", figure()]).render(ME).parsed())
 
 
@@ -207,18 +252,16 @@ def test_the_http_protocol_finds_the_html_and_says_that_it_carries_no_pictures()
     ],
 )
 def test_the_plain_text_says_it_without_marks(markdown: str, text: str) -> None:
-    assert to_text(markdown) == text
+    assert markdown_to_text(markdown) == text
 
 
 def test_every_element_of_the_html_carries_its_own_style() -> None:
-    html = to_html(
+    html = markdown_to_html(
         "# a\n\n> b\n\n```\nc\n```\n\n| d |\n|---|\n| e |\n\n`f`\n\n- g\n\n---\n\n![h](https://a.example/h.png)"
     )
     for tag in ("h1", "blockquote", "pre", "table", "th", "td", "code", "ul", "hr", "img", "p"):
-        assert re.search(rf'<{tag} style="[^"]+"', html), tag
+        assert re.search(rf'<{tag}(?: class="[^"]+")? style="[^"]+"', html), tag
     assert html.count("style=") == len(re.findall(r"<[a-z][^>]*style=", html))
-    assert "class=" not in html
-    assert "<style" not in html
 
 
 # --- numbered lists ---
@@ -265,18 +308,18 @@ def shown(html: str) -> list[str]:
 )
 def test_each_item_of_a_list_keeps_its_number_and_its_sign(markdown: str, lines: list[str]) -> None:
     """Programs that show HTML count on from the first; the second of two dates was one that nobody had written."""
-    assert shown(to_html(markdown)) == lines
+    assert shown(markdown_to_html(markdown)) == lines
     signs = [line.split()[0] for line in lines if line[0].isdigit()]
-    assert re.findall(r"(?m)^[ >]*(?:- )?(\d+[.)])", to_text(markdown)) == signs
+    assert re.findall(r"(?m)^[ >]*(?:- )?(\d+[.)])", markdown_to_text(markdown)) == signs
 
 
 def test_a_list_that_counts_from_one_is_left_to_the_program_that_shows_it() -> None:
-    assert re.search(r"<ol [^>]*>\n<li>a</li>\n<li>b</li>\n</ol>", to_html("1. a\n2. b"))
-    assert to_text("1. a\n2. b") == "1. a\n2. b\n"
+    assert re.search(r"<ol [^>]*>\n<li>a</li>\n<li>b</li>\n</ol>", markdown_to_html("1. a\n2. b"))
+    assert markdown_to_text("1. a\n2. b") == "1. a\n2. b\n"
 
 
 def test_long_lines_of_an_item_stand_below_its_text_and_not_below_its_number() -> None:
-    html = to_html("31. a\n2026. b")
+    html = markdown_to_html("31. a\n2026. b")
     assert (
         html.count('<div role="listitem" style="margin: 0 0 0 44px">\n<p style="margin: 0 0 4px; text-indent: -44px">')
         == 2
@@ -346,8 +389,8 @@ def test_whatever_the_items_hold_their_numbers_stay(
 )
 def test_what_nobody_means_as_markup_is_what_was_typed(text: str) -> None:
     """A signature made a heading of the greeting, and a path lost its backslashes."""
-    assert to_text(text).rstrip("\n") == text
-    html = to_html(text)
+    assert markdown_to_text(text).rstrip("\n") == text
+    html = markdown_to_html(text)
     assert not re.search(r"<(?:h[1-6]|hr|em|strong|del|code|a|ul|ol|blockquote)\b", html)
     assert shown(html) == [line.replace(">", "&gt;").strip() for line in text.split("\n")]
 
@@ -372,7 +415,7 @@ def test_the_delimiter_of_a_signature_keeps_its_blank_beside_markup() -> None:
     ],
 )
 def test_what_is_markup_stays_so(text: str, html: str) -> None:
-    assert html in to_html(text)
+    assert html in markdown_to_html(text)
 
 
 @pytest.mark.parametrize(
@@ -386,8 +429,8 @@ def test_what_is_markup_stays_so(text: str, html: str) -> None:
     ],
 )
 def test_a_typed_line_break_breaks_the_line(text: str, plain: str, html: str) -> None:
-    assert to_text(text) == plain
-    assert html in to_html(text)
+    assert markdown_to_text(text) == plain
+    assert html in markdown_to_html(text)
 
 
 def test_the_indentation_of_the_code_around_a_text_is_taken_away() -> None:
@@ -400,28 +443,33 @@ def test_the_indentation_of_the_code_around_a_text_is_taken_away() -> None:
 
         Bye
         """
-    assert to_text(text).rstrip() == "Dear Ann,\n\n- one\n  - two\n\nBye"
-    assert "<pre" not in to_html(text)
-    assert to_text("Dear Ann,\n\n    thanks.\n\n    Bye\n") == "Dear Ann,\n\nthanks.\n\nBye\n"
-    assert to_text("    Hello") == "Hello"
-    assert "<li>two" in to_html("- one\n  - two")
-    assert "<pre" in to_html("Run\nthis:\n\n    x = 1")
+    assert markdown_to_text(text).rstrip() == "Dear Ann,\n\n- one\n  - two\n\nBye"
+    assert "<pre" not in markdown_to_html(text)
+    assert markdown_to_text("Dear Ann,\n\n    thanks.\n\n    Bye\n") == "Dear Ann,\n\nthanks.\n\nBye\n"
+    assert markdown_to_text("    Hello") == "Hello"
+    assert "<li>two" in markdown_to_html("- one\n  - two")
+    assert "<pre" in markdown_to_html("Run\nthis:\n\n    x = 1")
     mail = parsed(Message("a@example.com", "x", [text, FRAME, "\n    after\n"]))
     assert "<pre" not in text_of(mail, "html")
 
 
 def test_lines_of_a_value_are_indented_as_the_template_around_them_is() -> None:
     body = fill("\n    Dear {{ name }},\n\n    {{ lines }}\n", {"name": "Ann", "lines": "a\nb"}, markdown=True)
-    assert to_text(body).rstrip() == "Dear Ann,\n\na\nb"
+    assert markdown_to_text(body).rstrip() == "Dear Ann,\n\na\nb"
+
+
+def text_part(markdown: str) -> str:
+    """Return the HTML of a text without what stands around it."""
+    return re.sub(r"(?s).*?overflow-wrap: break-word\">\n|</td></tr>\n</table>\n<!--.*", "", markdown_to_html(markdown))
 
 
 def test_each_block_begins_on_the_side_of_its_own_script() -> None:
-    html = to_html("שלום **חנה**\n\nHello\n\n- אחת\n\n# كشف\n\n| א | b |\n|---|---|\n| 1 | ב |")
+    html = text_part("שלום **חנה**\n\nHello\n\n- אחת\n\n# كشف\n\n| א | b |\n|---|---|\n| 1 | ב |")
     assert re.findall(r"<(p|h1|li|t[hd]) ([^ >]+)", html) == [
         (tag, 'dir="auto"') for tag in ("p", "p", "li", "h1", "th", "th", "td", "td")
     ]
     assert "text-align: left" not in html
-    assert "dir=" not in to_html("Hello\n\n- one")
+    assert "dir=" not in text_part("Hello\n\n- one")
 
 
 @pytest.mark.parametrize(
@@ -470,7 +518,7 @@ def test_the_plain_text_loses_no_character_that_is_not_markup(written: str) -> N
     def kept(text: str) -> list[str]:
         return [sign for sign in text if sign.isalnum() or sign in ".,:;()/@%&'\"=\\"]
 
-    assert kept(to_text(written)) == kept(written)
+    assert kept(markdown_to_text(written)) == kept(written)
 
 
 # --- whatever is written ---
@@ -532,12 +580,12 @@ WRITTEN = st.one_of(
 @hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_is_written_becomes_text_and_html(written: str) -> None:
     """What was struck through ended in an AttributeError."""
-    assert to_html(written).endswith("</body></html>\n")
-    assert isinstance(to_text(written), str)
+    assert markdown_to_html(written).endswith("</body></html>\n")
+    assert isinstance(markdown_to_text(written), str)
 
 
 def test_what_is_struck_through_is_so_in_the_html() -> None:
-    assert '<del style="text-decoration: line-through">100</del> 80' in to_html("~~100~~ 80")
+    assert '<del style="text-decoration: line-through">100</del> 80' in markdown_to_html("~~100~~ 80")
 
 
 # --- drafts ---

@@ -9,7 +9,7 @@ import pytest
 
 from docmail.documents import Document
 from docmail.message import Attachment
-from docmail.message.message import _part_header, _subject
+from docmail.message.headers import subject_header
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_the_header_of_an_attachment_is_what_the_library_writes(name: str, media
     part["Content-Transfer-Encoding"] = "base64"
     part.add_header("Content-Disposition", "attachment", filename=name)
     attachment = Attachment(name, media_type, 1, Document.of(b"x", name="x.txt"))
-    assert _part_header(attachment) == bytes(part)
+    assert attachment.header == bytes(part)
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,4 @@ def test_the_header_of_an_attachment_is_what_the_library_writes(name: str, media
 def test_a_subject_of_plain_letters_is_what_the_library_writes(text: str) -> None:
     header = EmailMessage(policy=policy.SMTP)
     header["Subject"] = text
-    assert _subject(text) == bytes(header).removesuffix(b"\r\n")
+    assert subject_header(text) == bytes(header).removesuffix(b"\r\n")

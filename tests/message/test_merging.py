@@ -17,7 +17,9 @@ import pytest
 
 import docmail
 from docmail.errors import BatchError, DocmailError, DocumentError, MessageError, RowProblem
+from docmail.message import data_sets
 from docmail.outbox import Outbox, table_of
+from docmail.outbox.batch import _Keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,6 +66,36 @@ def states(outbox: Outbox) -> list[str]:
 # --- the rows ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_frame_is_read_a_portion_at_a_time_as_it_was_when_it_was_given(library: str) -> None:
+    """As dicts, its rows take ten times its memory."""
+    module = pytest.importorskip(library)
+    frame = module.DataFrame({"n": list(range(600)), "x": [0.5, 1.5] * 300})
+    portions: list[int] = []
+    records = data_sets._records
+
+    def counted(part: Any) -> list[dict[str, Any]]:
+        portions.append(len(part))
+        return records(part)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data_sets, "_records", counted)
+        merge = docmail.merge(frame, key="n", to="a@example.com", subject="{{ n }}|{{ x }}")
+        if library == "pandas":
+            frame.loc[:, "n"] = 7
+        subjects = [message.subject for message in merge]
+    assert len(merge) == len(subjects) == 600
+    assert (subjects[0], subjects[-1]) == ("0|0.5", "599|1.5")
+    assert max(portions) < 600
+
+
+def test_a_key_is_known_however_many_there_are() -> None:
+    keys = _Keys()
+    assert [keys.first(f"key {each}", each) for each in range(1, 5_001)] == list(range(1, 5_001))
+    assert [keys.first(f"key {each}", 9_999) for each in (1, 2_500, 5_000)] == [1, 2_500, 5_000]
+    assert keys.first("", 5_001) == 5_001
+
+
 def test_each_row_becomes_the_message_that_its_templates_say() -> None:
     first, *_others = invoices()
     assert [str(address) for address in first.to] == ["ann@example.com"]
@@ -98,7 +130,7 @@ def csv_of(folder: Path, text: str) -> Path:
 
 
 def test_a_row_of_a_csv_file_with_too_many_cells_is_no_row_of_other_values(tmp_path: Path, box: Sandbox) -> None:
-    """As “1,234.50” without quotes, of which a mail would say “1”; empty cells at the end are Excel's."""
+    """As “1,234.50” without quotes, where a mail would say “1”; empty cells at the end are Excel's."""
     path = csv_of(tmp_path, "no,email,amount\n1,a@example.com,1,234.50\n2,b@example.com,12,,\n")
     merged = docmail.merge(path, key="no", to="{{ email }}", subject="{{ amount }}")
     added = Outbox().add_all(merged, batch="b", settings=box.settings, bad_rows="skip")
@@ -266,7 +298,7 @@ def test_a_template_may_name_a_column_with_the_blanks_of_the_data_set() -> None:
 def test_a_text_without_its_blanks_is_no_other_mail() -> None:
     """0.1.0 wrote them, and recorded the digest of what it wrote."""
     rows = [{"no": 1, "name": "Anna "}]
-    fields = {"subject": "To {{ name }}!", "body": "Dear {{ name }}, {{ name | upper }}"}
+    fields: dict[str, Any] = {"subject": "To {{ name }}!", "body": "Dear {{ name }}, {{ name | upper }}"}
     outbox = Outbox()
     outbox.add(docmail.Message("a@example.com", "To Anna !", "Dear Anna , ANNA ", key="1"))
     outbox.add_all([docmail.Message("a@example.com", "To Anna !", "Dear Anna , ANNA ", key="1")], batch="b")
@@ -291,7 +323,7 @@ def test_a_key_that_was_recorded_with_its_blanks_is_known() -> None:
 def test_a_blank_beside_the_quotation_marks_of_a_cell_is_said_with_the_cell_as_it_should_be(tmp_path: Path) -> None:
     """The hint led to `Dear  "Anna Meyer",`."""
     for cell in (' "Anna Meyer"', '"Anna Meyer" ', '\u00a0"Anna Meyer"'):
-        with pytest.raises(MessageError, match=r'line 2 of .*, a blank stands .* so that the cell is "Anna Meyer"\.'):
+        with pytest.raises(MessageError, match=r'line 2 of .*, there is a space .* so that the cell is "Anna Meyer"\.'):
             rows_of(tmp_path, three_lines(cell, ";", "\n"))
 
 
@@ -366,7 +398,7 @@ def test_two_addresses_in_a_cell_are_refused_with_the_line_that_sends_to_both(se
     fields: dict[str, Any] = {"key": "no", "subject": "x"}
     for field in ("to", "cc"):
         merged = docmail.merge(rows, **{"to": "c@example.com", **fields, field: "{{ row['E-mail'] }}"})
-        with pytest.raises(docmail.errors.AddressError, match="holds several addresses") as caught:
+        with pytest.raises(docmail.errors.AddressError, match="contains several addresses") as caught:
             list(merged)
         assert caught.value.field == field
         name, _equals, line = str(caught.value.hint).partition("write ")[2].rstrip(".").partition("=")
@@ -433,8 +465,11 @@ def test_documents_may_be_made_per_row_or_shared_and_none_is_made_before_it_is_n
         ({"key": "number"}, "There is no column"),
         ({"key": None}, "name of a column"),
         ({"subject": "Invoice {{ invoice_no "}, "The template of the subject cannot be understood"),
-        ({"documents": [make_pdf, make_pdf]}, "“name” is the name of what one function makes"),
-        ({"documents": docmail.Document.of(PDF, name="terms.pdf")}, "“name” is the name of what one function makes"),
+        ({"documents": [make_pdf, make_pdf]}, "“name” names the document that one function makes"),
+        (
+            {"documents": docmail.Document.of(PDF, name="terms.pdf")},
+            "“name” names the document that one function makes",
+        ),
         ({"to": ["a@example.com"]}, "template or a function"),
     ],
 )
@@ -498,7 +533,9 @@ def test_all_problems_are_told_at_once_with_their_rows_and_nothing_is_added(box:
 
 
 def test_what_jupyter_keeps_of_a_bad_batch_names_no_address_and_stands_in_columns() -> None:
-    long = "It is in this batch already (sent), as another mail. Undo the change, use another key, or take back."
+    long = (
+        "This key is in the batch already (sent), for a different mail. Undo the change, use another key, or take back."
+    )
     problems = [
         RowProblem(2, "118", "to", "“a@example.org; b@example.org” is not one email address."),
         RowProblem(1203, "ann@example.org", None, long),
@@ -509,8 +546,8 @@ def test_what_jupyter_keeps_of_a_bad_batch_names_no_address_and_stands_in_column
     assert lines[2:7] == [
         "  Row  Key  Field  What is wrong",
         "    2  118  to     “…@…; …@…” is not one email address.",
-        "1,203  …@…  -      It is in this batch already (sent), as another mail. Undo the change, use",
-        "                   another key, or take back.",
+        "1,203  …@…  -      This key is in the batch already (sent), for a different mail. Undo the",
+        "                   change, use another key, or take back.",
         "1,300  k    to     ·[31mNo.",
     ]
     assert lines[-1] == "and 1 more row"
@@ -614,7 +651,7 @@ def test_columns_whose_names_are_no_texts_can_be_the_key_and_an_index_is_explain
 
 
 def test_a_name_for_several_documents_of_a_row_is_a_problem() -> None:
-    with pytest.raises(MessageError, match="“name” is the name of one") as caught:
+    with pytest.raises(MessageError, match="“name” names only one") as caught:
         list(invoices(documents=lambda _row: [PDF, PDF]))
     assert caught.value.field == "name"
     assert next(iter(invoices(documents=lambda _row: [PDF]))).documents[0].name == "Invoice 118.pdf"
@@ -757,7 +794,7 @@ def test_a_batch_that_is_refused_leaves_no_documents_behind_but_those_of_other_m
 def test_a_document_that_another_program_has_just_kept_is_missed_in_a_sentence_and_never_sent_without(
     box: Sandbox,
 ) -> None:
-    """One program keeps its documents; another keeps the same ones, is refused, and removes them; the first goes on."""
+    """One program keeps its documents; another keeps the same, is refused, and removes them; the first continues."""
     outbox, other = Outbox(), Outbox()
 
     def messages() -> Iterator[docmail.Message]:
@@ -799,6 +836,7 @@ def test_a_disk_that_is_full_while_a_batch_is_made_is_the_outbox_s_own_sentence(
         return Path("/dev/full").open("wb", buffering=buffering)
 
     monkeypatch.setattr("docmail.outbox.prepared_mails.TemporaryFile", full)
+    monkeypatch.setattr("docmail.outbox.prepared_mails._PORTION", 1)  # the first row goes to the disk
     with pytest.raises(DocmailError, match=r"The outbox in .* cannot be used: No space left"):
         Outbox().add_all(invoices(ROWS[:1]), batch="b", settings=box.settings)
 

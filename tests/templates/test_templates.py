@@ -55,6 +55,7 @@ ROW = {
         ("{{ lines[0]['items'] }}", "3"),
         ("{% raw %}{{ name }}{% endraw %}", "{{ name }}"),
         ("no field, { not } one %", "no field, { not } one %"),
+        ("{{ due.replace(year=2027) }} {{ gone | default(2000) }}", "2027-03-01 2000"),
         ("", ""),
     ],
 )
@@ -130,7 +131,7 @@ def test_a_value_that_is_none_is_missing(nothing: Any) -> None:
         ("{{ nam }}", "the field “nam”, which does not exist. Write {{ name }}."),
         ("{{ NAME }}", "Write {{ name }}."),
         ("{{ row['Email'] }}", "Write {{ row['E-mail'] }}."),
-        ("{{ zzzzzz }}", "Use one of the fields that there are: name, qty, price"),
+        ("{{ zzzzzz }}", "Use one of these fields: name, qty, price"),
         ("{{ lines[1].amount }}", "the field “amount”, which has no value here"),
         ("{{ lines[0].amont }}", "Write {{ amount }}."),
         ("{% for x in nam %}{% endfor %}", "“nam”"),
@@ -183,8 +184,6 @@ def test_a_template_that_cannot_be_understood_is_refused_with_its_line(text: str
         "{{ '{0.__class__}'.format(name) }}",
         "{{ lines.append(1) }}",
         "{{ lines[0].update({'x': 1}) }}",
-        "{{ name.encode() }}",
-        "{{ due.to_pydatetime() }}",
         "{% include 'x' %}",
         "{% set a %}{% for i in range(40000) %}a long text{% endfor %}{% endset %}",  # would grow unseen
         "{% import 'x' as x %}",
@@ -195,7 +194,7 @@ def test_a_template_that_cannot_be_understood_is_refused_with_its_line(text: str
     ],
 )
 def test_a_template_may_only_look_at_its_fields(text: str) -> None:
-    with pytest.raises(MessageError, match="uses what no template may"):
+    with pytest.raises(MessageError, match="uses something that templates may not use"):
         fill(text, ROW)
 
 
@@ -221,11 +220,15 @@ def test_a_template_may_only_look_at_its_fields(text: str) -> None:
         "{{ [long, long, long] | join(long) }}",
         "{{ long }}" * 10,
         "x" * 250_001,
+        "{{ huge | int }}",  # took minutes, as the next two did
+        "{{ '%d' % huge }}",
+        "{{ '%d' | format(huge) }}",
+        "{{ huge * huge }}",
     ],
 )
 def test_a_template_comes_to_an_end_and_its_text_fits_a_mail(text: str) -> None:
     with pytest.raises(MessageError, match="does not end, or its text grows too large"):
-        fill(text, {**ROW, "long": "x" * 100_000})
+        fill(text, {**ROW, "long": "x" * 100_000, "huge": Decimal("1E+1000000")})
 
 
 def test_a_list_longer_than_a_mail_can_want_is_refused() -> None:
@@ -245,6 +248,7 @@ def test_a_list_longer_than_a_mail_can_want_is_refused() -> None:
         ("{{ lines }}", "a list cannot stand in a text"),
         ("{{ row }}", "a dict cannot stand in a text"),
         ("{{ name.upper }}", "a function cannot stand in a text"),
+        ("{{ name.encode() }}", "a bytes cannot stand in a text"),
         ("{{ '%d' | format(name) }}", "cannot be filled in"),
         ("{{ 'x' * 3 }}", "* needs two numbers"),
     ],
@@ -328,7 +332,7 @@ def test_a_value_is_shown_as_it_is_whatever_marks_it_holds(value: str, around: s
 
 def test_a_value_stays_in_its_cell_of_a_table() -> None:
     filled = fill("| a | b |\n|---|---|\n| {{ x }} | z |", {"x": "1|2 `|` \\|"}, markdown=True)
-    assert markdown_to_html(filled).count("<td ") == 2
+    assert len(re.findall(r"<td style=\"border-bottom", markdown_to_html(filled))) == 2
     assert "1|2 `|` \\|" in html.unescape(markdown_to_html(filled))
 
 
@@ -364,13 +368,14 @@ def test_a_template_is_kept_under_its_name_until_it_is_forgotten(home: Path) -> 
     assert names() == ("invoice", "Statement")
     assert load("invoice") == Template("invoice", "Invoice no. {{ no }}", INVOICE.body)
     assert (home / "docmail" / "templates.json").stat().st_mode & 0o777 == 0o600
-    forget("invoice")
-    forget("invoice")
-    assert names() == ("Statement",)
+    save(Template("ours", "", ""))
+    forget("ours")
+    forget("ours")
+    assert names() == ("invoice", "Statement")
     with pytest.raises(
-        MessageError, match=r"no template “invoice”\. Save one with this name, or choose one of: Statement"
+        MessageError, match=r"no template “ours”\. Save one with this name, or choose one of: Statement"
     ):
-        load("invoice")
+        load("ours")
 
 
 @pytest.mark.parametrize(
