@@ -18,7 +18,7 @@ from docmail.faces import lazy
 if TYPE_CHECKING:
     from docmail.sandbox.box import Sandbox
     from docmail.sandbox.inbox import Attachment, Inbox, ReceivedMail
-    from docmail.sandbox.password import SANDBOX_PASSWORD, lent_password
+    from docmail.sandbox.rehearsal import SANDBOX_PASSWORD, lent_password
 
 __all__ = ["SANDBOX_PASSWORD", "Attachment", "Inbox", "ReceivedMail", "Sandbox", "lent_password"]
 
@@ -28,6 +28,6 @@ if not TYPE_CHECKING:
         {
             "box": ("Sandbox",),
             "inbox": ("Attachment", "Inbox", "ReceivedMail"),
-            "password": ("SANDBOX_PASSWORD", "lent_password"),
+            "rehearsal": ("SANDBOX_PASSWORD", "lent_password"),
         },
     )

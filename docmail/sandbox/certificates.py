@@ -1,4 +1,4 @@
-"""Makes the certificate of a sandbox: an authority of its own, and one certificate for this computer, or a bad one.
+"""Makes the certificates of a sandbox: its own authority's, and the server's, good or with a flaw.
 
 The authority's key signs once and is then forgotten, so nobody can make further certificates that pass for this
 computer's.

@@ -7,7 +7,6 @@ programs a failure, and `GET` with it asks whether this sandbox runs; notebooks 
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import json
 import re
@@ -26,17 +25,21 @@ from docmail.addresses import parse_addresses
 from docmail.errors import DocmailError
 from docmail.language import _
 from docmail.message import new_message_id
+from docmail.oauth import browser_page
+from docmail.presets import services
 from docmail.sandbox import mail_services
 from docmail.sandbox import oauth_server as identity
 from docmail.sandbox.failures import Failure
+from docmail.sandbox.graph_drafts import Drafts
 from docmail.sandbox.inbox import written
+from docmail.sandbox.response import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import asyncio
+    from collections.abc import Container, Iterator
 
-    from docmail.sandbox.failures import Failures
-    from docmail.sandbox.inbox import Inbox
-    from docmail.sandbox.oauth_server import IdentityProvider
+    from docmail.sandbox.graph_drafts import DraftCall
+    from docmail.sandbox.rehearsal import Rehearsal
 
 SENDER = "mail@sandbox.example"
 """Such a server sends from an address of its own."""
@@ -64,36 +67,23 @@ class _Trouble(Exception):
 class HttpEndpoint:
     """Answers one request per connection."""
 
-    def __init__(  # noqa: PLR0913 - what a server must know
-        self,
-        inbox: Inbox,
-        failures: Failures,
-        *,
-        token: str,
-        size_limit: int,
-        lets_in: Callable[[str], bool],
-        identity: IdentityProvider,
-    ) -> None:
-        self._inbox = inbox
-        self._failures = failures
-        self._token = token
-        self._lets_in = lets_in
-        self._identity = identity
-        self._size_limit = size_limit
+    def __init__(self, rehearsal: Rehearsal) -> None:
+        self._rehearsal = rehearsal
+        self._drafts = Drafts(rehearsal.size_limit)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take one request and answer it."""
+        """Take one request and respond."""
         http = h11.Connection(h11.SERVER)
         try:
-            reply = await self._reply(http, reader, writer)
-            if reply is not None:
-                _send(http, writer, *reply)
+            response = await self._respond(http, reader, writer)
+            if response is not None:
+                _send(http, writer, response)
                 await writer.drain()
                 writer.close()
         except h11.RemoteProtocolError:
             # The client speaks something else, perhaps SMTP; every web server says so.
             with suppress(ConnectionError, h11.LocalProtocolError):
-                _send(http, writer, HTTPStatus.BAD_REQUEST, _("This is a port for HTTP."))
+                _send(http, writer, Response(HTTPStatus.BAD_REQUEST, _("This is a port for HTTP.")))
                 await writer.drain()
                 writer.close()
         except ConnectionError:
@@ -103,88 +93,102 @@ class HttpEndpoint:
             if not writer.is_closing():
                 writer.transport.abort()
 
-    async def _reply(
+    async def _respond(  # noqa: PLR0911 - one kind of request after the other
         self, http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> tuple[int, str] | None:
-        """Return status and content; None to cut the connection instead."""
+    ) -> Response | None:
+        """Return the response; None to cut the connection instead."""
         try:
             request, body = await self._read(http, reader, writer)
             headers = {name.decode("ascii"): value.decode("latin-1") for name, value in request.headers}
             target = request.target.decode("latin-1")
             if target.startswith(identity.PATH):
-                return self._identify(request.method.decode("ascii"), target, headers.get("host", ""), body)
+                method = request.method.decode("ascii")
+                return self._rehearsal.identity.answer(method, target, headers.get("host", ""), body)
+            if call := self._drafts.call(request.method.decode("ascii"), target):
+                _check_origin(headers)
+                return await self._serve_draft(call, headers, body)
             if request.method in {b"GET", b"PUT"}:
                 return self._take_order(headers, body)
             _check_sender(request.method, headers)
             if api := mail_services.api_of(target):
                 return await self._serve_api(api, headers, body)
-            mail, recipients = _mail(list(_parts(headers.get("content-type", ""), body)))
+            mail = _mail(list(_parts(headers.get("content-type", ""), body)))
         except _Trouble as exc:
-            return exc.status, str(exc)
-        return await self._deliver(mail, recipients)
+            return Response(exc.status, str(exc))
+        failure = await self._meet(mail)
+        if failure is None:
+            self._deliver(mail)
+            return Response(HTTPStatus.OK, _("Sent."))
+        return None if failure.does == "drop" else Response(failure.code, failure.reply[4:])
 
-    def _identify(self, method: str, target: str, host: str, body: bytes) -> tuple[int, str]:
-        status, media_type, content = self._identity.answer(method, target, host, body)
-        kinds = {"text/html": _Html, "text/plain": _Elsewhere}
-        return status, kinds.get(media_type.partition(";")[0], _Json)(content)
-
-    async def _serve_api(self, api: str, headers: dict[str, str], body: bytes) -> tuple[int, str | _Json] | None:
-        """Answer as a mail service does; a mail is taken as a whole, except at Postmark."""
+    async def _serve_api(self, api: str, headers: dict[str, str], body: bytes) -> Response | None:
+        """Respond as a mail service does; a mail is taken as a whole, except at Postmark."""
         media_type = headers.get("content-type", "")
+        if not self._rehearsal.lets_in(mail_services.key_of(api, headers)):
+            return mail_services.refusal(api, 401)
         try:
-            if not self._lets_in(mail_services.key_of(api, headers)):
-                return _said(mail_services.refusal(api, 401))
             mail = mail_services.mail_of(api, media_type, body, lambda: _parts(media_type, body))
         except mail_services.NoMailError as exc:
-            return _said(mail_services.refusal(api, 400, str(exc)))
-        failure = await self._rehearse(mail)
-        if failure is None:
-            return self._take(api, mail)
-        return None if failure.does == "drop" else _said(mail_services.refusal(api, failure.code, failure.reply[4:]))
+            return mail_services.refusal(api, 400, str(exc))
+        return await self._send_mail(api, mail)
 
-    async def _rehearse(self, mail: mail_services.Taken) -> Failure | None:
-        """Wait if that is programmed, and return what goes wrong; a mail that is taken all the same is delivered."""
-        recipients = list(mail.recipients)
-        await asyncio.sleep(self._failures.delay("http", recipients))
-        failure = self._failures.next("http", recipients)
-        if failure is not None and failure.does == "drop" and failure.keep:
-            self._inbox.deliver(mail.sender, recipients, mail.content)
+    async def _serve_draft(self, call: DraftCall, headers: dict[str, str], body: bytes) -> Response | None:
+        """Respond to a request about a draft of Microsoft Graph; it is sent as any other mail."""
+        if call.needs_key and not self._rehearsal.lets_in(mail_services.key_of("graph", headers)):
+            return mail_services.refusal("graph", 401)
+        if step := call.step:
+            failure = await self._rehearsal.failures.meet(step, self._drafts.recipients(call))
+            if failure is not None:
+                return (
+                    None if failure.does == "drop" else mail_services.refusal("graph", failure.code, failure.reply[4:])
+                )
+        found = self._drafts.answer(call, headers, body)
+        if isinstance(found, Response):
+            return found
+        response = await self._send_mail("graph", found)
+        if response is not None and response.status < 300:  # noqa: PLR2004
+            self._drafts.forget(call)
+        return response
+
+    async def _send_mail(self, api: str, mail: mail_services.Taken) -> Response | None:
+        """Deliver a mail as a service does, or refuse it."""
+        if failure := await self._meet(mail, api):
+            return None if failure.does == "drop" else mail_services.refusal(api, failure.code, failure.reply[4:])
+        refused = {each: found for each in mail.recipients if (found := self._rehearsal.failures.next("rcpt", [each]))}
+        if any(found.code < 500 for found in refused.values()):  # noqa: PLR2004 - RFC 5321 4.2.1: later
+            return mail_services.refusal(api, 503)
+        if refused and (api != "postmark" or len(refused) == len(mail.recipients)):
+            return mail_services.refusal(api, 400)
+        self._deliver(mail, api, refused)
+        return mail_services.success(api, refused)
+
+    async def _meet(self, mail: mail_services.Taken, api: str = services.FORM) -> Failure | None:
+        """Return what goes wrong, after the wait for it; a mail that is taken all the same is delivered."""
+        failure = await self._rehearsal.failures.meet("http", mail.recipients)
+        if failure is not None and failure.takes_mail:
+            self._deliver(mail, api)
         return failure
 
-    def _take(self, api: str, mail: mail_services.Taken) -> tuple[int, str | _Json]:
-        recipients = list(mail.recipients)
-        refused = {each: found for each in recipients if (found := self._failures.next("rcpt", [each]))}
-        if any(found.code < 500 for found in refused.values()):  # noqa: PLR2004 - RFC 5321 4.2.1: later
-            return _said(mail_services.refusal(api, 503))
-        if refused and (api != "postmark" or len(refused) == len(recipients)):
-            return _said(mail_services.refusal(api, 400))
-        self._inbox.deliver(mail.sender, [each for each in recipients if each not in refused], mail.content)
-        return _said(mail_services.success(api, refused))
+    def _deliver(self, mail: mail_services.Taken, api: str = services.FORM, refused: Container[str] = ()) -> None:
+        recipients = [each for each in mail.recipients if each not in refused]
+        service = services.by_api(api)
+        # Only into a mailbox do mails come back; other services tell their own pages.
+        reports = service is not None and service.has_mailbox
+        self._rehearsal.deliver(mail.sender, recipients, mail.content, reports=reports)
 
-    async def _deliver(self, mail: EmailMessage, recipients: list[str]) -> tuple[int, str] | None:
-        await asyncio.sleep(self._failures.delay("http", recipients))
-        failure = self._failures.next("http", recipients)
-        if failure is None:
-            taken, reply = True, (int(HTTPStatus.OK), _("Sent."))
-        elif failure.does == "drop":
-            taken, reply = failure.keep, None
-        else:
-            taken, reply = failure.code < 300, (failure.code, failure.reply[4:])  # noqa: PLR2004 - 2xx is success
-        if taken:
-            self._inbox.deliver(SENDER, recipients, written(mail))
-        return reply
-
-    def _take_order(self, headers: dict[str, str], body: bytes) -> tuple[int, str]:
-        if not hmac.compare_digest(headers.get("authorization", "").encode(), f"Bearer {self._token}".encode()):
-            return HTTPStatus.FORBIDDEN, _("This sandbox takes no orders from you.")
+    def _take_order(self, headers: dict[str, str], body: bytes) -> Response:
+        if not hmac.compare_digest(
+            headers.get("authorization", "").encode(), f"Bearer {self._rehearsal.token}".encode()
+        ):
+            return Response(HTTPStatus.FORBIDDEN, _("This sandbox accepts no orders without its token."))
         if not body:
-            return HTTPStatus.OK, _("I am here.")
+            return Response(HTTPStatus.OK, _("I am here."))
         order = json.loads(body)
         if order is None:
-            self._failures.reset()
+            self._rehearsal.failures.reset()
         else:
-            self._failures.add(Failure(**order))
-        return HTTPStatus.OK, _("Done.")
+            self._rehearsal.failures.add(Failure(**order))
+        return Response(HTTPStatus.OK, _("Done."))
 
     async def _read(
         self, http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -202,7 +206,7 @@ class HttpEndpoint:
                 request = event
             elif isinstance(event, h11.Data):
                 body += event.data
-                if len(body) > self._size_limit:
+                if len(body) > self._rehearsal.size_limit:
                     raise _Trouble(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _("The message is too large."))
             elif isinstance(event, h11.EndOfMessage) and request is not None:
                 return request, bytes(body)
@@ -213,59 +217,29 @@ class HttpEndpoint:
 def _check_sender(method: bytes, headers: dict[str, str]) -> None:
     if method != b"POST":
         raise _Trouble(HTTPStatus.METHOD_NOT_ALLOWED, _("Mail is sent with POST."))
+    _check_origin(headers)
+
+
+def _check_origin(headers: dict[str, str]) -> None:
     if "origin" in headers:
         # A page in the user's browser must not fill the inbox.
         raise _Trouble(HTTPStatus.FORBIDDEN, _("Web pages cannot send mail here."))
 
 
-class _Json(str):
-    """A text that is JSON."""
-
-    __slots__ = ()
-
-
-class _Html(str):
-    """A text that is a page."""
-
-    __slots__ = ()
-
-
-class _Elsewhere(str):
-    """An address to which a browser is sent."""
-
-    __slots__ = ()
-
-
-def _said(answer: tuple[int, object]) -> tuple[int, _Json]:
-    status, content = answer
-    return status, _Json("" if content is None else json.dumps(content))
-
-
-_MEDIA_TYPES: dict[type, str] = {
-    str: "text/plain; charset=utf-8",
-    _Json: "application/json",
-    _Html: "text/html; charset=utf-8",
-    _Elsewhere: "text/plain; charset=utf-8",
-}
-
-
-def _send(http: h11.Connection, writer: asyncio.StreamWriter, status: int, text: str) -> None:
-    content = text.encode()
-    headers = [
-        ("Content-Type", _MEDIA_TYPES[type(text)]),
-        ("Content-Length", str(len(content))),
-        ("Connection", "close"),
-    ]
-    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE} and isinstance(text, _Json):
+def _send(http: h11.Connection, writer: asyncio.StreamWriter, response: Response) -> None:
+    status, content, media_type = response
+    page = browser_page.HEADERS if media_type.startswith("text/html") else {"Content-Type": media_type}
+    headers = [*page.items(), ("Content-Length", str(len(content.encode()))), ("Connection", "close")]
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE} and "json" in media_type:
         headers.append(("Retry-After", str(mail_services.RETRY_SECONDS)))
-    if isinstance(text, _Elsewhere):
-        headers += [("Location", str(text)), ("Referrer-Policy", "no-referrer"), ("Cache-Control", "no-store")]
+    if status == HTTPStatus.SEE_OTHER:
+        headers += [("Location", content), ("Referrer-Policy", "no-referrer"), ("Cache-Control", "no-store")]
     try:
         reason = HTTPStatus(status).phrase
     except ValueError:
         reason = ""
     writer.write(http.send(h11.Response(status_code=status, headers=headers, reason=reason.encode())) or b"")
-    writer.write(http.send(h11.Data(data=content)) or b"")
+    writer.write(http.send(h11.Data(data=content.encode())) or b"")
     writer.write(http.send(h11.EndOfMessage()) or b"")
 
 
@@ -315,8 +289,8 @@ def _unescaped(text: str) -> str:
     return text.replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
 
 
-def _mail(parts: list[_Part]) -> tuple[EmailMessage, list[str]]:
-    """Return the form as a mail, and its recipients."""
+def _mail(parts: list[_Part]) -> mail_services.Taken:
+    """Return the form as a mail."""
     try:
         fields = {part.name: part.text for part in parts if part.filename is None}
         missing = [name for name in ("from", "reply_to", "to", "subject", "body") if name not in fields]
@@ -340,4 +314,4 @@ def _mail(parts: list[_Part]) -> tuple[EmailMessage, list[str]]:
                 mail.add_attachment(part.content, maintype=main, subtype=sub, filename=part.filename)
     except (DocmailError, ValueError) as exc:
         raise _Trouble(HTTPStatus.BAD_REQUEST, str(exc)) from exc
-    return mail, [address.addr_spec for address in to]
+    return mail_services.Taken(written(mail), SENDER, tuple(address.addr_spec for address in to))

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
 from functools import cached_property
 from secrets import token_hex
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from docmail.documents import Document
-from docmail.files import write_whole
+from docmail.files import make_folder, remove, write_whole
 from docmail.language import _, ngettext
-from docmail.message import with_whole_names
+from docmail.message import text_in, with_whole_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +31,7 @@ _ENVELOPE = b"X-Sandbox-Envelope: "
 
 _POLL_SECONDS = 0.02
 _NAMED_IN_REPR = 2
+_HEAD_OCTETS = 1 << 18  # headers that are longer end early in a list
 
 
 def written(mail: EmailMessage) -> bytes:
@@ -54,32 +57,45 @@ class Attachment:
 
     @cached_property
     def pages(self) -> int | None:
-        """The number of pages of a PDF; None if it is none, or cannot be read."""
+        """The number of pages of a PDF; None for other files, and for a PDF that cannot be read."""
         return Document(self.name, self.media_type, self.content, self.size).pages
 
 
 class ReceivedMail(EmailMessage):
-    """A mail in the inbox: an `email.message.EmailMessage` that knows its envelope.
+    r"""A mail in the inbox: an `email.message.EmailMessage` that knows its envelope.
 
-    `sender` and `recipients` are those of the envelope (blind copies too), `raw` the bytes as they arrived.
+    `sender` and `recipients` are those of the envelope (blind copies too), `raw` the bytes as they arrived, `received`
+    the time at which they did, `flags` what a mail program noted about it in a mailbox (`\Seen`).
     """
 
     sender: str
     recipients: tuple[str, ...]
     raw: bytes
     number: int
+    received: datetime
+    flags: tuple[str, ...]
 
     @classmethod
-    def parse(cls, raw: bytes, *, sender: str = "", recipients: Sequence[str] = (), number: int = 0) -> ReceivedMail:
-        """Read a mail from its bytes."""
+    def parse(  # noqa: PLR0913 - what is known of a mail beside its bytes
+        cls,
+        raw: bytes,
+        *,
+        sender: str = "",
+        recipients: Sequence[str] = (),
+        number: int = 0,
+        received: datetime | None = None,
+        flags: Sequence[str] = (),
+    ) -> ReceivedMail:
+        """Read a mail from its bytes; it is received now unless a time is given."""
         parsed = BytesParser(policy=policy.default).parsebytes(with_whole_names(raw))
         for part in parsed.walk():
             # Raw UTF-8 in a header (RFC 6532) is read back as surrogates, which the library does not join.
-            part._headers = [(name, _joined(value)) for name, value in part.raw_items()]  # type: ignore[attr-defined] # noqa: SLF001
+            part._headers = [(name, joined(value)) for name, value in part.raw_items()]  # type: ignore[attr-defined] # noqa: SLF001
         mail = cls(policy=policy.default)
         # The parser would make every part of the mail one of this class.
         mail.__dict__.update(vars(parsed))
         mail.sender, mail.recipients, mail.raw, mail.number = sender, tuple(recipients), raw, number
+        mail.received, mail.flags = received or datetime.now(UTC), tuple(flags)
         return mail
 
     @property
@@ -89,13 +105,13 @@ class ReceivedMail(EmailMessage):
 
     @property
     def text(self) -> str:
-        """The plain text; empty if there is none."""
-        return self._body("plain")
+        """The plain text; empty if the mail has none."""
+        return text_in(self, "plain")
 
     @property
     def html(self) -> str:
-        """The HTML; empty if there is none."""
-        return self._body("html")
+        """The HTML; empty if the mail has none."""
+        return text_in(self, "html")
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:
@@ -108,10 +124,6 @@ class ReceivedMail(EmailMessage):
             found.append(Attachment(part.get_filename() or "", part.get_content_type(), content))
         return tuple(found)
 
-    def _body(self, subtype: str) -> str:
-        part = self.get_body((subtype,))
-        return str(part.get_content()).replace("\r\n", "\n") if part is not None else ""
-
     def __repr__(self) -> str:
         to = ", ".join(self.recipients[:_NAMED_IN_REPR])
         if len(self.recipients) > _NAMED_IN_REPR:
@@ -121,28 +133,41 @@ class ReceivedMail(EmailMessage):
         return f"<ReceivedMail {self.subject[:60]!r} to {to}{attached}>"
 
 
+class Stored(NamedTuple):
+    """A mail as it is kept: its envelope, with its flags if it has any; its bytes; when it arrived."""
+
+    envelope: dict[str, Any]
+    raw: bytes
+    received: datetime
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a mail program noted about it."""
+        return tuple(self.envelope.get("flags", ()))
+
+
 class Inbox(Sequence[ReceivedMail]):
     """The mails that arrived, newest last."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(mode=0o700, exist_ok=True)
-        self._last = max(self._numbers(), default=0)
+        make_folder(folder)
+        self._last = max(self.numbers(), default=0)
 
     def __len__(self) -> int:
-        return len(self._numbers())
+        return len(self.numbers())
 
     @overload
     def __getitem__(self, index: int) -> ReceivedMail: ...
     @overload
     def __getitem__(self, index: slice) -> tuple[ReceivedMail, ...]: ...
     def __getitem__(self, index: int | slice) -> ReceivedMail | tuple[ReceivedMail, ...]:
-        numbers = self._numbers()
+        numbers = self.numbers()
         if isinstance(index, slice):
             return self._read_all(numbers[index])
         try:
             return self._read(numbers[index])
-        except (IndexError, FileNotFoundError):  # the second: somebody empties it at this moment
+        except (IndexError, FileNotFoundError):  # the second: another program empties it at this moment
             raise IndexError(
                 ngettext("There is {count} mail in the inbox.", "There are {count} mails in the inbox.", len(numbers))
                 .format(count=len(numbers))
@@ -151,9 +176,27 @@ class Inbox(Sequence[ReceivedMail]):
     def __repr__(self) -> str:
         return f"<Inbox, {count_mails(len(self))}>"
 
+    def numbers(self) -> list[int]:
+        """Return the numbers of the mails, newest last; a mail keeps its number when others are gone."""
+        try:
+            names = [path.name for path in self._folder.iterdir()]
+        except FileNotFoundError:
+            return []  # the sandbox is closed
+        return sorted(int(found[1]) for name in names if (found := re.fullmatch(r"(\d+)\.eml", name)))
+
+    def mail(self, number: int) -> ReceivedMail | None:
+        """Return the mail with this number; None if it is gone."""
+        return next(iter(self._read_all([number])), None)
+
+    def head(self, number: int) -> ReceivedMail | None:
+        """Return the headers of the mail with this number, without its content; None if it is gone."""
+        with suppress(FileNotFoundError):
+            return self._read(number, _HEAD_OCTETS)
+        return None
+
     def after(self, number: int) -> tuple[ReceivedMail, ...]:
         """Return the mails that came after the one with this number."""
-        return self._read_all(known for known in self._numbers() if known > number)
+        return self._read_all(known for known in self.numbers() if known > number)
 
     def wait(self, n: int = 1, timeout: float = 10) -> tuple[ReceivedMail, ...]:
         """Return all mails as soon as there are `n`; raises `TimeoutError` if they do not come."""
@@ -170,39 +213,69 @@ class Inbox(Sequence[ReceivedMail]):
 
     def clear(self) -> None:
         """Empty the inbox."""
-        for number in self._numbers():
-            self._path(number).unlink(missing_ok=True)
+        for number in self.numbers():
+            remove(self._path(number))
 
-    def deliver(self, sender: str, recipients: Sequence[str], raw: bytes) -> None:
-        """Put a mail in; only the server does."""
+    def deliver(
+        self,
+        sender: str,
+        recipients: Sequence[str],
+        raw: bytes,
+        *,
+        flags: Sequence[str] = (),
+        received: datetime | None = None,
+    ) -> int:
+        """Put a mail in, received now or then, and return its number; only the server does."""
         self._last += 1
-        envelope = json.dumps({"sender": sender, "recipients": list(recipients)}).encode("ascii")
-        write_whole(self._path(self._last), _ENVELOPE, envelope, b"\r\n", raw)
+        envelope = {"sender": sender, "recipients": list(recipients)} | ({"flags": list(flags)} if flags else {})
+        self._write(self._last, envelope, raw, received)
+        return self._last
+
+    @property
+    def next_number(self) -> int:
+        """The number that the next mail gets."""
+        return self._last + 1
+
+    def stored(self, number: int, *, head_only: bool = False) -> Stored | None:
+        """Return the mail with this number as it is kept, or its headers, unread; None if it is gone."""
+        with suppress(FileNotFoundError):
+            return self._stored(number, _HEAD_OCTETS if head_only else None)
+        return None
+
+    def flag(self, number: int, flags: Sequence[str]) -> None:
+        """Note these flags in the place of those of the mail with this number; only the server does."""
+        if found := self.stored(number):
+            self._write(number, found.envelope | {"flags": list(flags)}, found.raw, found.received)
+
+    def _write(self, number: int, envelope: dict[str, Any], raw: bytes, received: datetime | None) -> None:
+        path = self._path(number)
+        write_whole(path, _ENVELOPE, json.dumps(envelope).encode("ascii"), b"\r\n", raw)
+        if received is not None:
+            os.utime(path, (received.timestamp(), received.timestamp()))
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06d}.eml"
 
-    def _numbers(self) -> list[int]:
-        try:
-            names = [path.name for path in self._folder.iterdir()]
-        except FileNotFoundError:
-            return []  # the sandbox is closed
-        return sorted(int(found[1]) for name in names if (found := re.fullmatch(r"(\d+)\.eml", name)))
-
     def _read_all(self, numbers: Iterable[int]) -> tuple[ReceivedMail, ...]:
         mails = []
         for number in numbers:
-            with suppress(FileNotFoundError):  # somebody empties it at this moment
+            with suppress(FileNotFoundError):  # another program empties it at this moment
                 mails.append(self._read(number))
         return tuple(mails)
 
-    def _read(self, number: int) -> ReceivedMail:
-        head, _end, raw = self._path(number).read_bytes().partition(b"\r\n")
-        envelope = json.loads(head.removeprefix(_ENVELOPE))
-        return ReceivedMail.parse(raw, sender=envelope["sender"], recipients=envelope["recipients"], number=number)
+    def _read(self, number: int, head_octets: int | None = None) -> ReceivedMail:
+        envelope, raw, received = self._stored(number, head_octets)
+        return ReceivedMail.parse(raw, **envelope, number=number, received=received)
+
+    def _stored(self, number: int, head_octets: int | None = None) -> Stored:
+        with self._path(number).open("rb") as file:
+            envelope = json.loads(file.readline().removeprefix(_ENVELOPE))
+            raw = file.read() if head_octets is None else file.read(head_octets).partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+            return Stored(envelope, raw, datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC))
 
 
-def _joined(value: str) -> str:
+def joined(value: str) -> str:
+    """Return a header's value with its raw UTF-8 (RFC 6532), which the library reads as surrogates, as characters."""
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 

@@ -1,4 +1,4 @@
-"""Takes mail as the mail services do: their paths, their keys, their JSON, and their words when something is wrong.
+"""Takes mail as the mail services do: their paths, their keys, their JSON, and the text of their refusals.
 
 Written from the services' own pages, so that it is a counterpart of `docmail.transport.http.apis` and not its mirror.
 """
@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING, Any
 from docmail.addresses import parse_addresses
 from docmail.errors import DocmailError
 from docmail.message import new_message_id
-from docmail.sandbox.inbox import written
+from docmail.sandbox.inbox import joined, written
+from docmail.sandbox.response import json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from docmail.sandbox.response import Response
 
 RETRY_SECONDS = 30
 """What stands in Retry-After."""
@@ -38,7 +41,7 @@ class Taken:
 
 
 class NoMailError(Exception):
-    """The request is none that the service understands."""
+    """The service does not understand the request."""
 
 
 _PATHS = {
@@ -75,10 +78,10 @@ def mail_of(api: str, media_type: str, body: bytes, parts: Callable[[], Iterable
     """Return the mail in a request; `parts` reads a multipart form. Raises `NoMailError`."""
     try:
         if api == "graph":
-            return _whole(base64.b64decode(body, validate=True))
+            return whole(base64.b64decode(body, validate=True))
         if api == "gmail":
             raw = body if media_type == "message/rfc822" else base64.urlsafe_b64decode(json.loads(body)["raw"])
-            return _whole(raw)
+            return whole(raw)
         if api == "mailgun":
             form = list(parts())
             to = tuple(part.text for part in form if part.name == "to")
@@ -89,13 +92,13 @@ def mail_of(api: str, media_type: str, body: bytes, parts: Callable[[], Iterable
         raise NoMailError(str(exc)) from exc
 
 
-def _whole(raw: bytes) -> Taken:
+def whole(raw: bytes) -> Taken:
     """Take a whole mail: its recipients stand in its headers, and Bcc is taken out."""
     head, _blank, rest = raw.partition(b"\r\n\r\n")
     shown = re.sub(rb"(?mi)^bcc:.*(\r\n[ \t].*)*\r\n", b"", head + b"\r\n").removesuffix(b"\r\n")
     headers = message_from_bytes(head + b"\r\n\r\n", policy=policy.default)
     recipients = [
-        _joined(address.addr_spec)
+        joined(address.addr_spec)
         for name in ("To", "Cc", "Bcc")
         if headers[name] is not None
         for address in headers[name].addresses
@@ -106,11 +109,7 @@ def _whole(raw: bytes) -> Taken:
 
 def _sender(content: bytes) -> str:
     headers = message_from_bytes(content.partition(b"\r\n\r\n")[0] + b"\r\n\r\n", policy=policy.default)
-    return _joined(headers["From"].addresses[0].addr_spec)
-
-
-def _joined(value: str) -> str:
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return joined(headers["From"].addresses[0].addr_spec)
 
 
 @dataclass(frozen=True)
@@ -247,25 +246,23 @@ _READ: dict[str, Callable[[dict[str, Any]], _Read]] = {
 # --- what they answer -------------------------------------------------------------------------------------------------
 
 
-def success(api: str, left_out: Iterable[str] = ()) -> tuple[int, dict[str, Any] | None]:
-    """Return status and content of the answer to a mail that was taken."""
+def success(api: str, left_out: Iterable[str] = ()) -> Response:
+    """Return the response to a mail that was taken."""
     identity = new_message_id("sandbox.example")
-    if api == "graph":
-        return 202, None
-    if api == "sendgrid":
-        return 202, None
+    if api in {"graph", "sendgrid"}:
+        return json_response(202, None)
     if api == "mailgun":
-        return 200, {"id": identity, "message": "Queued. Thank you."}
+        return json_response(200, {"id": identity, "message": "Queued. Thank you."})
     if api == "brevo":
-        return 201, {"messageId": identity}
+        return json_response(201, {"messageId": identity})
     if api == "postmark":
         missing = ", ".join(left_out)
         message = f"Message OK, but will not deliver to these inactive addresses: {missing}." if missing else "OK"
-        return 200, {"ErrorCode": 0, "Message": message, "MessageID": identity.strip("<>")}
-    return 200, {"id": identity.strip("<>")}
+        return json_response(200, {"ErrorCode": 0, "Message": message, "MessageID": identity.strip("<>")})
+    return json_response(200, {"id": identity.strip("<>")})
 
 
-_WORDS: dict[str, dict[int, tuple[Any, str]]] = {
+_REFUSALS: dict[str, dict[int, tuple[Any, str]]] = {
     "graph": {
         401: ("InvalidAuthenticationToken", "Access token is empty or not valid."),
         400: ("ErrorInvalidRecipients", "At least one recipient isn't valid."),
@@ -290,12 +287,12 @@ _WORDS: dict[str, dict[int, tuple[Any, str]]] = {
 }
 
 
-def refusal(api: str, status: int, words: str = "") -> tuple[int, dict[str, Any]]:
-    """Return status and content of a refusal; without words those that the service has for it."""
-    code, message = _WORDS[api].get(status, (None, "Not possible."))
-    if words:
-        found = re.fullmatch(r"([\w.]+): (.*)", words, re.DOTALL)
-        code, message = (found[1], found[2]) if found else (None, words)
+def refusal(api: str, status: int, text: str = "") -> Response:
+    """Return a refusal with this text; without one, with the service's own."""
+    code, message = _REFUSALS[api].get(status, (None, "Not possible."))
+    if text:
+        found = re.fullmatch(r"([\w.]+): (.*)", text, re.DOTALL)
+        code, message = (found[1], found[2]) if found else (None, text)
     details = [{"message": message, "domain": "global", "reason": code}] if code else []
     number = int(code) if str(code).isdecimal() else 300
     content: dict[str, dict[str, Any]] = {
@@ -309,4 +306,4 @@ def refusal(api: str, status: int, words: str = "") -> tuple[int, dict[str, Any]
     }
     if api == "postmark" and status == 400:  # noqa: PLR2004 - it has one status for everything about the mail
         status = 422
-    return status, content[api]
+    return json_response(status, content[api])

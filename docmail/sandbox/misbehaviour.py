@@ -1,4 +1,4 @@
-"""Plays what no mail server does on purpose: resets, half replies, a byte a second, words without end."""
+"""Plays what no mail server does on purpose: resets, half replies, a byte a second, text without end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MUCH = 1 << 16  # octets that wait for the client
 
 async def misbehave(failure: Failure, transport: asyncio.Transport) -> None:
     """Do it until the client goes or the connection is cut; returns with the connection closed or about to be."""
-    words = failure.reply.encode()
+    text = failure.reply.encode()
     transport.resume_reading()  # paused, it would not notice that the client goes
     if failure.does == "reset":
         await asyncio.sleep(_LOOK_SECONDS)  # at once, it would meet a client that is still connecting
@@ -25,23 +25,23 @@ async def misbehave(failure: Failure, transport: asyncio.Transport) -> None:
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     elif failure.does == "say":
-        transport.write(words)
+        transport.write(text)
         await linger(transport)
     elif failure.does == "say-and-cut":
-        transport.write(words)
+        transport.write(text)
         transport.close()
         return
     elif failure.does == "drip":
-        for place in range(len(words)):
+        for place in range(len(text)):
             if transport.is_closing():
                 break
-            transport.write(words[place : place + 1])
+            transport.write(text[place : place + 1])
             await asyncio.sleep(1)
     elif failure.does == "endless":
-        words *= _MUCH // len(words)
+        text *= _MUCH // len(text)
         while not transport.is_closing():
             if transport.get_write_buffer_size() < _MUCH:
-                transport.write(words)
+                transport.write(text)
             await asyncio.sleep(0)
     transport.abort()
 
@@ -60,7 +60,7 @@ class _Refusing(asyncio.Protocol):
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
 
     def data_received(self, data: bytes) -> None:
-        """Go on with the handshake."""
+        """Continue the handshake."""
         self._incoming.write(data)
         over = True
         try:

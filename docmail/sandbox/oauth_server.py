@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 import secrets
 import threading
@@ -17,7 +16,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
-from docmail.language import _
+from markupsafe import Markup
+
+from docmail.language import _, chosen, language
+from docmail.oauth import browser_page
+from docmail.sandbox.response import Response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,18 +32,23 @@ GOOGLE = "google"
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # RFC 8628 6.1: no vowels, so that no word comes of it
 _DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 
-Page = tuple[int, str, str]  # status, media type, content
+_HTML = "text/html; charset=utf-8"
 
 
 @dataclass
 class _Code:
-    """A code that was given out, and what has become of it."""
+    """A code that was given out, and what has become of it: pending, agreed, declined, or used for a token."""
 
     user_code: str
     scope: str
     ends: float
     state: str = "pending"
     polled: list[float] = field(default_factory=list)
+
+    @property
+    def waits(self) -> bool:
+        """Whether somebody can still agree to it or decline it."""
+        return self.state == "pending" and self.ends > time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class _Consent:
 
 
 class IdentityProvider:
-    """The sign-in server of one sandbox; `username` is who signs in when somebody agrees."""
+    """The sign-in server of one sandbox; `username` is who signs in when a person agrees."""
 
     def __init__(self, username: str) -> None:
         self.username = username
@@ -70,6 +78,7 @@ class IdentityProvider:
         self._access: dict[str, float] = {}
         self._refusals: list[tuple[str, str]] = []
         self._lock = threading.RLock()
+        self._language = chosen()
 
     # --- what a person, or a test, does ---
 
@@ -87,7 +96,7 @@ class IdentityProvider:
             self._refusals.append((error, description))
 
     def expire(self) -> None:
-        """Let every access token be over; the sign-ins go on."""
+        """Let every access token expire; the sign-ins stay valid."""
         with self._lock:
             self._access = dict.fromkeys(self._access, 0.0)
 
@@ -105,29 +114,27 @@ class IdentityProvider:
     def _decide(self, state: str) -> None:
         with self._lock:
             for code in self._codes.values():
-                if code.state == "pending":
+                if code.waits:
                     code.state = state
 
     # --- what it answers ---
 
-    def answer(self, method: str, target: str, host: str, body: bytes) -> Page:
+    def answer(self, method: str, target: str, host: str, body: bytes) -> Response:
         """Answer one request below `/identity/`."""
         path = target.partition("?")[0].removeprefix(PATH)
         form = dict(parse_qsl(body.decode("utf-8", "replace")))
-        with self._lock:
+        with self._lock, language(self._language):
             if path.startswith(f"{GOOGLE}/"):
                 return self._as_google(path.removeprefix(f"{GOOGLE}/"), method, target, form)
             if path.endswith(".well-known/openid-configuration"):
-                return _json(200, self._configuration(host, path.partition("/")[0]))
+                return json_response(200, self._configuration(host, path.partition("/")[0]))
             if path.endswith("/devicecode"):
-                return _json(200, self._new_code(host, form))
+                return json_response(200, self._new_code(host, form))
             if path.endswith("/token"):
                 return self._token(form)
             if path == "device":
-                if method == "POST":
-                    self._decide("agreed" if "agree" in form else "declined")
-                return 200, "text/html; charset=utf-8", self._page()
-        return _json(404, {"error": "not_found"})
+                return Response(200, self._device_page(method, form), _HTML)
+        return json_response(404, {"error": "not_found"})
 
     def _configuration(self, host: str, tenant: str) -> dict[str, str]:
         # msal takes https:// addresses only.
@@ -152,36 +159,44 @@ class IdentityProvider:
             "interval": self.interval,
         }
 
-    def _as_google(self, path: str, method: str, target: str, form: dict[str, str]) -> Page:
+    def _as_google(self, path: str, method: str, target: str, form: dict[str, str]) -> Response:
         if path == "auth":
             return self._consent(method, target, form)
         if path == "revoke":
             return self._revoke_one(form.get("token", ""))
         return self._google_token(form)
 
-    def _google_token(self, form: dict[str, str]) -> Page:
-        self.asked.append({name: form[name] for name in ("grant_type", "client_id") if name in form})
-        if self._refusals:
-            error, description = self._refusals.pop(0)
-            return _json(400, {"error": error, "error_description": description})
+    def _refusal(self, form: Mapping[str, str], *names: str) -> Response | None:
+        """Note what is asked of these fields, and return the error that is programmed for it."""
+        self.asked.append({name: value for name, value in form.items() if name in names})
+        if not self._refusals:
+            return None
+        error, description = self._refusals.pop(0)
+        return json_response(400, {"error": error, "error_description": description})
+
+    def _google_token(self, form: dict[str, str]) -> Response:
+        if refusal := self._refusal(form, "grant_type", "client_id"):
+            return refusal
         if not secrets.compare_digest(form.get("client_secret", "").encode(), self.google_secret.encode()):
-            return _json(401, {"error": "invalid_client", "error_description": "Unauthorized"})
+            return json_response(401, {"error": "invalid_client", "error_description": "Unauthorized"})
         if form.get("grant_type") == "authorization_code":
             return self._by_consent(form)
         if (scope := self._refresh.get(form.get("refresh_token", ""))) is not None:
-            return _json(200, self._lend(form, scope, lasting=False))  # the old one goes on
-        return _json(400, {"error": "invalid_grant", "error_description": "Token has been expired or revoked."})
+            return json_response(200, self._lend(form, scope, lasting=False))  # the old one stays valid
+        return json_response(400, {"error": "invalid_grant", "error_description": "Token has been expired or revoked."})
 
-    def _consent(self, method: str, target: str, form: Mapping[str, str]) -> Page:
+    def _consent(self, method: str, target: str, form: Mapping[str, str]) -> Response:
         """Show the page on which a person agrees, or send the browser back with what that person has decided."""
         question = dict(parse_qsl(target.partition("?")[2]))
         back = question.get("redirect_uri", "")
         if not back.startswith("http://127.0.0.1:") or question.get("code_challenge_method") != "S256":
-            return 400, "text/html; charset=utf-8", _page(html.escape(_("This is not the page of a sign-in.")))
+            page = browser_page.page(
+                _("This link is not complete"), _("Close this tab, go back to JupyterLab and use the link in the form.")
+            )
+            return Response(400, page, _HTML)
         if method != "POST":
-            who = html.escape(_("Sign in as {username}, and let docmail send mail?"))
-            who = who.format(username=f"<b>{html.escape(self.username)}</b>")
-            return 200, "text/html; charset=utf-8", _page(who, buttons=True)
+            allow = _("docmail asks for permission to send mail from this mailbox.")
+            return Response(200, self._question_page(allow), _HTML)
         answer = {"state": question.get("state", "")}
         if "agree" in form:
             code = answer["code"] = f"4/{secrets.token_urlsafe(48)}"
@@ -192,53 +207,59 @@ class IdentityProvider:
             )
         else:
             answer["error"] = "access_denied"
-        return 303, "text/plain", f"{back}?{urlencode(answer)}"
+        return Response(303, f"{back}?{urlencode(answer)}")
 
-    def _by_consent(self, form: Mapping[str, str]) -> Page:
+    def _by_consent(self, form: Mapping[str, str]) -> Response:
         consent = self._consents.pop(form.get("code", ""), None)  # once, whatever comes of it
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
         asked = (form.get("client_id", ""), form.get("redirect_uri", ""), challenge)
         if consent is None or asked != (consent.client_id, consent.redirect_uri, consent.challenge):
-            return _json(400, {"error": "invalid_grant", "error_description": "Bad Request"})
-        return _json(200, self._lend(form, consent.scope))
+            return json_response(400, {"error": "invalid_grant", "error_description": "Bad Request"})
+        return json_response(200, self._lend(form, consent.scope))
 
-    def _revoke_one(self, token: str) -> Page:
+    def _revoke_one(self, token: str) -> Response:
         if self._refusals:
-            return _json(503, {"error": self._refusals.pop(0)[0]})
+            return json_response(503, {"error": self._refusals.pop(0)[0]})
         if self._refresh.pop(token, None) is None:
-            return _json(400, {"error": "invalid_token"})
+            return json_response(400, {"error": "invalid_token"})
         self._access.clear()  # as at Google: with the sign-in goes what was made of it
-        return _json(200, {})
+        return json_response(200, {})
 
-    def _token(self, form: dict[str, str]) -> Page:
-        self.asked.append({name: value for name, value in form.items() if name in {"grant_type", "client_id", "scope"}})
-        if self._refusals:
-            error, description = self._refusals.pop(0)
-            return _json(400, {"error": error, "error_description": description})
+    def _token(self, form: dict[str, str]) -> Response:
+        if refusal := self._refusal(form, "grant_type", "client_id", "scope"):
+            return refusal
         kind = form.get("grant_type")
         if kind == _DEVICE:
             return self._by_code(form)
         if kind == "refresh_token" and form.get("refresh_token", "") in self._refresh:
-            return _json(200, self._lend(form, self._refresh.pop(form["refresh_token"])))
+            return json_response(200, self._lend(form, self._refresh.pop(form["refresh_token"])))
         if kind == "client_credentials":
             known = secrets.compare_digest(form.get("client_secret", ""), self.client_secret)
             if known or form.get("client_assertion"):
-                return _json(200, self._lend(form, form.get("scope", ""), lasting=False))
-            return _json(401, {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret."})
-        return _json(400, {"error": "invalid_grant", "error_description": "AADSTS700082: The token has expired."})
+                return json_response(200, self._lend(form, form.get("scope", ""), lasting=False))
+            return json_response(
+                401, {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret."}
+            )
+        return json_response(
+            400, {"error": "invalid_grant", "error_description": "AADSTS700082: The token has expired."}
+        )
 
-    def _by_code(self, form: Mapping[str, str]) -> Page:
+    def _by_code(self, form: Mapping[str, str]) -> Response:
         code = self._codes.get(form.get("device_code", ""))
-        if code is None or code.ends < time.monotonic():
-            return _json(400, {"error": "expired_token", "error_description": "AADSTS70020: The code has expired."})
+        if code is None or code.state == "used" or code.ends < time.monotonic():
+            return json_response(
+                400, {"error": "expired_token", "error_description": "AADSTS70020: The code has expired."}
+            )
         code.polled.append(time.monotonic())
         if code.state == "pending":
-            return _json(400, {"error": "authorization_pending", "error_description": "AADSTS70016: Pending."})
+            return json_response(400, {"error": "authorization_pending", "error_description": "AADSTS70016: Pending."})
         if code.state == "declined":
-            return _json(400, {"error": "authorization_declined", "error_description": "AADSTS65004: Declined."})
-        del self._codes[form["device_code"]]
-        return _json(200, self._lend(form, code.scope))
+            return json_response(
+                400, {"error": "authorization_declined", "error_description": "AADSTS65004: Declined."}
+            )
+        code.state = "used"
+        return json_response(200, self._lend(form, code.scope))
 
     def _lend(self, form: Mapping[str, str], scope: str, *, lasting: bool = True) -> dict[str, Any]:
         access = f"access-{secrets.token_urlsafe(900)}"  # as long as Microsoft's
@@ -265,27 +286,52 @@ class IdentityProvider:
             answer |= {"refresh_token": refresh, "id_token": f"{_part({'alg': 'none'})}.{_part(claims)}.{_part({})}"}
         return answer
 
-    def _page(self) -> str:
-        waiting = [code.user_code for code in self._codes.values() if code.state == "pending"]
-        if not waiting:
-            return _page(html.escape(_("Nothing waits for you here. You can close this page.")))
-        who = html.escape(_("Sign in as {username} with the code {code}?"))
-        who = who.format(username=html.escape(self.username), code=f"<b>{html.escape(', '.join(waiting))}</b>")
-        return _page(who, buttons=True)
+    def _device_page(self, method: str, form: Mapping[str, str]) -> str:
+        """Return the page on which a person agrees to a code; `form` is what a press of its buttons sends."""
+        waiting = [code.user_code for code in self._codes.values() if code.waits]
+        if waiting and method == "POST" and form.keys() & {"agree", "decline"}:
+            self._decide("agreed" if "agree" in form else "declined")
+            if "agree" in form:
+                return browser_page.over(
+                    _("✓ You have agreed"), _("docmail now finishes the sign-in. The form says when it is done.")
+                )
+            return browser_page.over(
+                _("You have not allowed docmail to send mail"),
+                _("Nothing was changed. To allow it after all, sign in again from the form."),
+            )
+        if waiting:
+            code = Markup("<b>{}</b>").format(", ".join(waiting))
+            compare = Markup("{}").format(_("Agree only if the form shows the same code: {code}")).format(code=code)
+            return self._question_page(_("docmail asks for permission to send mail from this mailbox."), compare)
+        states = {code.state for code in self._codes.values()}
+        if states & {"agreed", "declined", "used"}:
+            return browser_page.over(
+                _("This sign-in is answered already"),
+                _("Opening the page again changes nothing. The form says whether the sign-in has worked."),
+            )
+        if states:
+            return browser_page.page(
+                _("The code has expired"),
+                _("Nobody was signed in."),
+                _("Close this tab, go back to JupyterLab and press “Sign in with Microsoft” in the form."),
+            )
+        return browser_page.page(
+            _("No sign-in is waiting here"),
+            _("Close this tab, go back to JupyterLab and press “Sign in with Microsoft” in the form."),
+        )
 
-
-def _page(said: str, *, buttons: bool = False) -> str:
-    page = f"<!DOCTYPE html><title>docmail</title><p>{said}</p>"
-    if not buttons:
-        return page
-    return (
-        f"{page}<form method='post'><button name='agree' value='1'>{html.escape(_('Agree'))}</button> "
-        f"<button name='decline' value='1'>{html.escape(_('Decline'))}</button></form>"
-    )
-
-
-def _json(status: int, content: Mapping[str, Any]) -> Page:
-    return status, "application/json", json.dumps(content)
+    def _question_page(self, *paragraphs: str) -> str:
+        """Return a page with the two buttons that answer it."""
+        buttons = Markup("").join(
+            Markup('<button name="{}" value="1">{}</button>').format(name, label)
+            for name, label in (("agree", _("Agree")), ("decline", _("Decline")))
+        )
+        return browser_page.page(
+            _("Sign in as {username}?").format(username=self.username),
+            *paragraphs,
+            _("This is docmail's sandbox: it asks for no password, and no mail leaves this computer."),
+            form=Markup('<form method="post">{}</form>').format(buttons),
+        )
 
 
 def _part(content: Mapping[str, Any]) -> str:

@@ -46,7 +46,7 @@ def catalogue() -> Mapping[str, Scenario]:
 
 
 def scenario(name: str) -> Scenario:
-    """Return the one of this name; raises `MessageError`, which names the nearest, if there is none."""
+    """Return the scenario of this name; raises `MessageError`, which names the nearest, for an unknown name."""
     if found := catalogue().get(name):
         return found
     near = difflib.get_close_matches(str(name), catalogue(), n=5, cutoff=0.4)

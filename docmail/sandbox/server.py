@@ -1,35 +1,32 @@
-"""Runs a sandbox's three ports in one thread: SMTP with STARTTLS, SMTP with TLS from the first byte, HTTP forms."""
+"""Runs a sandbox's four ports in one thread: SMTP with STARTTLS and with TLS from the first byte, HTTP forms, IMAP."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import os
 import socket
 import threading
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from docmail.errors import SettingsError
+from docmail.language import _
+from docmail.sandbox.failures import Failures
 from docmail.sandbox.http_server import HttpEndpoint
+from docmail.sandbox.imap_server import ImapEndpoint
 from docmail.sandbox.misbehaviour import linger, misbehave, refuse
 from docmail.sandbox.smtp_server import SmtpServerProtocol
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from docmail.sandbox.certificates import Certificate
-    from docmail.sandbox.failures import Failures
-    from docmail.sandbox.inbox import Inbox
-    from docmail.sandbox.oauth_server import IdentityProvider
-    from docmail.secret import Secret
+    from docmail.sandbox.rehearsal import Rehearsal
 
 HOST = "127.0.0.1"
-SIZE_LIMIT = 50_000_000
-"""The largest mail that is taken; providers take 25 to 50 MB."""
-
 _CLOSING_SECONDS = 0.5
 _ACCEPTING_SECONDS = 0.01
 _QUEUE = 8  # more than any system puts into the shortest queue
@@ -37,56 +34,25 @@ _log = logging.getLogger(__name__)
 
 
 class Ports(NamedTuple):
-    """Where the three listen."""
+    """The ports of the four servers: STARTTLS, TLS, HTTP and IMAP."""
 
     starttls: int
     tls: int
     http: int
+    imap: int = 0
+    """0 in what an earlier docmail wrote."""
 
 
 class Server:
-    """The three servers of one sandbox; they run until `stop()`."""
+    """The four servers of one sandbox; they run until `stop()`."""
 
-    def __init__(  # noqa: PLR0913 - what a server must know
-        self,
-        inbox: Inbox,
-        failures: Failures,
-        certificate: Certificate,
-        *,
-        username: str,
-        secret: Secret,
-        address: str,
-        offers: Mapping[str, Any],
-        token: str,
-        identity: IdentityProvider,
-        wanted: Ports | None = None,
-    ) -> None:
+    def __init__(self, rehearsal: Rehearsal, certificate: Certificate, wanted: Ports | None = None) -> None:
+        self._rehearsal = rehearsal
         self._tls = certificate.server_context()
         self._refuses = certificate.refuses
-        self._failures = failures
-        self._sockets = _listen_at(wanted or (0, 0, 0))
+        self._sockets = _listen_at(wanted or (0, 0, 0, 0))
         self.ports = Ports(*(int(sock.getsockname()[1]) for sock in self._sockets))
-        self._endpoint = HttpEndpoint(
-            inbox,
-            failures,
-            token=token,
-            size_limit=SIZE_LIMIT,
-            lets_in=lambda key: hmac.compare_digest(key.encode(), secret.octets()) or identity.lets_in(key),
-            identity=identity,
-        )
         self._connections: set[SmtpServerProtocol] = set()
-        self._account: dict[str, Any] = {
-            "username": username,
-            "secret": secret,
-            "identity": identity,
-            "address": address,
-            "refuses": certificate.refuses,
-            "offers": offers,
-            "inbox": inbox,
-            "failures": failures,
-            "size_limit": SIZE_LIMIT,
-            "connections": self._connections,
-        }
         self._ready: Future[asyncio.AbstractEventLoop] = Future()
         self._stop = asyncio.Event()
         # A daemon, because the interpreter waits for other threads before it runs what is registered for its exit.
@@ -113,7 +79,7 @@ class Server:
         try:
             with asyncio.Runner() as runner:
                 runner.run(self._serve())
-        except BaseException as exc:  # noqa: BLE001 - handed to whoever waits in start()
+        except BaseException as exc:  # noqa: BLE001 - handed to start(), which waits
             if not self._ready.done():
                 self._ready.set_exception(exc)
             _log.debug("the sandbox's server ended", exc_info=exc)
@@ -125,20 +91,27 @@ class Server:
         loop = asyncio.get_running_loop()
         # Clients that hang up or refuse the certificate are what a rehearsal is about, not news for the terminal.
         loop.set_exception_handler(lambda _loop, context: _log.debug("%s", context["message"]))
-        starttls, tls, http = self._sockets
+        starttls, tls, http, imap = self._sockets
 
         def greets(context: ssl.SSLContext | None) -> SmtpServerProtocol:
-            return SmtpServerProtocol(tls=context, **self._account)
+            return SmtpServerProtocol(self._rehearsal, context, self._connections, refuses=self._refuses)
+
+        mailbox = ImapEndpoint(self._rehearsal)
+
+        def reads() -> asyncio.StreamReaderProtocol:
+            return asyncio.StreamReaderProtocol(asyncio.StreamReader(), mailbox.serve)
 
         servers = [
             await loop.create_server(lambda: greets(self._tls), sock=starttls),
-            await loop.create_server(self._tls_first(lambda: greets(None)), sock=tls),
-            await asyncio.start_server(self._endpoint.serve, sock=http),
+            await loop.create_server(lambda: self._tls_first(lambda: greets(None), self._rehearsal.failures), sock=tls),
+            await asyncio.start_server(HttpEndpoint(self._rehearsal).serve, sock=http),
+            # What goes wrong is about sending, so this port has none of it.
+            await loop.create_server(lambda: self._tls_first(reads, Failures()), sock=imap),
         ]
         self._ready.set_result(loop)
         await self._stop.wait()
-        # A server that is closed while it lets somebody in leaves that connection open for ever, so
-        # first nobody is let in any more, and whoever was gets his place in the list.
+        # A server that is closed while it accepts a connection leaves that connection open for ever. So it first
+        # accepts no more, and those that it has accepted get their place in the list.
         with suppress(NotImplementedError):  # Windows
             for sock in self._sockets:
                 loop.remove_reader(sock)
@@ -151,21 +124,21 @@ class Server:
                     for connection in tuple(self._connections):
                         connection.cut()
                     await asyncio.sleep(0.001)
-        # What is left are tasks, which the runner cancels: HTTP requests, handshakes.
+        # What is left are tasks, which the runner cancels: HTTP requests, IMAP, handshakes.
 
-    def _tls_first(self, speak: Callable[[], SmtpServerProtocol]) -> Callable[[], asyncio.Protocol]:
-        return lambda: _TlsFirst(self._tls, self._failures, speak, refuses=self._refuses)
+    def _tls_first(self, speak: Callable[[], asyncio.Protocol], failures: Failures) -> asyncio.Protocol:
+        return _TlsFirst(self._tls, failures, speak, refuses=self._refuses)
 
 
 class _TlsFirst(asyncio.Protocol):
     """A connection that is encrypted before anybody says anything.
 
-    The loop could do this by itself, but keeps clients that stop in the middle of the handshake to itself, and nobody
-    could close them.
+    The loop could do this by itself, but keeps clients that stop in the middle of the handshake to itself: they
+    could not be closed.
     """
 
     def __init__(
-        self, tls: ssl.SSLContext, failures: Failures, speak: Callable[[], SmtpServerProtocol], *, refuses: bool
+        self, tls: ssl.SSLContext, failures: Failures, speak: Callable[[], asyncio.Protocol], *, refuses: bool
     ) -> None:
         self._tls = tls
         self._refuses = refuses
@@ -225,7 +198,7 @@ class _Silence(logging.Filter):
 
 
 class Nowhere:
-    """Two ports at which nobody answers: one refuses connections, the other leaves them without an answer."""
+    """Two ports without a server: one refuses connections, the other leaves them without an answer."""
 
     def __init__(self) -> None:
         self._sockets = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _number in range(2)]
@@ -234,7 +207,7 @@ class Nowhere:
             sock.bind((HOST, 0))  # kept, so that no other program gets the port
         self.closed, self.blackhole = (int(sock.getsockname()[1]) for sock in self._sockets)
         full.listen(0)
-        # Connections that nobody accepts fill the queue; from then on the system ignores further ones.
+        # Connections that are not accepted fill the queue; from then on the system ignores further ones.
         for _number in range(_QUEUE):
             filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             filler.settimeout(0)
@@ -242,7 +215,7 @@ class Nowhere:
             self._sockets.append(filler)
 
     def close(self) -> None:
-        """Give the ports back."""
+        """Close the ports and the connections."""
         for sock in self._sockets:
             sock.close()
 
@@ -258,16 +231,30 @@ def _listen_at(ports: Iterable[int]) -> list[socket.socket]:
 def _listen(port: int) -> socket.socket:
     """Return a socket that listens at this port, or at another one if it is taken."""
     for wanted in dict.fromkeys((port, 0)):
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        except OSError as exc:  # a system without IPv4
+            raise _no_loopback(exc) from exc
         if os.name == "posix":  # elsewhere it lets two servers take one port
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind((HOST, wanted))
             sock.listen(128)
-        except OSError:
+        except OSError as exc:
             sock.close()
             if not wanted:
-                raise
+                raise _no_loopback(exc) from exc
         else:
             return sock
     raise AssertionError
+
+
+def _no_loopback(failure: OSError) -> SettingsError:
+    return SettingsError(
+        _("No program can listen at {host} on this computer ({reason}), and a sandbox listens there.").format(
+            host=HOST, reason=failure.strerror or failure
+        ),
+        hint=_(
+            "Ask this computer's administrator to switch on the network interface “lo” with the address {host}."
+        ).format(host=HOST),
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import collections
-import hmac
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -13,23 +12,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session, TLSSetupException
 from aiosmtpd.smtp import Envelope as SmtpEnvelope
 
-from docmail.sandbox.failures import reply_lines
 from docmail.sandbox.misbehaviour import linger, misbehave, refuse
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from docmail.sandbox.failures import Failure, Failures, Step
-    from docmail.sandbox.inbox import Inbox
-    from docmail.sandbox.oauth_server import IdentityProvider
-    from docmail.secret import Secret
+    from docmail.sandbox.failures import Failure, Step
+    from docmail.sandbox.rehearsal import Rehearsal
 
 _LINE_LIMIT = 16384  # RFC 4954 4: a line of a sign-in may have 12,288 octets
 _PATIENCE = 3600.0  # seconds; a rehearsed delay may be long
 _EVERYTHING = 1 << 30
 _END = b"\r\n.\r\n"
 _MAX_CODE_OF_SUCCESS = 399
+_UNKNOWN = 502
 
 
 class _Session(Session):
@@ -51,7 +48,7 @@ class _Hooks:
     async def handle_MAIL(  # noqa: N802 - as above
         self, server: SmtpServerProtocol, _session: Session, envelope: SmtpEnvelope, address: str, options: list[str]
     ) -> str:
-        failure = await server.rehearse("mail", right=server.is_own(address))
+        failure = await server.rehearse("mail", right=server.rehearsal.is_own(address))
         if failure is None or failure.code <= _MAX_CODE_OF_SUCCESS:
             envelope.mail_from = address
             envelope.mail_options.extend(options)
@@ -60,7 +57,7 @@ class _Hooks:
     async def handle_RCPT(  # noqa: N802 - as above
         self, server: SmtpServerProtocol, _session: Session, envelope: SmtpEnvelope, address: str, options: list[str]
     ) -> str:
-        failure = await server.rehearse("rcpt", [address], right=server.is_own(envelope.mail_from))
+        failure = await server.rehearse("rcpt", [address], right=server.rehearsal.is_own(envelope.mail_from))
         if failure is None or failure.code <= _MAX_CODE_OF_SUCCESS:
             envelope.rcpt_tos.append(address)
             envelope.rcpt_options.extend(options)
@@ -75,33 +72,16 @@ class SmtpServerProtocol(SMTP):
     command_size_limits: ClassVar[dict[str, int]] = collections.defaultdict(lambda: _LINE_LIMIT)  # type: ignore[misc]
     line_length_limit = _LINE_LIMIT
 
-    def __init__(  # noqa: PLR0913 - what one connection must know
-        self,
-        *,
-        username: str,
-        secret: Secret,
-        identity: IdentityProvider,
-        address: str,
-        offers: Mapping[str, Any],
-        refuses: bool,
-        inbox: Inbox,
-        failures: Failures,
-        size_limit: int,
-        tls: ssl.SSLContext | None,
-        connections: set[SmtpServerProtocol],
+    def __init__(
+        self, rehearsal: Rehearsal, tls: ssl.SSLContext | None, connections: set[SmtpServerProtocol], *, refuses: bool
     ) -> None:
-        self._username = username
-        self._secret = secret
-        self._identity = identity
-        self._address = address
-        self._offers = offers
-        self._refuses = refuses
-        self._inbox = inbox
-        self._failures = failures
+        self.rehearsal = rehearsal
+        self._chunks = bytearray()
         self._connections = connections
+        self._refuses = refuses
         super().__init__(
             _Hooks(),
-            data_size_limit=size_limit,
+            data_size_limit=rehearsal.size_limit,
             enable_SMTPUTF8=True,
             hostname="localhost",  # looking for the real name can take a name server's time-out
             ident="ESMTP docmail sandbox",
@@ -153,7 +133,7 @@ class SmtpServerProtocol(SMTP):
         if failure := await self.rehearse("starttls"):
             await self.push("\r\n".join(failure.lines))
             return
-        seconds, failure = self._failures.delay("handshake"), self._failures.next("handshake")
+        seconds, failure = self.rehearsal.failures.delay("handshake"), self.rehearsal.failures.next("handshake")
         if seconds or failure is not None:
             await self.push("220 2.0.0 Ready to start TLS")
             await self._misbehave(failure, seconds)
@@ -165,7 +145,7 @@ class SmtpServerProtocol(SMTP):
             with suppress(TLSSetupException):
                 await super().smtp_STARTTLS(arg)
         if self._tls_protocol is not None and (self.session is None or self.session.ssl is None):
-            # The handshake failed: nobody calls connection_lost() then, and aiosmtpd would go on to the next command.
+            # The handshake failed: connection_lost() is not called then, and aiosmtpd would wait for the next command.
             self._connections.discard(self)
             if self._timeout_handle is not None:
                 self._timeout_handle.cancel()
@@ -179,9 +159,7 @@ class SmtpServerProtocol(SMTP):
 
     async def rehearse(self, step: Step, recipients: Sequence[str] = (), *, right: bool = False) -> Failure | None:
         """Wait if that is programmed, cut the connection if that is, and return what is to be answered, if anything."""
-        if seconds := self._failures.delay(step, recipients, right=right):
-            await asyncio.sleep(seconds)
-        failure = self._failures.next(step, recipients, right=right)
+        failure = await self.rehearsal.failures.meet(step, recipients, right=right)
         if failure is not None and failure.does != "answer":
             await self._misbehave(failure)
         return failure
@@ -198,24 +176,22 @@ class SmtpServerProtocol(SMTP):
 
     def offered(self, lines: list[str]) -> list[str]:
         """Return the lines of EHLO as this rehearsal wants them."""
-        if not self._offers.get("starttls", True):
+        if not self.rehearsal.offers.get("starttls", True):
             lines = [line for line in lines if line[4:] != "STARTTLS"]
-        if not self._identity.asked:
-            # Nobody has signed in there, so it is a server as most are: with passwords.
+        if not self.rehearsal.identity.asked:
+            # The sign-in server was not used, so this is a server as most are: with passwords.
             lines = [re.sub(r" (XOAUTH2|OAUTHBEARER)\b", "", line) for line in lines]
-        if (mechanisms := self._offers.get("auth")) is not None:
+        if (mechanisms := self.rehearsal.offers.get("auth")) is not None:
             lines = [line for line in lines if not line[4:].startswith("AUTH")]
             if mechanisms:
                 lines.insert(1, f"250-AUTH {mechanisms}")
+        if self.rehearsal.offers.get("chunking"):
+            lines[1:1] = ["250-PIPELINING", "250-CHUNKING"]
         return lines
-
-    def is_own(self, address: str | None) -> bool:
-        """Say whether an address is that of the account."""
-        return address is not None and address.casefold() == self._address.casefold()
 
     async def _hang_up(self) -> NoReturn:
         self.cut()
-        # As aiosmtpd's QUIT does: the task that reads commands must not go on.
+        # As aiosmtpd's QUIT does: the task that reads commands must end.
         raise asyncio.CancelledError
 
     # --- signing in ---
@@ -223,11 +199,7 @@ class SmtpServerProtocol(SMTP):
     def _check_password(
         self, _server: SMTP, _session: Session, _envelope: SmtpEnvelope, _mechanism: str, given: LoginPassword
     ) -> AuthResult:
-        # Of an app password the blanks do not count, as at the providers that show it with blanks.
-        forms = {self._secret.reveal().encode(), self._secret.reveal().replace(" ", "").encode()}
-        right = given.login == self._username.encode() and any(
-            hmac.compare_digest(given.password, form) for form in forms
-        )
+        right = self.rehearsal.has_password(given.login, given.password)
         # No auth_data: aiosmtpd would keep the password with the connection.
         return AuthResult(success=right, handled=False)
 
@@ -241,22 +213,17 @@ class SmtpServerProtocol(SMTP):
 
     async def auth_XOAUTH2(self, _server: Any, args: list[str]) -> AuthResult:  # noqa: N802 - as above
         """Sign in with a token, as Microsoft and Google have it."""
-        return await self._by_token(args, rb"user=([^\x01]*)\x01auth=Bearer ([^\x01]*)\x01\x01")
+        return await self._by_token(args, "XOAUTH2")
 
     async def auth_OAUTHBEARER(self, _server: Any, args: list[str]) -> AuthResult:  # noqa: N802 - as above
         """Sign in with a token (RFC 7628)."""
-        return await self._by_token(args, rb"n,a=([^,]*),\x01.*auth=Bearer ([^\x01]*)\x01\x01")
+        return await self._by_token(args, "OAUTHBEARER")
 
-    async def _by_token(self, args: list[str], form: bytes) -> AuthResult:
+    async def _by_token(self, args: list[str], mechanism: str) -> AuthResult:
         try:
-            found = re.fullmatch(form, base64.b64decode(args[1]), re.DOTALL)
+            right = self.rehearsal.has_token(mechanism, base64.b64decode(args[1]))
         except (IndexError, ValueError):
-            found = None
-        right = bool(
-            found
-            and found[1] == self._username.encode()
-            and self._identity.lets_in(found[2].decode("ascii", "replace"))
-        )
+            right = False
         if not right:
             # The reason comes as a challenge, which the client answers with nothing.
             reason = base64.b64encode(b'{"status":"401","schemes":"bearer","scope":"https://sandbox.example/send"}')
@@ -286,7 +253,7 @@ class SmtpServerProtocol(SMTP):
             await self.push("501 5.5.4 Syntax: DATA")
             return
         recipients = list(envelope.rcpt_tos)
-        failure = await self.rehearse("data", recipients, right=self.is_own(envelope.mail_from))
+        failure = await self.rehearse("data", recipients, right=self.rehearsal.is_own(envelope.mail_from))
         if failure is not None and failure.code > _MAX_CODE_OF_SUCCESS:
             await self.push("\r\n".join(failure.lines))
             return
@@ -298,11 +265,33 @@ class SmtpServerProtocol(SMTP):
             return
         await self._end(envelope.mail_from or "", recipients, content)
 
+    async def smtp_BDAT(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd would call it
+        """Take the mail in chunks (RFC 3030), where they are offered."""
+        size, _blank, last = (arg or "").partition(" ")
+        if not self.rehearsal.offers.get("chunking") or not size.isdecimal():
+            await self.push("502 5.5.1 Error: command not recognized")
+            return
+        envelope = self.envelope
+        recipients = list(envelope.rcpt_tos) if envelope else []
+        failure = await self.rehearse("chunk", recipients)
+        if failure is None or failure.code != _UNKNOWN:  # a server that does not know the command reads no chunk
+            self._chunks += await self._reader.readexactly(int(size))
+        if failure:
+            self._chunks.clear()
+            await self.push("\r\n".join(failure.lines))
+        elif not recipients:
+            await self.push("503 5.5.1 Error: need RCPT command")
+        elif last:
+            content, self._chunks = bytes(self._chunks), bytearray()
+            sender = (envelope.mail_from if envelope else "") or ""
+            self._set_post_data_state()
+            await self._end(sender, recipients, content)
+        else:
+            await self.push(f"250 2.0.0 {size} octets")
+
     async def _body(self, recipients: list[str]) -> bytes | None:
         """Return the body without its final dot and the dots that hide others; None if it is too large."""
-        if seconds := self._failures.delay("body", recipients):
-            await asyncio.sleep(seconds)
-        failure = self._failures.next("body", recipients)
+        failure = await self.rehearsal.failures.meet("body", recipients)
         # The end of the command's line counts as the line end before a dot that comes at once.
         content = bytearray(b"\r\n")
         searched, too_large = 0, False
@@ -324,18 +313,17 @@ class SmtpServerProtocol(SMTP):
         return None if too_large else bytes(content.replace(b"\r\n.", b"\r\n")[2:])
 
     async def _end(self, sender: str, recipients: list[str], content: bytes) -> None:
-        right = self.is_own(sender)
-        if seconds := self._failures.delay("end", recipients, right=right):
-            await asyncio.sleep(seconds)
-        failure = self._failures.next("end", recipients, right=right)
+        right = self.rehearsal.is_own(sender)
+        failure = await self.rehearsal.failures.meet("end", recipients, right=right)
+        if failure is None or failure.takes_mail:
+            try:
+                self.rehearsal.deliver(sender, recipients, content)
+            except OSError:  # a full disk
+                await self.push("452 4.3.1 Insufficient system storage")
+                return
         if failure is None:
-            self._inbox.deliver(sender, recipients, content)
             await self.push("250 2.0.0 Ok, in the inbox")
         elif failure.does == "answer":
-            if failure.code <= _MAX_CODE_OF_SUCCESS:
-                self._inbox.deliver(sender, recipients, content)
-            await self.push("\r\n".join(reply_lines(failure.reply)))
+            await self.push("\r\n".join(failure.lines))
         else:
-            if failure.keep:
-                self._inbox.deliver(sender, recipients, content)
             await self._misbehave(failure)

@@ -12,27 +12,32 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
 import warnings
 from contextlib import contextmanager
 from email.message import EmailMessage
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
 
+import docmail
 from docmail import Sandbox, Settings, credentials
 from docmail import home as homes
-from docmail.errors import MessageError, SettingsError
-from docmail.sandbox import SANDBOX_PASSWORD
+from docmail.errors import CredentialError, Deferred, MessageError, SettingsError
+from docmail.oauth.loopback import Loopback
+from docmail.sandbox import SANDBOX_PASSWORD, server_file
+from docmail.sandbox import inbox as inbox_module
 from docmail.sandbox import server as server_module
+from docmail.sandbox.rehearsal import Rehearsal
 from docmail.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 USERNAME = "accounts@example.com"
 PDF = (
@@ -50,6 +55,10 @@ def trusting(box: Sandbox) -> ssl.SSLContext:
     context.hostname_checks_common_name = False
     context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
+
+
+def port_of(box: Sandbox, way: str) -> int:
+    return box.settings_for(way).account.port
 
 
 @contextmanager
@@ -123,7 +132,7 @@ def test_mail_is_taken_only_after_sign_in(box: Sandbox) -> None:
 
 
 def test_the_other_port_is_encrypted_from_the_first_byte(box: Sandbox) -> None:
-    with smtplib.SMTP_SSL("127.0.0.1", box.tls_port, timeout=10, context=trusting(box)) as client:
+    with smtplib.SMTP_SSL("127.0.0.1", port_of(box, "tls"), timeout=10, context=trusting(box)) as client:
         client.login(USERNAME, SANDBOX_PASSWORD)
         send(client)
     assert len(box.inbox) == 1
@@ -155,7 +164,10 @@ def test_a_password_of_any_letters_works() -> None:
 def test_the_certificate_holds_for_this_computer_and_is_checked(box: Sandbox, name: str) -> None:
     with connected(box, host=name):
         pass
-    with pytest.raises(ssl.SSLCertVerificationError), socket.create_connection(("127.0.0.1", box.tls_port)) as sock:
+    with (
+        pytest.raises(ssl.SSLCertVerificationError),
+        socket.create_connection(("127.0.0.1", port_of(box, "tls"))) as sock,
+    ):
         ssl.create_default_context().wrap_socket(sock, server_hostname=name)
     with smtplib.SMTP(name, box.port) as client, pytest.raises(ssl.SSLCertVerificationError):
         client.starttls(context=ssl.create_default_context())
@@ -189,7 +201,7 @@ def test_a_mail_of_20_mb_arrives_intact_and_soon(box: Sandbox) -> None:
 
 
 def test_a_mail_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("docmail.sandbox.server.SIZE_LIMIT", 5000)
+    monkeypatch.setattr(Rehearsal, "size_limit", 5000)
     with Sandbox() as small, connected(small) as client:
         client.ehlo()
         assert client.docmd("MAIL", f"FROM:<{USERNAME}> SIZE=5001")[0] == 552
@@ -327,7 +339,7 @@ def _body(client: smtplib.SMTP) -> tuple[int, bytes]:
 def _login(client: smtplib.SMTP) -> tuple[int, bytes]:
     client.user, client.password = USERNAME, SANDBOX_PASSWORD
     try:
-        return client.auth("PLAIN", client.auth_plain)  # login() would go on to the next mechanism
+        return client.auth("PLAIN", client.auth_plain)  # login() would try the next mechanism
     except smtplib.SMTPAuthenticationError as exc:
         return exc.smtp_code, bytes(exc.smtp_error)  # type: ignore[arg-type]  # bytes where a server said it
 
@@ -423,9 +435,9 @@ def test_a_delay_delays_its_step_only(box: Sandbox) -> None:
 
 def test_orders_that_make_no_sense_are_refused_in_a_sentence(box: Sandbox) -> None:
     for order, words in (
-        (lambda: box.answer("helo", "550 x"), "“helo” is no step"),  # type: ignore[arg-type]
-        (lambda: box.answer("rcpt", "No such mailbox"), "is no reply"),
-        (lambda: box.answer("rcpt", "5501 x"), "is no reply"),
+        (lambda: box.answer("helo", "550 x"), "“helo” is not a step"),  # type: ignore[arg-type]
+        (lambda: box.answer("rcpt", "No such mailbox"), "not a server's reply"),
+        (lambda: box.answer("rcpt", "5501 x"), "not a server's reply"),
         (lambda: box.answer("body", "550 x"), "body is not answered"),
         (lambda: box.drop("mail", recipient="a@example.com"), "no recipient is known"),
     ):
@@ -445,7 +457,7 @@ FIELDS = {
 
 
 def post(box: Sandbox, body: bytes, content_type: str, method: str = "POST", **headers: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", box.http_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(box, "form"), timeout=10)
     try:
         connection.request(method, "/any/path?x=1", body, {"Content-Type": content_type} | headers)
         response = connection.getresponse()
@@ -552,13 +564,13 @@ def test_its_home_is_in_force_while_it_is_open(home: Path) -> None:
 
 def test_it_lends_its_password_to_its_own_accounts_only() -> None:
     with Sandbox(password="another") as box, Sandbox() as other:
-        for settings in (box.settings, box.tls_settings):
+        for settings in (box.settings, box.settings_for("tls")):
             assert credentials.where(settings) == "session"
             assert credentials.get(settings) == Secret("another")
             assert settings.problems() == []
         assert credentials.get(other.settings) == Secret(SANDBOX_PASSWORD)
-        assert credentials.get(box.http_settings) is None
-        assert box.http_settings.problems() == []
+        assert credentials.get(box.settings_for("form")) is None
+        assert box.settings_for("form").problems() == []
         settings = box.settings
     assert credentials.where(settings) is None
 
@@ -598,7 +610,7 @@ def test_a_username_need_not_be_an_address() -> None:
     with Sandbox(username="apikey") as box:
         assert box.settings.problems() == []
         assert box.settings.address.addr_spec == "accounts@example.com"
-        assert box.http_settings.problems() == []
+        assert box.settings_for("form").problems() == []
 
 
 def test_what_it_keeps_is_for_its_owner_only(tmp_path: Path) -> None:
@@ -606,7 +618,7 @@ def test_what_it_keeps_is_for_its_owner_only(tmp_path: Path) -> None:
         send(client)
         modes = {path.name: path.stat().st_mode & 0o077 for path in (tmp_path / "box").iterdir() if path.is_dir()}
         assert (tmp_path / "box").stat().st_mode & 0o077 == 0
-        assert modes == {"inbox": 0}
+        assert modes == {"inbox": 0, "mailbox": 0}
 
 
 def test_a_folder_of_ones_own_keeps_mails_and_certificate(tmp_path: Path) -> None:
@@ -632,7 +644,7 @@ def test_a_folder_of_ones_own_keeps_mails_and_certificate(tmp_path: Path) -> Non
 def test_closing_leaves_no_thread_no_port_and_no_file() -> None:
     threads = set(threading.enumerate())
     box = Sandbox().start()
-    folder, ports = box.folder, (box.port, box.tls_port, box.http_port)
+    folder, ports = box.folder, (box.port, port_of(box, "tls"), port_of(box, "form"))
     # Clients that say nothing, one of them in the middle of a handshake, must not keep it open.
     idle = [socket.create_connection(("127.0.0.1", port)) for port in (*ports, box.port)]
     idle[3].sendall(b"EHLO x\r\nSTARTTLS\r\n")
@@ -666,7 +678,7 @@ def test_a_client_that_comes_while_it_closes_leaves_no_connection_open() -> None
         for _time in range(20):
             box = Sandbox().start()
             clients = [socket.socket() for _port in range(2)]
-            for client, port in zip(clients, (box.port, box.tls_port), strict=True):
+            for client, port in zip(clients, (box.port, port_of(box, "tls")), strict=True):
                 client.settimeout(0)
                 client.connect_ex(("127.0.0.1", port))
             box.close()
@@ -687,7 +699,7 @@ def test_a_port_that_fails_leaves_no_other_open(monkeypatch: pytest.MonkeyPatch,
         return opened[-1]
 
     monkeypatch.setattr(server_module, "_listen", only_two)
-    with pytest.raises(OSError, match="Too many"):
+    with pytest.raises(SettingsError, match="Too many"):
         Sandbox(tmp_path).start()
     assert [sock.fileno() for sock in opened] == [-1, -1]
 
@@ -748,3 +760,67 @@ def test_many_clients_at_once_are_served(box: Sandbox) -> None:
         thread.join()
     assert failures == []
     assert {received.subject for received in box.inbox} == {f"Mail {number}" for number in range(20)}
+
+
+# --- places that do not serve ---
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for folder in (tmp_path / "file", tmp_path / "file" / "box", Path("/proc/box")):
+        with pytest.raises(SettingsError, match=rf"No sandbox can be opened in {folder}: .*use another folder"):
+            Sandbox(folder).start()
+
+
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_details: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(server_file, "write_whole", full)
+    with pytest.raises(SettingsError, match=r"No space left on device\. Make room on the disk"):
+        Sandbox(tmp_path).start()
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    with pytest.raises(SettingsError, match="TMPDIR"):
+        Sandbox().start()
+
+
+def test_a_mail_that_does_not_fit_on_the_disk_is_deferred(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_details: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(inbox_module, "write_whole", full)
+    with pytest.raises(Deferred, match="Insufficient system storage"):
+        docmail.send(b"%PDF-1.4\n%%EOF", to="c@example.com", subject="x", settings=box.settings)
+
+
+def test_a_computer_without_the_ipv4_loopback_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_details: object) -> None:
+        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+
+    monkeypatch.setattr(socket.socket, "bind", none)
+    with pytest.raises(SettingsError, match=r"listen at 127\.0\.0\.1 .*Cannot assign.*“lo”"):
+        Sandbox().start()
+    with pytest.raises(CredentialError, match=r"listen at 127\.0\.0\.1"):
+        Loopback()
+
+
+def test_what_a_killed_sandbox_left_is_tidied_up_and_what_runs_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = "import docmail, os; print(docmail.Sandbox().start().folder, flush=True); os._exit(9)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, check=False
+    )
+    left = Path(done.stdout.decode().strip())
+    assert (left.parent, left.is_dir()) == (tmp_path, True)
+    (tmp_path / "docmail-sandbox-opening").mkdir()  # one that has not written its ports yet
+    (tmp_path / "docmail-sandbox-link").symlink_to(left)
+    with Sandbox() as first, Sandbox() as second:
+        assert not left.exists()
+        assert first.folder.is_dir()
+        assert second.folder.is_dir()
+        assert (tmp_path / "docmail-sandbox-opening").is_dir()
+        os.utime(tmp_path / "docmail-sandbox-opening", (0, 0))
+        Sandbox().start().close()
+        assert not (tmp_path / "docmail-sandbox-opening").exists()
