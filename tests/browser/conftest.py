@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from tests.support.lab import LabPage
 
 WIDTHS = (1280, 800)
+
+# How long a page may take to show what it is expected to: on a busy machine five seconds, the usual, are too few.
+expect.set_options(timeout=20_000)
 
 
 class Pictures:

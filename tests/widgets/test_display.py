@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import fpdf
 import ipywidgets
+import pandas as pd
+import polars as pl
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from matplotlib.figure import Figure
@@ -53,7 +55,7 @@ def outputs(shell: Any, value: object) -> list[dict[str, Any]]:
     return shown
 
 
-def test_a_document_is_shown_as_a_live_view_below_words_for_whoever_has_no_kernel(shell: Any) -> None:
+def test_a_document_is_shown_as_a_view_below_a_static_fallback_for_readers_without_a_kernel(shell: Any) -> None:
     words, live = outputs(shell, docmail.Document.of(b"a,b", name="table.csv"))
     assert "table.csv" in words["text/html"]
     assert "docmail-static" in words["text/html"]
@@ -101,6 +103,81 @@ def test_after_loading_the_extension_a_figure_keeps_its_picture_and_gets_an_emai
     assert LIVE in live
 
 
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the shell of a notebook, in front of which somebody sits, after `%load_ext docmail`."""
+    made: Any = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    made.kernel = object()
+    monkeypatch.setattr("docmail.home.is_unattended", lambda: False)
+    monkeypatch.setattr("docmail.widgets.outbox.bad_rows.register", lambda _shell: None)
+    for name in ("runs", "preparations"):
+        monkeypatch.setattr(f"docmail.outbox.observers.{name}", [])
+    docmail.load_ipython_extension(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"a": [1, 2]}),
+        pl.DataFrame({"a": [1, 2]}),
+        pd.Series([1, 2], name="a"),
+        pl.Series("a", [1, 2]),
+        type("Special", (pd.DataFrame,), {})({"a": [1, 2]}),
+    ],
+    ids=["pandas", "polars", "pandas series", "polars series", "subclass"],
+)
+def test_after_loading_the_extension_a_table_keeps_its_look_and_gets_an_email_button(tables: Any, frame: Any) -> None:
+    """Nothing is made of it before the button is pressed."""
+    tables.display_formatter.ipython_display_formatter.enabled = False
+    before, metadata = tables.display_formatter.format(frame)
+    tables.display_formatter.ipython_display_formatter.enabled = True
+    shown: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("IPython.display.display", lambda bundle, **options: shown.append((bundle, options)))
+        patch.setattr("docmail.documents.document.file_of", lambda *_args: pytest.fail("it is not pressed"))
+        tables.display_formatter.format(frame)
+    own, nothing, live = shown
+    assert own == (before, {"metadata": metadata, "raw": True})
+    assert ">a<" not in nothing[0]["text/html"]
+    assert LIVE in live[0]
+    docmail.unload_ipython_extension(tables)
+    assert displayed(tables, frame) == before
+
+
+def test_a_table_that_is_drawn_by_somebody_else_stays_so(tables: Any) -> None:
+    """As after `itables.init_notebook_mode()`, or by a class that displays itself."""
+    html = tables.display_formatter.formatters["text/html"]
+    html.for_type(pd.DataFrame, lambda _frame: "<b>interactive</b>")
+    own, *_others = outputs_of_table(tables, pd.DataFrame({"a": [1]}))
+    assert own["text/html"] == "<b>interactive</b>"
+    html.pop(pd.DataFrame)
+    seen: list[object] = []
+    itself = type("Itself", (pd.DataFrame,), {"_ipython_display_": seen.append})({"a": [1]})
+    _nothing, live = outputs_of_table(tables, itself)
+    assert len(seen) == 1
+    assert LIVE in live
+
+
+def outputs_of_table(shell: Any, frame: object) -> list[dict[str, Any]]:
+    shown: list[dict[str, Any]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("IPython.display.display", lambda bundle, **_options: shown.append(bundle))
+        shell.display_formatter.format(frame)
+    return shown
+
+
+def test_where_nobody_presses_a_button_a_table_has_none(tables: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("docmail.home.is_unattended", lambda: True)
+    (own,) = outputs_of_table(tables, pd.DataFrame({"a": [1]}))
+    assert "text/html" in own
+
+
+def test_in_a_terminal_a_table_is_left_alone(foreign: Any) -> None:
+    frame = pd.DataFrame({"a": [1]})
+    assert displayed(foreign, frame)["text/plain"] == repr(frame)
+
+
 def test_a_report_is_shown_like_the_document_that_it_becomes(shell: Any) -> None:
     words, live = outputs(shell, Report("Q3").text("Hello"))
     assert "image/png" in words
@@ -136,7 +213,11 @@ def test_without_the_extension_or_after_unloading_it_others_objects_are_left_alo
         (SendResult("<1@x>", ("a@example.com",), repeated=True), ["not sent again"]),
         (
             Added("b", 1, 0, (RowProblem(2, "a@example.com", "to", "“b@example.com; c@example.com” is not one."),)),
-            ["&lt;Added 1", "is not one."],
+            ["1 email was added to “b”. 1 row was skipped:", "is not one."],
+        ),
+        (
+            Added("{b}", 0, 2_000, left_out=1),
+            ["0 emails", "“{b}”. 2,000 were there already. 1 empty row was left out."],
         ),
         (
             Diagnosis(
@@ -210,8 +291,8 @@ def test_registering_loads_nothing() -> None:
 
 def test_a_test_names_its_own_address_on_the_screen_and_not_in_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     """“Signed in as …@…” told the person in front of the screen nothing."""
-    for name in ("watchers", "makings"):
-        monkeypatch.setattr(f"docmail.widgets.display.{name}", [])
+    for name in ("runs", "preparations"):
+        monkeypatch.setattr(f"docmail.outbox.observers.{name}", [])
     monkeypatch.setattr("docmail.widgets.outbox.bad_rows.register", lambda _shell: None)
     kernel: Any = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
     kernel.kernel = object()
@@ -228,3 +309,38 @@ def test_a_test_names_its_own_address_on_the_screen_and_not_in_the_notebook(monk
     kept = json.dumps([words, view.get_state(), *(child.get_state() for child in view.children)], default=str)
     assert "example.com" not in kept
     assert "signed in as" in kept
+
+
+def test_marimo_which_asks_for_display_is_told_what_to_do_instead() -> None:
+    """It supports no Jupyter widgets, so there is no form that running the cell would open."""
+    form = docmail.SettingsForm()._display_()._repr_html_()
+    assert "marimo cannot show this" in form
+    assert "docmail.Settings(...).save()" in form
+    assert "Run this cell" not in form
+    button = docmail.EmailButton(docmail.Document.of(b"a,b", name="<b>.csv"))._display_()._repr_html_()
+    assert "docmail.send(document" in button
+    assert "&lt;b&gt;.csv" in button
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        (Check("folders", ok=True, text="copies go to “Sent”", seconds=0.1), "The mailbox was opened."),
+        (
+            Check("dns", ok=False, text="No such host.", seconds=0.1, field="mailbox_host", kind=Kind.CONFIG),
+            "The mailbox was not opened.",
+        ),
+        (Check("data", ok=True, text="250 Ok", seconds=0.1), "The test email was sent."),
+    ],
+)
+def test_a_test_of_the_mailbox_says_nothing_of_an_email(shell: Any, check: Check, said: str) -> None:
+    assert said in displayed(shell, Diagnosis((check,)))["text/html"]
+
+
+def test_a_result_says_from_whom_a_mail_came_back_without_the_address(shell: Any) -> None:
+    reply = Reply(0, "5.1.1", "There is no such mailbox; check the address.")
+    result = SendResult("<a@b>", ("gone@example.com",), {}, Reply(250, "", "Ok"), bounced={"gone@example.com": reply})
+    html = displayed(shell, result)["text/html"]
+    assert "bounced" in html
+    assert "There is no such mailbox" in html
+    assert "gone@" not in html

@@ -67,9 +67,9 @@ def page(
         except pypdfium2.PdfiumError:
             return None
         try:
-            sheet = pdf[number - 1]
-            across, down = sheet.get_size()
-            picture = sheet.render(scale=min(width / across, _HIGHEST * width / down)).to_pil()
+            pdf_page = pdf[number - 1]
+            across, down = pdf_page.get_size()
+            picture = pdf_page.render(scale=min(width / across, _HIGHEST * width / down)).to_pil()
         except (pypdfium2.PdfiumError, IndexError, ZeroDivisionError):
             return None
         finally:

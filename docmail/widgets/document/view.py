@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from base64 import b64encode
 from functools import lru_cache
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
+from markupsafe import Markup
 
 from docmail.errors import DocmailError, DocumentError
 from docmail.language import _, ngettext
-from docmail.outbox import last_emailed
+from docmail.outbox import State, last_emailed
 from docmail.widgets.document import page_images
 from docmail.widgets.document.email_button import EmailButton
 from docmail.widgets.mail.form import saved_settings
+from docmail.widgets.mail.result import people
 from docmail.widgets.parts import markup, static_fallback
 from docmail.widgets.parts.form_rows import light
 from docmail.widgets.parts.kernel_gone import Lifeline
+from docmail.widgets.parts.markup import NOTHING, joined, tag
 from docmail.widgets.parts.painted import Painted
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class DocumentView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
         self.email.on_sent = self.show_sent
         self.pages = Pages(document, first_page if kept else None)
         facts = facts_of(document)
-        self.facts = Painted(stored=f'<div data-zone="facts">{facts if kept else ""}</div>')
+        self.facts = Painted(stored=tag("div", facts if kept else "", data_zone="facts"))
         self.facts.draw(facts=facts)
         self.facts.on_ready = self.show_sent
         side = light(ipywidgets.VBox, [self.facts, self.email.bar], _dom_classes=["dm-side"])
@@ -64,12 +66,8 @@ class Pages(Painted):
         self._document = document
         self._render = lru_cache(16)(self._rendered)
         self.number, self.large = 1, False
-        picture = _picture(document, first_page, _SMALL) if first_page else ""
-        super().__init__(
-            self._turn,
-            stored=f'<div data-zone="page">{_framed(picture, larger=True) if picture else ""}</div>',
-            _dom_classes=["dm-pages"],
-        )
+        page = _framed(_picture(document, first_page, _SMALL), larger=True) if first_page else ""
+        super().__init__(self._turn, stored=tag("div", page, data_zone="page"), _dom_classes=["dm-pages"])
         self.on_ready = self._show
 
     @property
@@ -95,9 +93,9 @@ class Pages(Painted):
     def _show(self) -> None:
         shown_width = _LARGE if self.large else _SMALL
         png = self._render(self.number, round(shown_width * self.ratio) if self.large else page_images.WIDTH)
-        picture = _picture(self._document, png, shown_width, self.number) if png else ""
-        unreadable = markup.problem(_("This page cannot be shown."))
-        page = _framed(picture, larger=not self.large) if picture else unreadable
+        page = markup.problem(_("This page cannot be shown."))
+        if png:
+            page = _framed(_picture(self._document, png, shown_width, self.number), larger=not self.large)
         self.draw(page=page, pager=_pager(self.number, self.last) if self.last > 1 else "")
 
     def _rendered(self, number: int, width: int) -> bytes | None:
@@ -105,23 +103,24 @@ class Pages(Painted):
 
 
 def show_document(document: Document) -> None:
-    """Show it under the cell: the live view, and for readers without a kernel picture and name."""
+    """Show it under the cell: the view, and for readers without a kernel picture and name."""
     static_fallback.show(*view_of(document))
 
 
 def view_of(document: Document, *, pictured: bool = True) -> tuple[dict[str, Any], DocumentView]:
-    """Return what a notebook stores of a document, and its live view; not `pictured` where a picture stands above."""
+    """Return what a notebook stores of a document, and its view; not `pictured` where a picture stands above."""
     picture = page_images.first_page(document) if pictured else None
-    words = {
-        "text/html": f"<div>{_picture(document, picture, _SMALL) if picture else ''}{facts_of(document)}</div>",
+    shown = [_picture(document, picture, _SMALL)] if picture else []
+    fallback: dict[str, Any] = {
+        "text/html": tag("div", joined([*shown, facts_of(document)])),
         "text/plain": repr(document),
     }
     if picture:
-        words["image/png"] = b64encode(picture).decode("ascii")
-    return words, DocumentView(document, picture)
+        fallback["image/png"] = b64encode(picture).decode("ascii")
+    return fallback, DocumentView(document, picture)
 
 
-def facts_of(document: Document) -> str:
+def facts_of(document: Document) -> Markup:
     """Return name, pages and size of a document."""
     facts = [markup.size(document.size)]
     try:
@@ -131,59 +130,59 @@ def facts_of(document: Document) -> str:
             facts.append(trouble)
     except DocumentError as exc:
         facts.append(exc.message)  # the file is gone or changed: it can be shown, but not sent
-    name, listed = escape(document.name), escape(" · ".join(facts))
-    return f'<div class="dm-name">{name}</div><div class="dm-facts">{listed}</div>'
+    return tag("div", document.name, class_="dm-name") + tag("div", " · ".join(facts), class_="dm-facts")
 
 
-def _picture(document: Document, png: bytes, width: int, number: int = 1) -> str:
+def _picture(document: Document, png: bytes, width: int, number: int = 1) -> Markup:
     alternative = _("First page of {name}") if number == 1 else _("Page {number} of {name}")
     alternative = alternative.format(name=document.name, number=number)
-    data = b64encode(png).decode("ascii")
     # The frame is written out, because a notebook without a kernel has no style sheet of ours.
-    style = "border: 1px solid #ccc"
-    return f'<img alt="{escape(alternative)}" style="{style}" width="{width}" src="data:image/png;base64,{data}">'
-
-
-def _framed(picture: str, *, larger: bool) -> str:
-    """Return a page that a click makes larger or small again."""
-    action, title = ("larger", _("Enlarge")) if larger else ("smaller", _("Make smaller"))
-    return f'<button type="button" class="dm-page" data-press="{action}" title="{escape(title)}">{picture}</button>'
-
-
-def _pager(number: int, last: int) -> str:
-    def button(action: str, sign: str, title: str, *, off: bool) -> str:
-        return (
-            f'<button type="button" class="jupyter-button widget-button" data-press="{action}"'
-            f' title="{escape(title)}" aria-label="{escape(title)}"{" disabled" if off else ""}>{sign}</button>'
-        )
-
-    said = _("of {number}").format(number=f"{last:,}")
-    return (
-        f'<div class="dm-pager" data-arrows="previous next" role="group" aria-label="{escape(_("Pages"))}">'
-        + button("previous", "&lsaquo;", _("Previous page"), off=number <= 1)
-        + f'<input type="text" inputmode="numeric" data-name="number" data-enter="go" value="{number}" size="3"'
-        f' aria-label="{escape(_("Page"))}"><span>{escape(said)}</span>'
-        + button("next", "&rsaquo;", _("Next page"), off=number >= last)
-        + "</div>"
+    return Markup('<img alt="{}" style="border: 1px solid #ccc" width="{}" src="data:image/png;base64,{}">').format(
+        alternative, width, b64encode(png).decode("ascii")
     )
 
 
-def _sent(document: Document) -> str:
+def _framed(picture: Markup, *, larger: bool) -> Markup:
+    """Return a page that a click makes larger or small again."""
+    action, title = ("larger", _("Enlarge")) if larger else ("smaller", _("Make smaller"))
+    return markup.button(action, picture, style="dm-page", title=title)
+
+
+def _pager(number: int, last: int) -> Markup:
+    field = markup.entry("number", number, inputmode="numeric", data_enter="go", size=3, aria_label=_("Page"))
+    return markup.pager(
+        field + tag("span", _("of {number}").format(number=f"{last:,}")),
+        ("previous", _("Previous page")),
+        ("next", _("Next page")),
+        first=number <= 1,
+        last=number >= last,
+    )
+
+
+def _sent(document: Document) -> Markup:
     """Return to whom a document went last, and when."""
     try:
         found = last_emailed(document, saved_settings())
     except DocmailError:
-        return ""  # an outbox that cannot be read says so itself, where it is looked at
+        return NOTHING  # an outbox that cannot be read says so itself, where it is looked at
     if found is None:
-        return ""
+        return NOTHING
     row, same = found
-    got = [address for address, each in row.recipients.items() if each.state in {"sent", "unknown"}]
-    named = markup.listed([address for address in got if row.recipients[address].role != "archive"], _NAMED)
-    if row.state == "unknown":
+    got = [address for address in people(row) if row.recipients[address].state in {State.SENT, State.UNKNOWN}]
+    if not got:
+        got = list(row.bounced)
+    if row.state == State.UNKNOWN:
         sentence = _("perhaps emailed to {people}, {when}: nobody knows whether it arrived")
     elif same:
         sentence = _("emailed to {people}, {when}")
     else:
         sentence = _("an earlier {name} was emailed to {people}, {when}")
-    listed = sentence.format(name=document.name, people=named, when=markup.when(row.sent_at or row.created))
-    return f'<div class="dm-facts">{escape(listed)}</div>'
+    said = sentence.format(
+        name=document.name, people=markup.listed(got, _NAMED), when=markup.when(row.sent_at or row.created)
+    )
+    if row.bounced:
+        came_back = _("came back from {people}: {reason}").format(
+            people=markup.listed(row.bounced, _NAMED), reason=row.recipients[row.bounced[0]].reason
+        )
+        return tag("div", said, class_="dm-facts") + tag("div", markup.warning(came_back))
+    return tag("div", said, class_="dm-facts")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
+from markupsafe import Markup
 
-from docmail.addresses import parse_addresses, trimmed
 from docmail.errors import (
     AuthenticationError,
-    ConnectError,
     CredentialError,
     DocmailError,
     MessageError,
@@ -24,58 +23,70 @@ from docmail.language import _
 from docmail.message import Message, draft
 from docmail.outbox import earlier_recipients, file_name, sent_before
 from docmail.settings import Settings
+from docmail.widgets.mail import beginning
 from docmail.widgets.mail import result as mail_result
 from docmail.widgets.mail.attachments import Attachments
+from docmail.widgets.mail.notebook_tables import Table
 from docmail.widgets.mail.preview import MailPreview, fields, filled
+from docmail.widgets.mail.recipients import read
 from docmail.widgets.mail.template_menu import TemplateMenu
 from docmail.widgets.parts import markup
 from docmail.widgets.parts.background import Work
 from docmail.widgets.parts.controls import Actions, Rule
-from docmail.widgets.parts.form_rows import Row, Rows, fold, light, long_text, shared, text
+from docmail.widgets.parts.form_rows import Html, Row, Rows, addresses, box, fold, light, long_text, shared, text
 from docmail.widgets.parts.painted import Painted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from docmail.documents import Document
+    from docmail.mailbox import OpenMailbox
     from docmail.secret import Secret
     from docmail.transport import SendResult
+    from docmail.widgets.mail.notebook_row import NotebookRow
+    from docmail.widgets.mail.open_notebook import OpenNotebook
 
 __all__ = ["MailForm", "saved_settings"]
 
-SEND, EML, SETTINGS = "send", "eml", "settings"
+SEND, EML, DRAFTS, SETTINGS = "send", "eml", "drafts", "settings"
 SEND_ANYWAY = "send-anyway"
-"""The answer to a question. It has a name of its own, so that the second half of a double click on Send is none."""
+"""What is pressed after a question; by its own name, the second half of a double click on Send is not taken for it."""
 
-_FIELDS = ("to", "more", "cc", "bcc", "subject", "body")
+_FIELDS = ("copy", "to", "more", "cc", "bcc", "subject", "body")
 _ADDRESSED = ("to", "cc", "bcc")
 _TEXTS = ("subject", "body")
+_MOST_LINES = 6  # of a field for addresses; more are scrolled
 
 
 class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
     """To, Subject, Body and Send, for some documents. `send_mail()` does what the button does.
 
-    `given` are what a template may use besides the fields of the form.
+    Without subject and body it begins with the title of the first document, and with the text for its kind. `given` are
+    what a template may use besides the fields of the form. `notebook` makes the row of the notebook that is sent.
     """
 
     def __init__(  # noqa: PLR0913
         self,
-        documents: Sequence[Document],
+        documents: Sequence[Document | Table],
         to: str,
         subject: str,
         body: str,
         *,
         open_settings: Callable[[], None],
         given: Mapping[str, Any] | None = None,
+        notebook: Callable[..., NotebookRow] | None = None,
     ) -> None:
-        self.document = documents[0]
+        self._notebook_row = Row("notebook", notebook) if notebook is not None else None
+        self.notebook: NotebookRow | None = self._notebook_row.control if self._notebook_row else None
+        self.document: Document | Table | OpenNotebook = self.notebook.notebook if self.notebook else documents[0]
         self._documents = documents
         self.on_sent: Callable[[], None] = lambda: None
         self._open_settings = open_settings
         self._given = dict(given or {})
         self._confirmed: tuple[object, ...] | None = None
         self._submitted: dict[str, Any] = {}
-        self.rows = Rows(self._made(to, subject, body))
+        begun = beginning.Beginning(subject, body) if subject or body else self._beginning()
+        self.rows = Rows(*self._made(to, begun))
         self._sender: Painted = self.rows["from"].control
         self.fields = {name: self.rows[name].control for name in _FIELDS}
         self.templates: TemplateMenu = self.rows["template"].control
@@ -86,48 +97,74 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         self.suggestions = Painted(suggests=_ADDRESSED)
         self.suggestions.suggest = self._suggest
         self.actions = Actions(
-            [(SEND, _("Send")), (EML, _("Save as .eml"))],
+            [(action, label) for action, label in _actions(_("Send"), SEND)],
             self._pressed,
             fields=self.fields,
             rules=[Rule("cc-bcc", "more", "is")],
             rows=self.rows,
             primary=SEND,
         )
+        self.actions.on_left = self._left
         self._work = Work(self.actions, self._show_failure)
-        self.report = light(ipywidgets.HTML, _dom_classes=["dm-report"])
+        self.attachments.run = self._work.start
+        self._work.on_idle = self._make_tables
+        self.report = light(Html, _dom_classes=["dm-report"])
+        outcome = light(ipywidgets.HBox, [self.actions, self.report], _dom_classes=["dm-outcome"])
         super().__init__(
-            [*self._arranged(), self.suggestions, self.actions, self.report],
+            [*self._arranged(), self.suggestions, outcome],
             layout=shared(ipywidgets.Layout),
             _dom_classes=["docmail-form", "docmail-mail"],
         )
         for name, field in self.fields.items():
             field.observe(lambda _change, name=name: self._edited(name), "value")
+        if self.notebook is not None:
+            self.notebook.changed, self.notebook.run = self._attached, self._work.start
+        self._make_tables()
 
-    def _made(self, to: str, subject: str, body: str) -> list[Row]:
-        copies = ("cc-bcc",)
+    def _make_tables(self) -> None:
+        """Make the files of tables, unless something else is being done; then they come after it."""
+        if self.attachments.unmade:
+            self._work.start(self.attachments.make_tables)
+        elif self.notebook is not None and self.notebook.unread:
+            self._work.start(self.notebook.read)
+
+    def _beginning(self) -> beginning.Beginning:
+        if self.notebook is not None:
+            return beginning.Beginning(self.notebook.notebook.title)
+        first = self._documents[0]
+        return beginning.of(first.name, first.title if isinstance(first, Table) else beginning.title_of(first))
+
+    def _made(self, to: str, begun: beginning.Beginning) -> list[Row]:
+        menu = partial(
+            TemplateMenu, begun.subject, begun.body, self._apply, begun.template, in_subject=self._in_subject
+        )
         return [
             Row("from", _sender),
-            Row(
-                "to",
-                text(_("To"), to, placeholder="cfo@example.com"),
-                hint=escape(_("several: with ; or , between")),
-            ),
+            Row("copy", box(_("send me a copy"))),
+            Row("to", addresses(_("To"), to, placeholder="cfo@example.com"), hint=_several(), style="dm-addresses"),
             Row("more", fold(_("Cc, Bcc")), style="dm-fold-button"),
-            Row("cc", text(_("Cc")), hint=escape(_("everybody sees these recipients")), when=copies),
-            Row("bcc", text(_("Bcc")), hint=escape(_("nobody sees these recipients")), when=copies),
-            Row("subject", text(_("Subject"), subject)),
-            Row("template", partial(TemplateMenu, subject, body, self._apply)),
-            Row("body", long_text(_("Body"), body), hint=_markdown_help()),
+            Row("cc", addresses(_("Cc")), hint=_everybody(), when="cc-bcc", style="dm-addresses"),
+            Row("bcc", addresses(_("Bcc")), hint=_nobody(), when="cc-bcc", style="dm-addresses"),
+            Row("subject", text(_("Subject"), begun.subject)),
+            Row("template", menu),
+            Row("body", long_text(_("Body"), begun.body), hint=_markdown_help()),
+            *([self._notebook_row] if self._notebook_row else []),
             Row("preview", MailPreview),
             Row("documents", partial(Attachments, self._documents)),
         ]
 
     def _arranged(self) -> list[ipywidgets.Widget]:
-        """Return the rows in their order, text and preview side by side where there is room."""
-        before = [row.control for row in self.rows if row.name not in {"body", "preview", "documents"}]
+        """Return the rows in their order; side by side, where there is room, sender and copy, text and preview."""
+        apart = {"from", "copy", "notebook", "body", "preview", "documents"}
+        sender = light(
+            ipywidgets.HBox, [self.rows["from"].control, self.rows["copy"].control], _dom_classes=["dm-sender"]
+        )
+        before = [sender, *(row.control for row in self.rows.values() if row.name not in apart)]
         text_and_preview = light(
             ipywidgets.HBox, [self.rows["body"].control, self.rows["preview"].control], _dom_classes=["dm-beside"]
         )
+        if self._notebook_row is not None:
+            before.append(self._notebook_row.control)
         return [*before, text_and_preview, self.rows["documents"].control]
 
     def send_mail(self) -> SendResult | None:
@@ -141,8 +178,11 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         result = results[0] if results else None
         if result is None and is_unattended():
             raise MessageError(
-                _("The mail form shows a question or a problem that nobody sees; nothing was sent."),
-                hint=_("Call docmail.send(...) in a notebook that runs with nobody there."),
+                _(
+                    "The mail form asks a question or shows a problem, but nobody watches this "
+                    "notebook; nothing was sent."
+                ),
+                hint=_("Call docmail.send(...) in a notebook that runs by itself."),
             )
         return result
 
@@ -152,23 +192,24 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         who = copy = ""
         if settings is not None:
             with suppress(DocmailError):  # said when something is sent
-                who = escape(str(settings.address))
+                who = str(settings.address)
             if settings.copy_to:
-                copy = escape(_("a copy goes to {address}").format(address=settings.copy_to))
-        self._sender.draw(who=f'{who} <span class="dm-facts">{copy}</span>' if copy else who)
+                copy = _("a copy goes to {address}").format(address=settings.copy_to)
+        self._sender.draw(who=Markup("{} {}").format(who, markup.aside(copy)) if copy else who)
         self.attachments.go_through(settings)
+        self._offer(*reversed(self.actions.actions[0]))  # a mailbox may have been set since
         self._review()
 
     def __repr__(self) -> str:
         return f"<MailForm {self.document.name}>"
 
     def _pressed(self, action: str, values: dict[str, Any], _secret: Secret | None) -> None:
-        if action == "stop":
-            self._work.stop()
-        elif action in {SEND, SEND_ANYWAY}:
+        if action in {SEND, SEND_ANYWAY}:
             self._work.start(lambda: self._deliver(values, anyway=action == SEND_ANYWAY))
         elif action == EML:
             self._work.start(lambda: self._save_as_file(values))
+        elif action == DRAFTS:
+            self._work.start(lambda: self._save_to_drafts(values))
         elif action == SETTINGS:
             self._work.start(self._open_settings)
 
@@ -180,9 +221,22 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         self.rows["subject"].clear_problem()
         self.rows["body"].clear_problem()
 
+    def _in_subject(self, subject: str) -> str:
+        """Return the subject of a template to begin with as it is sent."""
+        try:
+            return filled(subject, self._known(self.actions.current()), "subject")
+        except MessageError:
+            return subject  # what is missing is named beside the field
+
+    def _known(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        sent = None if self.notebook is None else self.notebook.notebook
+        own = {} if sent is None else {"document": sent.title, "file": sent.name}
+        return fields(values, self.attachments.documents, saved_settings(), own | self._given)
+
     def _filled(self, values: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
         """Return subject and body with the fields of a template filled in, and what is wrong with which."""
-        known = fields(values, self.attachments.documents, saved_settings(), self._given)
+        known = self._known(values)
+        self.templates.show_fields(known)
         texts, problems = {name: str(values[name]) for name in _TEXTS}, {}
         for name in _TEXTS:
             try:
@@ -194,10 +248,11 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
     def _review(self) -> None:
         """Show what the recipient will see; a field that a template misses is named beside the text."""
         texts, problems = self._filled({name: field.value for name, field in self.fields.items()})
-        hints = {"subject": "", "body": _markdown_help()}
+        hints: dict[str, str] = {"subject": "", "body": _markdown_help()}
         for name, hint in hints.items():
             self.rows[name].hint = markup.warning(problems[name]) if name in problems else hint
-        self.preview.show(texts["subject"], texts["body"])
+        body = texts["body"] if self.notebook is None else self.notebook.body(texts["body"])
+        self.preview.show(texts["subject"], body, saved_settings())
 
     def _suggest(self, _name: str, typed: str) -> list[str]:
         settings = saved_settings()
@@ -205,6 +260,27 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
             return earlier_recipients(typed, settings) if settings else []
         except DocmailError:
             return []  # suggestions are a help; what is wrong is said when something is sent
+
+    # --- the recipients ---
+
+    def _left(self, name: str, values: dict[str, Any]) -> None:
+        """Judge the addresses of a field that a person has left, and put them in lines."""
+        if name not in _ADDRESSED or self.actions.busy:
+            return
+        found = read(values[name], name)
+        pasted = set(values[name].strip()) & set("\n\r\t")  # perhaps with the head of a column, or other cells of a row
+        if pasted or len(found.addresses) + len(found.problems) > 1 or found.text.startswith('"'):
+            self._put(name, values[name], found.text)
+        row = self.rows[name]
+        row.hint = found.found or _hints()[name]
+        if found.problem:
+            row.show_problem(found.problem)
+
+    def _put(self, name: str, typed: str, text: str) -> None:
+        """Let the addresses stand in lines, unless something else has been typed since."""
+        if self.fields[name].value == typed and text != typed:
+            self._submitted.pop(name, None)
+            self.fields[name].value = text
 
     # --- sending ---
 
@@ -214,21 +290,24 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         with self.actions.hold_sync():
             self.rows.clear_problems()
         self.report.value = ""
-        problems = {}
-        for name in _ADDRESSED:
-            try:
-                parse_addresses(values[name], name)
-            except MessageError as exc:
-                problems[name] = str(exc)
-        if not trimmed(values["to"]):
+        found = {name: read(values[name], name) for name in _ADDRESSED}
+        problems: dict[str, str] = {name: each.problem for name, each in found.items() if each.problem}
+        if not (found["to"].addresses or found["to"].problems):
             problems["to"] = _("Give an address, such as cfo@example.com.")
         texts, missing = self._filled(values)
         for name, sentence in reversed((problems | missing).items()):  # the first one gets the focus
             self._show_problem(name, sentence)
         if problems or missing:
             return None
-        recipients = {name: values[name] for name in _ADDRESSED}
-        return Message(**recipients, **texts, documents=list(self.attachments.documents))
+        to, cc, bcc = (found[name].addresses for name in _ADDRESSED)
+        body: Any = texts["body"]
+        documents = self.attachments.documents
+        if self.notebook is not None:
+            if self.notebook.read():
+                self.actions.focus_on("notebook")
+                return None
+            body, documents = self.notebook.body(body), [*self.notebook.documents, *documents]
+        return Message(to, texts["subject"], body, documents, cc, bcc)
 
     def _deliver(self, values: dict[str, Any], *, anyway: bool) -> SendResult | None:
         if (message := self._message(values)) is None:
@@ -236,19 +315,21 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         settings = Settings.load()
         if self._asks_first(message, settings, anyway=anyway):
             return None
+        people = {address.addr_spec for address in (*message.to, *message.cc, *message.bcc)}
         from docmail.outbox import deliver
 
+        if values["copy"]:
+            message, settings = _with_copy(message, settings)
         self.actions.progress = 0.0
-        result = deliver(message, settings=settings, progress=self._progress, hold=self._work.hold)
+        result = deliver(message, settings=settings, progress=self.actions.show_share, hold=self._work.hold)
         self._confirmed = None
         self._offer(_("Send"))
         self.actions.primary = ""
-        people = {address.addr_spec for address in (*message.to, *message.cc, *message.bcc)}
         self.report.value = mail_result.result(people, result)
-        self._tell_sent()
+        self._notify_sent()
         return result
 
-    def _tell_sent(self) -> None:
+    def _notify_sent(self) -> None:
         """Let the document say to whom it went."""
         with suppress(Exception):  # the mail has gone: whatever fails now must not look as if it had not
             self.on_sent()
@@ -263,16 +344,20 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         sentence = _("Saved by your browser as {name}; nothing was sent.").format(name=name)
         self.report.value = markup.box("good", markup.good(sentence))
 
-    def _progress(self, sent: int, whole: int) -> None:
-        share = sent / whole if whole else 1.0
-        # A hundred steps look smooth; each one is a message to the browser.
-        if share - self.actions.progress >= 0.01 or share >= 1:  # noqa: PLR2004
-            self.actions.progress = share
-        if share >= 1:
-            self.actions.stoppable = False
+    def _save_to_drafts(self, values: dict[str, Any]) -> None:
+        """Save the mail in the drafts folder of the mailbox; nothing is sent or written down."""
+        if (message := self._message(values)) is None:
+            return
+        settings = Settings.load()
+        if values["copy"]:
+            message, settings = _with_copy(message, settings)
+        from docmail.outbox import save_draft
+
+        said = save_draft(message, settings, hold=lambda box: self._work.hold(_Uploading(box)))
+        self.report.value = markup.box("good", markup.good(str(said)))
 
     def _asks_first(self, message: Message, settings: Settings, *, anyway: bool) -> bool:
-        """Ask whether it is meant; the button that then takes the place of Send is the answer."""
+        """Ask whether it is meant; the button that then takes the place of Send says yes."""
         meant = (message.to, message.cc, message.bcc, message.subject, message.body, message.documents)
         if anyway and self._confirmed == meant:
             return False
@@ -280,6 +365,11 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
             _("{name} is still being uploaded and would be missing.").format(name=name)
             for name in self.attachments.arriving
         ]
+        questions += [
+            _("{name} is not made yet and would be missing.").format(name=name) for name in self.attachments.missing
+        ]
+        if self.notebook is not None and (unsaved := self.notebook.notebook.not_saved()):
+            questions.append(unsaved)
         label = _("Send anyway")
         self.attachments.go_through(settings)
         if self.attachments.too_large:
@@ -304,12 +394,14 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
 
     @property
     def _asked(self) -> bool:
-        """Whether a question waits for its answer."""
+        """Whether a question is open."""
         return bool(self.actions.actions[0][0] == SEND_ANYWAY)
 
     def _offer(self, label: str, action: str = SEND, *, settings: bool = False) -> None:
         more = [[SETTINGS, _("Email settings")]] if settings else []
-        self.actions.actions = [[action, label], [EML, _("Save as .eml")], *more]
+        offered = [*_actions(label, action), *more]
+        if self.actions.actions != offered:
+            self.actions.actions = offered
 
     def _show_problem(self, name: str, sentence: str) -> None:
         self.rows[name].show_problem(sentence)
@@ -321,19 +413,19 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         if isinstance(exc, MessageError) and exc.field and exc.field in self.rows:
             self._show_problem(exc.field, str(exc))
             return
-        if self._work.stopped and isinstance(exc, ConnectError):
-            self.report.value = markup.box("mind", markup.paragraph(_("Stopped. Nothing was sent.")))
-            return
         if isinstance(exc, OutcomeUnknown):
             self.actions.primary = ""
-            self._tell_sent()
+            self._notify_sent()
         wants_settings = isinstance(exc, (SettingsError, CredentialError, AuthenticationError))
         self._offer(_("Send"), settings=wants_settings or bool(isinstance(exc, DocmailError) and exc.field))
-        self.report.value = markup.failure(exc)
+        self.report.value = self._work.failure(exc)
 
     def _edited(self, name: str) -> None:
         if name in {"to", "subject", "body"}:
             self._review()
+        if name in _ADDRESSED:
+            self.fields[name].rows = min(max(self.fields[name].value.count("\n") + 1, 1), _MOST_LINES)
+            self.rows[name].hint = _hints()[name]
         # While a cell runs, the change that preceded a press may arrive after it; it is then not a new one.
         if self.fields[name].value == self._submitted.get(name):
             return
@@ -362,11 +454,59 @@ def saved_settings() -> Settings | None:
         return None
 
 
+@dataclass(frozen=True)
+class _Uploading:
+    """A mailbox into which a draft goes, as Stop takes it: whatever happens, nothing was sent."""
+
+    box: OpenMailbox
+    in_doubt = False
+
+    def abort(self) -> None:
+        self.box.abort()
+
+
+def _actions(label: str, action: str) -> list[list[str]]:
+    """Return the buttons: the first one, and what can be done instead of sending."""
+    settings = saved_settings()
+    drafts = [[DRAFTS, _("Save to Drafts")]] if settings is not None and settings.mailbox is not None else []
+    return [[action, label], [EML, _("Save as .eml")], *drafts]
+
+
 def _sender(_dom_classes: Sequence[str]) -> Painted:
     """Return the row that says from whom it comes: no state, because notebooks are handed on."""
-    label = f'<span class="widget-label">{escape(_("From"))}</span>'
-    return Painted(stored=f'{label}<div class="dm-from" data-zone="who"></div>', _dom_classes=_dom_classes)
+    label = markup.tag("span", _("From"), class_="widget-label")
+    return Painted(stored=label + markup.tag("div", class_="dm-from", data_zone="who"), _dom_classes=_dom_classes)
+
+
+def _with_copy(message: Message, settings: Settings) -> tuple[Message, Settings]:
+    """Return how a mail is sent of which its sender gets a copy.
+
+    As the copy that a setting sends to an archive: the record then does not take the sender for a recipient.
+    """
+    sender = settings.address
+    if not settings.copy_to:
+        return message, replace(settings, copy_to=sender.addr_spec)
+    everybody = {address.mailbox for address in (*message.to, *message.cc, *message.bcc)}
+    if sender.mailbox in everybody or settings.copy_to.lower() == sender.mailbox:
+        return message, settings
+    return replace(message, bcc=(*message.bcc, sender)), settings
+
+
+def _hints() -> dict[str, str]:
+    return {"to": _several(), "cc": _everybody(), "bcc": _nobody()}
+
+
+def _several() -> str:
+    return _("several: one in each line, or with ; between")
+
+
+def _everybody() -> str:
+    return _("everybody sees these recipients")
+
+
+def _nobody() -> str:
+    return _("nobody sees these recipients")
 
 
 def _markdown_help() -> str:
-    return escape(_("Markdown: **bold**, lists, [links](https://…)"))
+    return _("Markdown: **bold**, lists, [links](https://…)")

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
-from html import escape
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from docmail.addresses import parse_addresses
-from docmail.errors import DocmailError
+from markupsafe import Markup
+
+from docmail.errors import DocmailError, MessageError
 from docmail.language import _
-from docmail.message import markdown_to_html
+from docmail.look import Look
+from docmail.message import Arrived, look_of, markdown_to_html, markdown_to_text, seen
+from docmail.widgets.mail.beginning import title_of
+from docmail.widgets.mail.recipients import read
+from docmail.widgets.parts.markup import aside, tag, warning
 from docmail.widgets.parts.painted import Painted
+from docmail.widgets.parts.rendered_mail import rendered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from docmail.documents import Document
+    from docmail.message import Body
     from docmail.settings import Settings
 
 __all__ = ["MailPreview", "fields", "filled"]
@@ -30,17 +35,17 @@ def fields(
 ) -> dict[str, Any]:
     """Return what a template in the mail form may use: of the recipient, the document, the sender, and the date.
 
-    Whoever made the button may have given more, and has the last word.
+    What has no value yet is None. What the maker of the button has `given` comes last, and so wins.
     """
-    found: dict[str, Any] = {"date": datetime.now().astimezone().date()}
-    try:
-        first = next(iter(parse_addresses(values["to"], "to")), None)
-    except DocmailError:
-        first = None  # it says so beside To
-    if first is not None:
-        found |= {"email": first.shown, "name": first.name or None}
-    if documents:
-        found |= {"document": PurePath(documents[0].name).stem, "file": documents[0].name}
+    first = next(iter(read(values["to"], "to").addresses), None)
+    found: dict[str, Any] = {
+        "name": first.name or None if first else None,
+        "email": first.shown if first else None,
+        "document": title_of(documents[0]) if documents else None,
+        "file": documents[0].name if documents else None,
+        "date": datetime.now().astimezone().date(),
+        "sender": None,
+    }
     if settings is not None:
         with suppress(DocmailError):
             found["sender"] = settings.address.name or settings.address.shown
@@ -57,20 +62,28 @@ def filled(text: str, known: Mapping[str, Any], field: str) -> str:
 
 
 class MailPreview(Painted):
-    """The HTML that will be sent, in a frame that nothing leaves."""
+    """What the recipient will see of the mail that is being written."""
 
     def __init__(self, _dom_classes: Sequence[str] = ()) -> None:
-        label, title = escape(_("Preview")), escape(_("What the recipient will see"))
         super().__init__(
-            stored=f'<span class="widget-label">{label}</span><div class="dm-preview">'
-            f'<div data-zone="subject" class="dm-preview-subject"></div>'
-            # Without any permission: no script runs, no link leads away, nothing of the notebook is seen.
-            f'<iframe title="{title}" sandbox=""></iframe></div>',
+            stored=Markup('<span class="widget-label">{}</span><div class="dm-preview">{}{}</div>').format(
+                _("Preview"),
+                tag("div", data_zone="subject", class_="dm-preview-subject", dir="auto"),
+                tag("div", data_zone="mail") + tag("div", data_zone="advice"),
+            ),
             _dom_classes=_dom_classes,
         )
+        self.mail = Arrived("", "")
 
-    def show(self, subject: str, body: str) -> None:
-        """Show subject and body as they will be sent."""
-        nothing = f'<span class="dm-facts">{escape(_("no subject"))}</span>'
-        self.draw(subject=f"<b>{escape(subject)}</b>" if subject.strip() else nothing)
-        self.frame(markdown_to_html(body))
+    def show(self, subject: str, body: Body | str, settings: Settings | None) -> None:
+        """Show subject and body as they will be sent with these settings; None if there are none yet."""
+        look = look_of(None, settings) if settings is not None else Look.PLAIN
+        try:
+            self.mail, advice = seen(body, look)
+        except MessageError:  # which is said when it is to be sent
+            self.mail, advice = Arrived(str(markdown_to_html(body)), markdown_to_text(body)), ""
+        self.draw(
+            subject=Markup("<b>{}</b>").format(subject) if subject.strip() else aside(_("no subject")),
+            mail=rendered(self.mail),
+            advice=warning(advice) if advice else "",
+        )

@@ -1,44 +1,62 @@
-"""Templates in the mail form: one is chosen for subject and body, and what stands there is kept as one."""
+"""Templates in the mail form: one is chosen for subject and body, and what stands there is kept as one.
+
+Besides those that a person kept there are some to begin with, and the fields that a text may use are named here.
+"""
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from markupsafe import Markup
+
 from docmail import templates
 from docmail.errors import DocmailError
-from docmail.language import _
+from docmail.language import _, current
 from docmail.widgets.parts import markup
+from docmail.widgets.parts.markup import LINK, button, joined, tag
 from docmail.widgets.parts.painted import Painted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["TemplateMenu"]
+
+
+_LONGEST = 60  # letters of a value that a field has
 
 
 class TemplateMenu(Painted):
     """A row of the mail form; `apply(subject, body)` is called with the text that is to stand there.
 
-    What was typed is never overwritten without an answer to the question whether it may.
+    `begun` is the template with which the form began. `in_subject` fills in the fields of a subject that is not a
+    person's own. What was typed is never overwritten before a person has agreed.
     """
 
     def __init__(
-        self, subject: str, body: str, apply: Callable[[str, str], None], _dom_classes: Sequence[str] = ()
+        self,
+        subject: str,
+        body: str,
+        apply: Callable[[str, str], None],
+        begun: str = "",
+        *,
+        in_subject: Callable[[str], str] = lambda subject: subject,
+        _dom_classes: Sequence[str] = (),
     ) -> None:
         self._apply = apply
+        self._in_subject = in_subject
         self._untouched = {("", ""), (subject, body)}
         """What may be overwritten: nobody typed it here."""
-        self.chosen = ""
+        self.chosen = begun
+        self._own: tuple[str, ...] = ()
         self._asked = ""
         self._naming = False
         self._name = ""  # as it was typed
         self._id = f"docmail-{uuid4().hex}"
         super().__init__(
             self._pressed,
-            stored=f'<label class="widget-label" for="{self._id}">{escape(_("Template"))}</label>'
-            '<div class="dm-templates"><div data-zone="menu"></div><div data-zone="more"></div></div>',
+            stored=tag("label", _("Template"), class_="widget-label", for_=self._id)
+            + tag("div", markup.zones("menu", "more", "fields"), class_="dm-templates"),
             reads=["subject", "body"],
             _dom_classes=_dom_classes,
         )
@@ -46,7 +64,7 @@ class TemplateMenu(Painted):
 
     def _pressed(self, action: str, _id: str, values: dict[str, Any]) -> None:
         subject, body = str(values.get("subject", "")), str(values.get("body", ""))
-        said = ""
+        said = markup.NOTHING
         try:
             if action == "typed":
                 self._choose(str(values.get("template", "")), subject, body)
@@ -84,47 +102,55 @@ class TemplateMenu(Painted):
     def _fill(self, name: str) -> None:
         self._asked = ""
         template = templates.load(name)
+        subject = template.subject if name in templates.names() else self._in_subject(template.subject)
         self.chosen = name
-        self._untouched.add((template.subject, template.body))
-        self._apply(template.subject, template.body)
+        self._untouched.add((subject, template.body))
+        self._apply(subject, template.body)
 
-    def _show(self, said: str = "") -> None:
+    def show_fields(self, known: Mapping[str, Any]) -> None:
+        """Name the fields that subject and body may use, each as a button that writes it there."""
+        places = {name: f"{{{{ {name} }}}}" for name in map(str, known) if name.isidentifier()}
+        buttons = [
+            tag("button", place, type="button", class_=f"{LINK} dm-place", data_insert=place, title=_now(known[name]))
+            for name, place in places.items()
+        ]
+        label = tag("span", _("fields:"), class_="dm-facts")
+        shown = tag("div", label + joined(buttons), class_="dm-places", role="group", aria_label=_("Insert a field"))
+        self.draw(fields=shown)
+
+    def _show(self, said: Markup = markup.NOTHING) -> None:
         try:
-            names = templates.names()
+            self._own = templates.names()
         except DocmailError as exc:
-            names, said = (), said or markup.short_failure(exc)
-        options = "".join(
-            f'<option value="{escape(name)}"{" selected" if name == (self._asked or self.chosen) else ""}>'
-            f"{escape(name or _('none'))}</option>"
-            for name in ("", *names)
+            self._own, said = (), said or markup.short_failure(exc)
+        names = [*self._own, *(starter.name for starter in templates.starters(current()))]
+        names += [self.chosen] if self.chosen else []  # perhaps in another language
+        choices = {"": _("none")} | {name: name for name in names}
+        self.draw(
+            menu=markup.menu("template", choices, self._asked or self.chosen, id=self._id, data_live=True),
+            more=self._more() + markup.status(said),
         )
-        menu = f'<select id="{self._id}" data-name="template" data-live>{options}</select>'
-        self.draw(menu=menu, more=self._more() + (f'<div role="status">{said}</div>' if said else ""))
 
-    def _more(self) -> str:
+    def _more(self) -> Markup:
         if self._asked:
             question = _("Replace subject and body by the template “{name}”?").format(name=self._asked)
-            return (
-                f'<div role="status" class="dm-question">{escape(question)}</div><div class="dm-asked">'
-                + _button("replace", _("Replace my text"))
-                + _button("keep", _("Keep my text"))
-                + "</div>"
+            return Markup('<div role="status" class="dm-question">{}</div><div class="dm-asked">{}{}</div>').format(
+                question, button("replace", _("Replace my text"), careful=True), button("keep", _("Keep my text"))
             )
         if self._naming:
-            return (
-                f'<div class="dm-asked"><input type="text" data-name="name" data-enter="save" maxlength="64"'
-                f' value="{escape(self._name)}" aria-label="{escape(_("Name of the template"))}"'
-                f' placeholder="{escape(_("name, such as invoice"))}">'
-                + _button("save", _("Save"))
-                + _button("cancel", _("Cancel"))
-                + "</div>"
-            )
-        links = _button("naming", _("Save this text as a template…"), style="dm-link")
-        if self.chosen:
-            links += _button("forget", _("Remove this template"), style="dm-link")
-        return f'<div class="dm-links">{links}</div>'
+            labels = {"aria_label": _("Name of the template"), "placeholder": _("name, such as invoice")}
+            name = markup.entry("name", self._name, data_enter="save", maxlength=64, **labels)
+            asked = [name, button("save", _("Save")), button("cancel", _("Cancel"))]
+            return tag("div", joined(asked), class_="dm-asked")
+        links = [button("naming", _("Save this text as a template…"), style=LINK)]
+        if self.chosen in self._own:
+            links.append(button("forget", _("Remove this template"), style=LINK, careful=True))
+        return tag("div", joined(links), class_="dm-links")
 
 
-def _button(action: str, label: str, *, style: str = "jupyter-button widget-button") -> str:
-    careful = " data-careful" if action in {"replace", "forget"} else ""
-    return f'<button type="button" class="{style}" data-press="{action}"{careful}>{escape(label)}</button>'
+def _now(value: Any) -> str:
+    """Return what a field stands for at the moment."""
+    if value is None:
+        return _("has no value yet")
+    text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from docmail.errors import BatchError, DocmailError
 from docmail.home import is_unattended
 from docmail.outbox import cells_of, further_of, table_of
+from docmail.widgets.parts import markup
+from docmail.widgets.parts.markup import joined, tag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from markupsafe import Markup
 
     from docmail.errors import RowProblem
 
 __all__ = ["register", "table"]
 
-_LEFT = 'style="text-align: left; vertical-align: top"'
+_LEFT = "text-align: left; vertical-align: top"
 
 
-def table(problems: Sequence[RowProblem]) -> str:
+def table(problems: Sequence[RowProblem]) -> Markup:
     """Return the table as HTML; it names no address."""
     heads, lines = cells_of(problems)
-    head = "".join(f'<th scope="col" {_LEFT}>{escape(cell)}</th>' for cell in heads)
-    rows = ("".join(f"<td {_LEFT}>{escape(cell)}</td>" for cell in line) for line in lines)
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    further = f"<p>{escape(said)}</p>" if (said := further_of(problems)) else ""
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{further}"
+    head = joined(tag("th", cell, scope="col", style=_LEFT) for cell in heads)
+    further = markup.paragraph(said) if (said := further_of(problems)) else ""
+    return markup.table(lines, head, style=_LEFT) + further
 
 
 def register(shell: Any) -> None:

@@ -2,263 +2,262 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from docmail.language import _, ngettext
-from docmail.outbox import missing
+from docmail.outbox import Role, State, due_text, is_due, missed_by, missing, reply_text, why_missed
 from docmail.widgets.mail import result
+from docmail.widgets.outbox.mailbox_look import look_in_sent_label
+from docmail.widgets.outbox.run_markup import is_late
+from docmail.widgets.outbox.states import SIGNS, states
 from docmail.widgets.parts import markup
+from docmail.widgets.parts.markup import LINK, button, joined, tag
+from docmail.widgets.parts.rendered_mail import rendered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from docmail.message import Arrived
     from docmail.outbox import Page, Row
 
 PERIODS = {"": 0, "1": 1, "7": 7, "30": 30, "365": 365}
 """The choices of "When", and how many days each goes back; today is one."""
 
+PANEL = "dm-panel"
+"""The class of the widget that shows a document of the opened mail, at its row."""
+
 _NAMED = 2  # recipients in the table; all stand in the mail that is opened
 
 
-def states() -> dict[str, str]:
-    """Return the states of a mail in words, in the order of a mail's life."""
-    return {
-        "queued": _("waiting"),
-        "sending": _("being sent"),
-        "sent": _("sent"),
-        "refused": _("refused"),
-        "failed": _("not sent"),
-        "unknown": _("unknown"),
-    }
-
-
-def counted(counts: Mapping[str, int]) -> str:
-    """Return how many mails are in each state."""
-    return " · ".join(f"{counts[state]:,} {word}" for state, word in states().items() if counts.get(state))
-
-
-def button(action: str, label: str, which: object = "", *, style: str = "jupyter-button widget-button") -> str:
-    """Return a button; one that sends something counts only after it can have been read."""
-    careful = " data-careful" if action in {"send", "arrived", "keep-days"} else ""
-    return (
-        f'<button type="button" class="{style}" data-press="{action}" data-id="{escape(str(which))}"{careful}>'
-        f"{escape(label)}</button>"
-    )
-
-
-def filters(values: Mapping[str, str]) -> str:
+def filters(values: Mapping[str, str]) -> Markup:
     """Return the fields by which the table is narrowed down."""
 
-    def text(name: str, label: str, example: str) -> str:
-        return (
-            f'<label>{escape(label)}<input type="text" data-name="{name}" data-live spellcheck="false"'
-            f' value="{escape(values.get(name, ""))}" placeholder="{escape(example)}"></label>'
-        )
+    def text(name: str, label: str, example: str) -> Markup:
+        value = values.get(name, "")
+        field = markup.entry(name, value, data_live=True, spellcheck="false", placeholder=example)
+        return Markup("<label>{}{}</label>").format(label, field)
 
-    def menu(name: str, label: str, choices: Mapping[str, str]) -> str:
-        options = "".join(
-            f'<option value="{value}"{" selected" if value == values.get(name, "") else ""}>{escape(words)}</option>'
-            for value, words in choices.items()
-        )
-        return f'<label>{escape(label)}<select data-name="{name}" data-live>{options}</select></label>'
+    def menu(name: str, label: str, choices: Mapping[str, str]) -> Markup:
+        field = markup.menu(name, choices, values.get(name, ""), data_live=True)
+        return Markup("<label>{}{}</label>").format(label, field)
 
     times = (_("any time"), _("today"), _("the last 7 days"), _("the last 30 days"), _("the last year"))
-    return (
-        f'<div class="dm-filters" role="search" aria-label="{escape(_("Filter the outbox"))}">'
-        + text("who", _("Who"), _("address or user"))
-        + text("what", _("What"), _("subject or document"))
-        + menu("when", _("When"), dict(zip(PERIODS, times, strict=True)))
-        + menu("state", _("State"), {"": _("all"), **states()})
-        + text("reply", _("Server's reply"), _("code or words"))
-        + "</div>"
+    fields = (
+        text("who", _("Who"), _("address or user")),
+        text("what", _("What"), _("subject or document")),
+        menu("when", _("When"), dict(zip(PERIODS, times, strict=True))),
+        menu("state", _("State"), {"": _("all")} | {str(state): word for state, word in states().items()}),
+        text("reply", _("Server's reply"), _("code or text")),
     )
+    return tag("div", joined(fields), class_="dm-filters", role="search", aria_label=_("Filter the outbox"))
 
 
-def table(page: Page, begin: int, opened: int | None, detail: str, *, filtered: bool) -> str:
+def table(page: Page, begin: int, opened: int | None, detail: Markup, *, filtered: bool) -> Markup:
     """Return a page of mails, one of them opened."""
     if not page.total:
         sentence = _("No mail fits this filter.") if filtered else _("No mail has been sent from here yet.")
         return markup.paragraph(sentence)
-    columns = (
-        ("what", _("What")),
-        ("who", _("To")),
-        ("when", _("When")),
-        ("state", _("State")),
-        ("reply", _("Server's reply")),
+    columns = {"what": _("What"), "who": _("To"), "when": _("When"), "state": _("State"), "reply": _("Why not")}
+    head = (tag("th", title, scope="col", class_=f"dm-column-{name}") for name, title in columns.items())
+    body = (_line(row, detail if row.id == opened else None) for row in page.rows)
+    return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>{}").format(
+        joined(head), joined(body), _pager(page, begin)
     )
-    head = "".join(f'<th scope="col" class="dm-column-{name}">{escape(title)}</th>' for name, title in columns)
-    body = "".join(_line(row, detail if row.id == opened else None) for row in page.rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{_pager(page, begin)}"
 
 
-def _line(row: Row, detail: str | None) -> str:
-    to = markup.listed(row.to, _NAMED)
-    open_ = detail is not None
-    subject = escape(row.subject or _("(no subject)"))
-    opener = (
-        f'<button type="button" class="dm-link" data-press="open" data-id="{row.id}"'
-        f' aria-expanded="{"true" if open_ else "false"}">{subject}</button>'
-    )
-    reply, when = _words(row), markup.when(row.sent_at or row.created)
+def _line(row: Row, detail: Markup | None) -> Markup:
+    opened = detail is not None
+    opener = button("open", row.subject or _("(no subject)"), row.id, style=LINK, aria_expanded=str(opened).lower())
+    reply, when = _reply_or_reason(row), _to_be_sent(row) or markup.when(row.sent_at or row.created)
     cells = (
-        f"<td>{opener}</td>"
-        f'<td class="dm-cell-who" title="{escape(", ".join(row.to))}">{escape(to)}</td>'
-        f'<td class="dm-cell-when" title="{escape(when)}">{escape(when)}</td>'
-        f"<td>{_state(row.state, partly=_partly(row))}</td>"
-        f'<td class="dm-cell-reply" title="{escape(reply)}">{escape(reply)}</td>'
+        tag("td", opener),
+        tag("td", markup.listed(row.to, _NAMED), class_="dm-cell-who", title=", ".join(row.to)),
+        tag("td", when, class_="dm-cell-when", title=when),
+        tag("td", _state(row.state, partly=_is_partly_sent(row))),
+        tag("td", reply, class_="dm-cell-reply", title=reply),
     )
-    line = f'<tr data-press="open" data-id="{row.id}"{" class=dm-open" if open_ else ""}>{cells}</tr>'
-    return line + (f'<tr class="dm-opened"><td colspan="5">{detail}</td></tr>' if open_ else "")
+    line = tag("tr", joined(cells), data_press="open", data_id=row.id, class_="dm-open" if opened else None)
+    return line + (Markup('<tr class="dm-opened"><td colspan="5">{}</td></tr>').format(detail) if opened else "")
 
 
-def _partly(row: Row) -> bool:
+def _to_be_sent(row: Row) -> str:
+    """Return when a mail is to go that waits for a later time; nothing for any other."""
+    if row.state != State.QUEUED or row.send_at is None or is_due(row.send_at):
+        return ""
+    return _("to be sent at {time}").format(time=due_text(row.send_at))
+
+
+def _is_partly_sent(row: Row) -> bool:
     """Say whether somebody has not got a mail that was sent."""
-    return row.state == "sent" and any(
-        each.state != "sent" and each.role != "archive" for each in row.recipients.values()
+    return row.state == State.SENT and any(
+        row.recipients[address].state != State.SENT for address in result.people(row)
     )
 
 
-def _state(state: str, *, partly: bool = False) -> str:
-    signs = {"sent": "✓ ", "refused": "✗ ", "failed": "✗ ", "unknown": "? "}
+def _state(name: str, *, partly: bool = False) -> Markup:
+    state = State(name)
+    sign = "" if state is State.QUEUED else SIGNS.get(state, ("",))[0]
     word = _("partly sent") if partly else states()[state]
-    return f'<span class="dm-state-{"unknown" if partly else state}">{signs.get(state, "")}{escape(word)}</span>'
+    style = State.UNKNOWN if partly else state
+    return tag("span", f"{sign} {word}".lstrip(), class_=f"dm-state-{style}")
 
 
-def _words(row: Row) -> str:
-    """Return what the server said, or why the mail did not get as far as a server."""
-    if row.reply is not None:
-        return result.words(row.reply)
+def _reply_or_reason(row: Row) -> str:
+    """Return why somebody has not got a mail: what the server said, or why it did not get as far as a server."""
+    if row.state not in {State.SENT, State.BOUNCED}:
+        return reply_text(row.reply) if row.reply is not None else row.reason
+    if missed := missed_by(row):
+        return why_missed(row, missed[0])
+    if late := next((row.recipients[address].reason for address in row.people if is_late(row, address)), ""):
+        return late
     # Its reason is that of the doubt which a person has settled since.
-    return _("noted: it arrived") if row.state == "sent" and row.reason else row.reason
+    return _("noted: it arrived") if row.reason else ""
 
 
-def _pager(page: Page, begin: int) -> str:
+def _pager(page: Page, begin: int) -> Markup:
     end = begin + len(page.rows)
     said = _("{first} to {last} of {total}").format(first=f"{begin + 1:,}", last=f"{end:,}", total=f"{page.total:,}")
     if end - begin == page.total:
-        return f'<div class="dm-pager dm-facts" role="status">{escape(said)}</div>'
-
-    def turn(action: str, sign: str, title: str, *, off: bool) -> str:
-        return (
-            f'<button type="button" class="jupyter-button widget-button" data-press="{action}"'
-            f' title="{escape(title)}" aria-label="{escape(title)}"{" disabled" if off else ""}>{sign}</button>'
-        )
-
-    return (
-        f'<div class="dm-pager" data-arrows="newer older" role="group" aria-label="{escape(_("Pages"))}">'
-        + turn("newer", "&lsaquo;", _("Newer mails"), off=begin == 0)
-        + f'<span class="dm-facts" role="status">{escape(said)}</span>'
-        + turn("older", "&rsaquo;", _("Older mails"), off=end >= page.total)
-        + "</div>"
+        return tag("div", said, class_="dm-pager dm-facts", role="status")
+    return markup.pager(
+        tag("span", said, class_="dm-facts", role="status"),
+        ("newer", _("Newer mails")),
+        ("older", _("Older mails")),
+        first=begin == 0,
+        last=end >= page.total,
     )
 
 
-def detail(row: Row, text: str, *, asks: str, said: str) -> str:
-    """Return a mail that is opened: what became of it for each recipient, its text and documents, what can be done."""
-    parts = [_recipients(row)]
+def mail(arrived: Arrived | None) -> Markup:
+    """Return what the recipients of a mail see of it; None is one whose content is no longer kept."""
+    if arrived is None:
+        return tag("div", markup.aside(_("The text of this mail is no longer kept.")), class_="dm-said-about")
+    return rendered(arrived)
+
+
+def detail(row: Row, *, asks: str, said: str, has_mailbox: bool = False) -> Markup:
+    """Return a mail that is opened: what became of it for each recipient, its documents, what can be done.
+
+    With a mailbox, a copy of one in doubt can be looked for.
+    The mail itself has a zone of its own, so that it stays when something is asked about it.
+    """
     facts = [
         _("from {sender}").format(sender=row.sender),
+        *([to_be_sent] if (to_be_sent := _to_be_sent(row)) else []),
         *([_("by {user}").format(user=row.user)] if row.user else []),
         *([_("batch {name}").format(name=row.batch)] if row.batch else []),
         *([_("key {key}").format(key=row.key)] if row.key else []),
+        *([_copy(row)] if row.filed is not None else []),
     ]
-    parts.append(f'<div class="dm-facts dm-said-about">{escape(" · ".join(facts))}</div>')
-    if row.reason and row.state != "sent":
-        parts.append(f'<div class="dm-said-about">{escape(row.reason)}</div>')
-    if text:
-        # It may be long enough to be scrolled, which the keyboard must be able to do as well.
-        label = _("Text of the mail")
-        scrolled = f'<div class="dm-said dm-text" tabindex="0" role="group" aria-label="{escape(label)}">'
-        parts.append(markup.folded(label, f"{scrolled}{escape(text)}</div>"))
+    parts = [_recipients(row), tag("div", " · ".join(facts), class_="dm-facts dm-said-about")]
+    if row.reason and row.state != State.SENT:
+        parts.append(tag("div", row.reason, class_="dm-said-about"))
+    parts.append(tag("div", data_zone="mail"))
     parts += [
-        f'<div class="dm-links dm-document"><span>▣ {escape(name)}</span>'
-        + button("document", _("Show"), f"{row.id}/{position}", style="dm-link")
-        + button("download", _("Download"), f"{row.id}/{position}", style="dm-link")
-        + "</div>"
+        Markup('<div class="dm-links dm-document"><span>▣ {}</span>{}{}</div>').format(
+            name,
+            button("document", _("Show"), f"{row.id}/{position}", style=LINK),
+            button("download", _("Download"), f"{row.id}/{position}", style=LINK),
+        )
         for position, name in enumerate(row.documents)
     ]
-    if row.state == "unknown":
+    if row.documents:
+        parts.append(tag("div", data_place=PANEL))
+    if row.state == State.UNKNOWN:
         question = _("It may have arrived: nobody knows. Ask the recipient, or look into your Sent folder.")
-        parts.append(f'<div class="dm-question">{escape(question)}</div>')
-    parts.append(f'<div class="dm-asked">{_question(row, asks) if asks else _offers(row)}</div>')
-    return "".join(parts) + (f'<div role="status">{said}</div>' if said else "")
+        parts.append(tag("div", question, class_="dm-question"))
+    parts.append(tag("div", _question(row, asks) if asks else _offers(row, has_mailbox=has_mailbox), class_="dm-asked"))
+    return joined([*parts, markup.status(said)])
 
 
-def _recipients(row: Row) -> str:
-    roles: dict[str, Callable[[], str]] = {
-        "to": lambda: _("To"),
-        "cc": lambda: _("Cc"),
-        "bcc": lambda: _("Bcc"),
-        "archive": lambda: _("copy"),
-    }
-    lines = "".join(
-        f'<tr><td class="dm-facts">{escape(roles[each.role]())}</td><td>{escape(address)}</td>'
-        f"<td>{_state(each.state)}</td><td>{escape(result.words(each.reply) if each.reply else '')}</td></tr>"
+def _copy(row: Row) -> str:
+    """Return whether there is a copy in the Sent folder, of those that docmail files."""
+    if row.filed:
+        return _("a copy is in the Sent folder")
+    owed = _("the copy for the Sent folder is still to be filed")
+    return f"{owed}: {row.not_filed}" if row.not_filed else owed
+
+
+def _recipients(row: Row) -> Markup:
+    roles = {Role.TO: _("To"), Role.CC: _("Cc"), Role.BCC: _("Bcc"), Role.ARCHIVE: _("copy")}
+    line = Markup('<tr><td class="dm-facts">{}</td><td>{}</td><td>{}</td><td>{}</td></tr>')
+    lines = (
+        line.format(roles[each.role], address, _state(each.state), _about_recipient(row, address))
         for address, each in row.recipients.items()
     )
-    return f'<table class="dm-recipients"><tbody>{lines}</tbody></table>'
+    return tag("table", tag("tbody", joined(lines)), class_="dm-recipients")
 
 
-def _offers(row: Row) -> str:
+def _about_recipient(row: Row, address: str) -> str:
+    each = row.recipients[address]
+    if is_late(row, address):
+        return each.reason
+    return reply_text(each.reply) if each.reply else ""
+
+
+def _offers(row: Row, *, has_mailbox: bool) -> Markup:
     offers = []
-    if row.state == "unknown":
-        offers.append(button("arrived", _("It arrived"), row.id))
-    if _partly(row):
+    if row.state == State.UNKNOWN:
+        offers.append(button("arrived", _("It arrived"), row.id, careful=True))
+        if has_mailbox:
+            offers.append(button("look-in-sent", look_in_sent_label(), row.id))
+    if row.bounced:
+        offers.append(button("correct", _("Correct and send"), row.id))
+    if _is_partly_sent(row):
         number = len(missing(row))
         label = ngettext("Send again to {number} without it…", "Send again to {number} without it…", number)
         offers.append(button("again", label.format(number=number), row.id))
         offers.append(button("everybody", _("Send again to everybody…"), row.id))
-    elif row.state not in {"queued", "sending"}:
+    elif row.state not in {State.QUEUED, State.SENDING}:
         offers.append(button("again", _("Send again…"), row.id))
-    return "".join((*offers, button("eml", _("Save as .eml"), row.id)))
+    return joined([*offers, button("eml", _("Save as .eml"), row.id)])
 
 
-def _question(row: Row, asks: str) -> str:
+def _question(row: Row, asks: str) -> Markup:
     people = _again_to(row, everybody=asks == "everybody")
     question = ngettext(
         "Send it again now, to {number} recipient?", "Send it again now, to {number} recipients?", len(people)
     ).format(number=len(people))
-    return (
-        f'<span class="dm-question" role="status">{escape(question)}</span>'
-        + button("send", _("Send again"), row.id, style="jupyter-button widget-button mod-primary")
-        + button("keep", _("Cancel"), row.id)
+    return joined(
+        [
+            markup.question(question),
+            button("send", _("Send again"), row.id, style=f"{markup.BUTTON} mod-primary", careful=True),
+            button("keep", _("Cancel"), row.id),
+        ]
     )
 
 
 def _again_to(row: Row, *, everybody: bool) -> Sequence[str]:
     """Return who gets a mail that is sent again: those who have not got it, or everybody."""
-    people = [address for address, each in row.recipients.items() if each.role != "archive"]
+    people = result.people(row)
     return people if everybody else missing(row) or people
 
 
-def days_question(days: int) -> str:
+def days_question(days: int) -> Markup:
     """Return the question whether contents are to be removed now."""
     question = ngettext(
         "The contents of mails older than {number} day are removed now, and do not come back.",
         "The contents of mails older than {number} days are removed now, and do not come back.",
         days,
     ).format(number=days)
-    return (
-        f'<div class="dm-foot"><span class="dm-question" role="status">{escape(question)}</span>'
-        + button("keep-days", _("Remove them"), days)
-        + button("leave-days", _("Cancel"))
-        + "</div>"
+    parts = (
+        markup.question(question),
+        button("keep-days", _("Remove them"), days, careful=True),
+        button("leave-days", _("Cancel")),
     )
+    return tag("div", joined(parts), class_="dm-foot")
 
 
-def foot(days: float, *, changeable: bool, said: str = "") -> str:
+def foot(days: float, said: str = "") -> Markup:
     """Return how long contents are kept, and where that is changed."""
-    shown = f"{days:g}"
-    if changeable:
-        before, _sign, after = _("Contents are kept {days} days, the record stays.").partition("{days}")
-        keeping = (
-            f"<span>{escape(before)}"
-            f'<input type="text" inputmode="numeric" data-name="days" data-enter="days" value="{shown}"'
-            f' aria-label="{escape(_("Days"))}">{escape(after)}</span>' + button("days", _("Change"))
-        )
-    else:
-        keeping = f"<span>{escape(_('Contents are kept {days} days, the record stays.').format(days=shown))}</span>"
-    said = f'<span role="status">{said}</span>' if said else ""
-    refresh = button("refresh", _("Look again"), style="dm-link")
-    return f'<div class="dm-foot">{keeping}{said}{refresh}</div>'
+    before, _sign, after = _("Contents are kept {days} days, the record stays.").partition("{days}")
+    number = markup.entry("days", f"{days:g}", inputmode="numeric", data_enter="days", aria_label=_("Days"))
+    parts = (
+        tag("span", joined([before, number, after])),
+        button("days", _("Change")),
+        tag("span", said, role="status") if said else "",
+        button("refresh", _("Refresh"), style=LINK),
+    )
+    return tag("div", joined(parts), class_="dm-foot")

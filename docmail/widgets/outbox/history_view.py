@@ -7,37 +7,55 @@ the browser as messages (`painted.py`), a page at a time, and is read from the j
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
+from markupsafe import Markup
 
-from docmail.errors import ConnectError, DocmailError
+from docmail.errors import DocmailError
 from docmail.home import of_record
 from docmail.language import _
-from docmail.outbox import Outbox, Page, Wanted, file_name, has_history, history_if_any, history_of, send_again
+from docmail.outbox import (
+    Group,
+    Outbox,
+    Page,
+    Run,
+    State,
+    Wanted,
+    csv_of,
+    file_name,
+    has_history,
+    history_if_any,
+    history_of,
+    send_again,
+)
 from docmail.settings import usable
 from docmail.widgets.document import page_images
 from docmail.widgets.document.view import DocumentView
 from docmail.widgets.mail import result as mail_result
 from docmail.widgets.outbox import history_markup
+from docmail.widgets.outbox.mailbox_look import MailboxLook, look_label
+from docmail.widgets.outbox.missed_view import MissedView
+from docmail.widgets.outbox.states import MISSED, counted, counts_with_fold
 from docmail.widgets.parts import markup, static_fallback
-from docmail.widgets.parts.background import Work
+from docmail.widgets.parts.background import WithoutDoubt, Work, in_thread
 from docmail.widgets.parts.controls import Actions
 from docmail.widgets.parts.form_rows import light
 from docmail.widgets.parts.kernel_gone import Lifeline
+from docmail.widgets.parts.markup import tag
 from docmail.widgets.parts.painted import Painted, for_browser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from docmail.secret import Secret
+    from docmail.settings import Settings
     from docmail.transport import SendResult
 
 __all__ = ["HistoryView", "show_outbox"]
 
 PAGE = 25
+_MISSED_PANEL = "dm-missed-panel"
 _MOST_DAYS = 36_500  # a hundred years; SQLite's times and people's patience end somewhere
 
 
@@ -51,17 +69,22 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
         self._begin = 0
         self._opened: int | None = None
         self._asks = ""  # "again" or "everybody": the question that is open about the opened mail
-        self._said = ""
+        self._said = ""  # HTML: what came of the last press
         self._asked_days: int | None = None
-        zones = "".join(f'<div data-zone="{name}"></div>' for name in ("filters", "table", "foot"))
-        title = f'<div class="dm-heading"><b>{escape(_("Outbox"))}</b><span data-zone="counts"></span></div>'
-        self.screen = Painted(self._pressed, stored=title + zones, _dom_classes=["dm-history"])
+        self._missed: MissedView | None = None
+        heading = markup.heading(_("Outbox"), data_zone="counts")
+        stored = tag("div", heading + markup.zones("save"), class_="dm-history-head")
+        stored += markup.zones("looked") + tag("div", data_place=_MISSED_PANEL)
+        stored += markup.zones("filters", "table", "foot")
+        self.screen = Painted(self._pressed, stored=stored, _dom_classes=["dm-history"])
         self.screen.on_ready = self._begin_again
-        self.actions = Actions([], self._stop)
+        self.actions = Actions([])
         self.work = Work(self.actions, self._failed)
-        self.panel = light(ipywidgets.VBox)
+        self.panel = light(ipywidgets.VBox, _dom_classes=[history_markup.PANEL])
+        self.missed_panel = light(ipywidgets.VBox, _dom_classes=[_MISSED_PANEL])
         super().__init__(
-            Lifeline().around([self.screen, self.actions, self.panel]), _dom_classes=["docmail-form", "dm-outbox"]
+            Lifeline().around([self.screen, self.actions, self.panel, self.missed_panel]),
+            _dom_classes=["docmail-form", "dm-outbox"],
         )
 
     def __repr__(self) -> str:
@@ -71,6 +94,8 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
 
     def _begin_again(self) -> None:
         self.screen.draw(filters=history_markup.filters(self._values))
+        if self._missed is not None:
+            self._missed.redraw()
         self._show()
         self._show_foot()
 
@@ -92,7 +117,12 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
             "days": lambda: self._ask_days(str(values.get("days", "")).strip()),
             "keep-days": lambda: self._keep_contents(number),
             "leave-days": self._leave_contents,
+            MISSED: self._show_missed,
+            "correct": lambda: self._correct(number),
+            "look": lambda: self._look(MailboxLook.for_bounces, self._say_looked),
+            "look-in-sent": lambda: self._look(MailboxLook.for_copies, self._say),
             "refresh": self._begin_again,
+            "csv": self._save_table,
         }
         try:
             steps[action]()
@@ -104,32 +134,27 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
         self._values = {name: str(values.get(name, "")) for name in ("who", "what", "state", "reply", "when")}
         days = history_markup.PERIODS.get(self._values["when"], 0)
         today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-        self._wanted = Wanted(
-            who=self._values["who"],
-            what=self._values["what"],
-            state=self._values["state"],
-            reply=self._values["reply"],
-            since=(today - timedelta(days=days - 1)).astimezone(UTC) if days else None,
-        )
-        self._begin, self._opened, self._asks, self._said = 0, None, "", ""
-        self._show()
+        since = (today - timedelta(days=days - 1)).astimezone(UTC) if days else None
+        who, what, state, reply = (self._values[name] for name in ("who", "what", "state", "reply"))
+        self._wanted = Wanted(who=who, what=what, state=state, reply=reply, since=since)
+        self._turn(-self._begin)
 
     def _turn(self, step: int) -> None:
         self._begin = max(0, self._begin + step)
-        self._opened, self._asks, self._said = None, "", ""
-        self._show()
+        self._opened = None
+        self.panel.children = ()
+        self._ask("")
 
     def _open(self, number: int | None) -> None:
         self._opened = None if number == self._opened else number
-        self._asks, self._said = "", ""
         self.panel.children = ()
-        self._show()
+        self._ask("")
 
     def _ask(self, question: str) -> None:
         self._asks, self._said = question, ""
         self._show()
 
-    def _say(self, html: str) -> None:
+    def _say(self, html: Markup) -> None:
         self._said = html
         self._show()
 
@@ -138,10 +163,73 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
             outbox.resolve(number or 0, "sent")
         self._say(markup.good(_("Noted: it arrived.")))
 
+    # --- what came back ---
+
+    def _show_missed(self) -> None:
+        """Show the mails that bounced with what can be done about them, or hide them again."""
+        self._bounced().toggle()
+        self._show()
+        self.screen.reveal(f".{_MISSED_PANEL} button")
+
+    def _correct(self, number: int | None) -> None:
+        if number is not None:
+            self._bounced().correct(number)
+            self._show()
+            self.screen.reveal(f".{_MISSED_PANEL} input")
+
+    def _bounced(self) -> MissedView:
+        if self._missed is None:
+            run = Run(self._folder, self._settings())
+            self._missed = MissedView(lambda: run, in_thread, self._show_from_thread, Group.BOUNCED)
+            self.missed_panel.children = (self._missed,)
+        return self._missed
+
+    def _settings(self) -> Settings:
+        return usable(None, of_record(self._folder))
+
+    def _has_mailbox(self) -> bool:
+        try:
+            return self._settings().mailbox is not None
+        except DocmailError:
+            return False
+
+    def _look(self, look: Callable[[MailboxLook], Markup], say: Callable[[Markup], None]) -> None:
+        """Look into the mailbox, and say how far it is and what came of it."""
+        looking = MailboxLook(self._folder, self._settings(), lambda sentence: say(markup.aside(sentence)))
+
+        def work() -> None:
+            self.work.hold(WithoutDoubt(looking.stop))
+            say(markup.aside(_("Opening the mailbox …")))
+            try:
+                found = look(looking)
+            except Exception as exc:  # noqa: BLE001 - shown where it was asked for
+                found = looking.failure(exc)
+            say(found)
+            if self._missed is not None:
+                self._missed.redraw()
+            self._show()
+
+        self.work.start(work)
+
+    def _say_looked(self, html: Markup) -> None:
+        self.screen.draw(looked=markup.status(html))
+
+    def _show_from_thread(self) -> None:
+        try:
+            self._show()
+        except DocmailError as exc:
+            self.screen.draw(failure=markup.failure(exc))
+
     def _save(self, number: int | None) -> None:
         with history_of(self._folder) as history:
-            name = f"{file_name(history.row(number or 0).subject) or _('email')}.eml"
+            name = f"{file_name(history.journal.row(number or 0).subject) or _('email')}.eml"
             self.screen.download(name, "message/rfc822", history.eml(number or 0))
+
+    def _save_table(self) -> None:
+        """Let the browser save all mails that fit the filter, not only those of this page."""
+        with history_of(self._folder) as history:
+            content = csv_of(history.rows(self._wanted), decimal_comma=self.screen.decimal_comma)
+        self.screen.download(f"{_('Outbox')}.csv", "text/csv", content)
 
     def _document(self, which: str, *, show: bool) -> None:
         number, _slash, position = which.partition("/")
@@ -181,7 +269,7 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
     # --- sending again ---
 
     def _send(self, number: int | None) -> None:
-        # The answer to the question, and only while it is asked about this mail.
+        # After the question, and only while it is asked about this mail.
         if self._asks and number is not None and number == self._opened:
             everybody, self._asks = self._asks == "everybody", ""
             self._show()
@@ -189,40 +277,29 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
 
     def _send_now(self, number: int, *, everybody: bool) -> None:
         with history_of(self._folder) as history:
-            people = [address for address, each in history.row(number).recipients.items() if each.role != "archive"]
+            people = mail_result.people(history.journal.row(number))
         self.actions.progress = 0.0
         result: SendResult = send_again(
             self._folder,
             number,
             usable(None, of_record(self._folder)),
             everybody=everybody,
-            progress=self._progress,
+            progress=self.actions.show_share,
             hold=self.work.hold,
         )
         self._say(mail_result.result(people, result))
 
-    def _progress(self, sent: int, whole: int) -> None:
-        self.actions.progress = sent / whole if whole else 1.0
-        if sent >= whole:
-            self.actions.stoppable = False
-
     def _failed(self, exc: Exception) -> None:
-        said = markup.failure(exc)
-        if self.work.stopped and isinstance(exc, ConnectError):
-            said = markup.box("mind", markup.paragraph(_("Stopped. Nothing was sent.")))
+        said = self.work.failure(exc)
         try:
             self._say(said)
         except DocmailError:  # the record itself cannot be read any more
             self.screen.draw(failure=said)
 
-    def _stop(self, action: str, _values: dict[str, Any], _secret: Secret | None) -> None:
-        if action == "stop":
-            self.work.stop()
-
     # --- what is shown ---
 
     def _show(self) -> None:
-        text = ""
+        mail = None
         with history_if_any(self._folder) as history:
             if history is None:
                 page = Page((), {})
@@ -233,25 +310,38 @@ class HistoryView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
                     page = history.page(self._wanted, limit=PAGE)
             opened = next((row for row in page.rows if row.id == self._opened), None)
             if history is not None and opened is not None:
-                text = history.text(opened.id)
-        detail = history_markup.detail(opened, text, asks=self._asks, said=self._said) if opened else ""
+                mail = history.arrived(opened.id)
+        detail = markup.NOTHING
+        if opened is not None:
+            has_mailbox = opened.state == State.UNKNOWN and self._has_mailbox()
+            detail = history_markup.detail(opened, asks=self._asks, said=self._said, has_mailbox=has_mailbox)
         said = "" if opened else self._said
         filtered = self._wanted != Wanted()
         self.screen.draw(
-            counts=escape(history_markup.counted(page.counts) or ("" if filtered else _("empty"))),
+            counts=counts_with_fold(page.counts, opened=self._missed_is_shown) or ("" if filtered else _("empty")),
+            save=self._buttons(page) if page.total else "",
             table=history_markup.table(page, self._begin, self._opened, detail, filtered=filtered) + said,
+            mail=history_markup.mail(mail) if opened else "",
         )
+
+    @property
+    def _missed_is_shown(self) -> bool:
+        return bool(self._missed and self._missed.opened)
+
+    def _buttons(self, page: Page) -> Markup:
+        looks = page.counts.keys() & {State.SENT, State.BOUNCED} and self._has_mailbox()
+        look = markup.button("look", look_label()) if looks else markup.NOTHING
+        return look + markup.button("csv", _("Save as CSV"))
 
     def _show_foot(self, said: str = "") -> None:
         if has_history(self._folder):
-            days, changeable = self._content_days(), hasattr(Outbox, "content_days")
-            self.screen.draw(foot=history_markup.foot(days, changeable=changeable, said=said))
+            self.screen.draw(foot=history_markup.foot(self._content_days(), said))
 
 
 def show_outbox(outbox: Outbox) -> None:
     """Show it under the cell: the table, and for readers without a kernel how many mails are in which state."""
     with history_if_any(outbox.folder) as history:
-        counts = history.count() if history else {}
-    listed = escape(history_markup.counted(counts) or _("empty"))
-    words = {"text/html": f"<p><b>{escape(_('Outbox'))}</b> {listed}</p>", "text/plain": repr(outbox)}
-    static_fallback.show(words, HistoryView(outbox.folder))
+        counts = history.journal.count() if history else {}
+    shown = Markup("<p><b>{}</b> {}</p>").format(_("Outbox"), counted(counts) or _("empty"))
+    fallback = {"text/html": shown, "text/plain": repr(outbox)}
+    static_fallback.show(fallback, HistoryView(outbox.folder))

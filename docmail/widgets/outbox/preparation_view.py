@@ -1,4 +1,4 @@
-"""One line under a cell whose batch takes longer to make and check: how far it is, and in the end what came of it."""
+"""One line under a cell whose batch takes longer to generate: how far it is, and in the end what came of it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cached_property
-from html import escape
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import ipywidgets
+from markupsafe import Markup
 
 from docmail.language import _, ngettext
 from docmail.widgets.parts import markup, static_fallback
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from docmail.outbox import BatchProgress
 
-__all__ = ["MakingView", "show"]
+__all__ = ["PreparationView", "show"]
 
 _CALM_SECONDS = 1.0  # what is done sooner, or nearly, needs no word
 _LOOK_SECONDS = 0.25
@@ -32,8 +32,8 @@ _LOOK_SECONDS = 0.25
 
 @contextmanager
 def show(preparation: BatchProgress) -> Iterator[None]:
-    """Show how far a batch is while it is made."""
-    view = MakingView(preparation)
+    """Show how far a batch is while its mails are generated, checked and written down."""
+    view = PreparationView(preparation)
     view.start()
     try:
         yield
@@ -43,7 +43,7 @@ def show(preparation: BatchProgress) -> Iterator[None]:
     view.end(None)
 
 
-class MakingView:
+class PreparationView:
     """The line; the cell itself is busy, so a thread draws it."""
 
     def __init__(self, preparation: BatchProgress) -> None:
@@ -51,12 +51,14 @@ class MakingView:
         self._began = time.monotonic()
         self._over = Event()
         self._shown = ""
-        self._words: DisplayHandle | None = None
+        self._handle: DisplayHandle | None = None
         # The language holds in the thread as well, and so does the cell under which it is shown.
-        self._thread = Thread(target=copy_context().run, args=(self._watch,), name="docmail-making", daemon=True)
+        self._thread = Thread(
+            target=copy_context().run, args=(self._refresh_until_over,), name="docmail-preparation", daemon=True
+        )
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread that shows the progress."""
         self._thread.start()
 
     def end(self, failure: BaseException | None) -> None:
@@ -67,18 +69,19 @@ class MakingView:
             self._draw(self.outcome(failure))
 
     def text(self) -> str:
-        """Say how far it is."""
+        """Return the progress as a sentence."""
         done, total = self._preparation.done, self._preparation.total
         if self._preparation.writes:
-            return _("Made and checked: {done}. Writing them down …").format(done=f"{done:,}")
+            said = _("Generated and checked: {done}. Recording them …").format(done=f"{done:,}")
+            return f"{said} {written:,}" if (written := self._preparation.written) else said
         if total is None:
-            return _("Making and checking: {done}").format(done=f"{done:,}")
-        return _("Making and checking: {done} of {total}").format(done=f"{done:,}", total=f"{total:,}")
+            return _("Generating and checking: {done}").format(done=f"{done:,}")
+        return _("Generating and checking: {done} of {total}").format(done=f"{done:,}", total=f"{total:,}")
 
     def outcome(self, failure: BaseException | None) -> str:
         """Say what came of it; the cell's result or its error says the rest."""
         done = self._preparation.done
-        said = ngettext("Made and checked: {number} row.", "Made and checked: {number} rows.", done)
+        said = ngettext("Generated and checked: {number} row.", "Generated and checked: {number} rows.", done)
         said = said.format(number=f"{done:,}")
         if failure is None:
             return said
@@ -87,10 +90,12 @@ class MakingView:
         if not self._preparation.writes:
             return f"{said} {_('Interrupted: nothing was added.')}"
         # It may have come just before the batch was in the outbox, or just after.
-        again = _("Interrupted while they were written down: run the cell again, it recognises what is there.")
+        again = _(
+            "Interrupted while they were being recorded: run the cell again; it recognises what is recorded already."
+        )
         return f"{said} {again}"
 
-    def _watch(self) -> None:
+    def _refresh_until_over(self) -> None:
         if self._over.wait(_CALM_SECONDS):
             return
         while True:
@@ -109,15 +114,16 @@ class MakingView:
         if text == self._shown:
             return
         self._shown = text
-        words = {"text/plain": text, "text/html": markup.beside(f"<div>{escape(text)}{self._bar()}</div>")}
+        html = markup.tag("div", markup.joined([text, self._bar()]))
+        shown_above = {"text/plain": text, "text/html": markup.beside(html)}
         try:
             self._lifeline.what_to_do = self._after_a_restart()
-            if self._words is None:
-                self._words = static_fallback.show_beside(
-                    words, light(ipywidgets.VBox, [self._lifeline], _dom_classes=["docmail"])
+            if self._handle is None:
+                self._handle = static_fallback.show_beside(
+                    shown_above, light(ipywidgets.VBox, [self._lifeline], _dom_classes=["docmail"])
                 )
             else:
-                self._words.update(words, raw=True)
+                self._handle.update(shown_above, raw=True)
         except Exception:  # noqa: BLE001, S110 - a batch does not fail because nobody can look at it
             pass
 
@@ -130,14 +136,13 @@ class MakingView:
         if self._over.is_set():
             return _("Run this cell again.")
         if self._preparation.writes:
-            return _("Run this cell again; it recognises what is there.")
+            return _("Run this cell again; it recognises what is recorded already.")
         return _("Nothing was added; run this cell again.")
 
-    def _bar(self) -> str:
+    def _bar(self) -> Markup:
         done, total = self._preparation.done, self._preparation.total
         if total is None or self._over.is_set():
-            return ""
-        label = escape(_("rows made and checked"), quote=True)
-        return (
-            f'<br><progress max="{max(total, 1)}" value="{done}" aria-label="{label}" style="width: 100%"></progress>'
-        )
+            return markup.NOTHING
+        if self._preparation.writes:
+            return Markup("<br>") + markup.bar(self._preparation.written, done, _("rows written down"))
+        return Markup("<br>") + markup.bar(done, total, _("rows generated and checked"))

@@ -4,32 +4,52 @@ from __future__ import annotations
 
 from contextlib import suppress
 from contextvars import copy_context
+from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Protocol
 
+from docmail.errors import ConnectError
 from docmail.home import is_unattended
+from docmail.language import _
+from docmail.widgets.parts import markup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from markupsafe import Markup
 
     from docmail.widgets.parts.controls import Actions
 
 
 class Stoppable(Protocol):
-    """What Stop can break off: a transport, or what asks a sign-in server."""
+    """What Stop can abort: a transport, or the client of a sign-in server."""
 
     @property
     def in_doubt(self) -> bool:
         """Whether the last byte of a mail has gone, and nobody knows yet whether it was taken."""
 
     def abort(self) -> None:
-        """Break off from another thread."""
+        """Abort from another thread."""
+
+
+def in_thread(work: Callable[[], None]) -> None:
+    """Do it in a thread of its own, in the language of whoever asks for it."""
+    Thread(target=copy_context().run, args=(work,), name="docmail-view", daemon=True).start()
+
+
+@dataclass(frozen=True)
+class WithoutDoubt:
+    """What Stop can abort at any time: a mailbox, from which no mail goes out."""
+
+    abort: Callable[[], None]
+    in_doubt: bool = False
 
 
 class Work:
     """The one thing that a form is doing, if it does anything.
 
-    `failed` shows an exception in the form: ipywidgets would write it into a log that nobody reads.
+    `failed` shows an exception in the form: ipywidgets would write it into a log that nobody reads. `on_idle` is called
+    when something has been done, for what could not start meanwhile.
     """
 
     def __init__(self, actions: Actions, failed: Callable[[Exception], None]) -> None:
@@ -38,13 +58,15 @@ class Work:
         self._running = Lock()
         self._transport: Stoppable | None = None
         self.stopped = False
+        self.on_idle: Callable[[], None] = lambda: None
+        actions.on_stop = self.stop
 
     def start(self, do: Callable[[], object]) -> bool:
         """Do it in a thread and return at once; False, and nothing else, while something else is being done."""
         if not self._running.acquire(blocking=False):
             return False
         try:
-            # The press's language, and the channel on which ipykernel answers it, hold in the thread as well.
+            # The press's language, and the channel on which ipykernel replies to it, hold in the thread as well.
             Thread(target=copy_context().run, args=(self._do, do), name="docmail-form", daemon=True).start()
         except Exception as exc:  # noqa: BLE001 - "can't start new thread"; a later press may find room for one
             self._running.release()
@@ -83,6 +105,7 @@ class Work:
             finally:
                 self._running.release()
             actions.send({"finished": True})
+            self.on_idle()
         return failure
 
     def hold(self, transport: Stoppable) -> None:
@@ -91,8 +114,14 @@ class Work:
         if self.stopped:
             transport.abort()
 
+    def failure(self, exc: Exception) -> Markup:
+        """Return how a form that sends shows an exception; a stop by a person is no failure."""
+        if self.stopped and isinstance(exc, ConnectError):
+            return markup.note(_("Stopped. Nothing was sent."))
+        return markup.failure(exc)
+
     def stop(self) -> None:
-        """Break off, unless the last byte has gone: from there on stopping would only hide what happened."""
+        """Abort, unless the last byte has gone: from there on stopping would only hide what happened."""
         transport = self._transport
         if transport is not None and transport.in_doubt:
             return

@@ -3,11 +3,18 @@
 // When that kernel is restarted, killed or shut down, the line says so and what to do; the fields stay as they were, and
 // are off. The view's outermost element then has the class `dm-gone`, which the other scripts and the style sheets know.
 // A view that comes out of a saved notebook has never had a kernel: `markup.static` and `markup.beside` hide it and show words.
+//
+// JupyterLab, Notebook 7, Voilà and Kaggle put each output of a cell into `.jp-OutputArea-child`, where the style of
+// `markup.static` shows the view or its fallback. VS Code, nbclassic and Colab do not: VS Code puts the outputs of a cell
+// into `.output_container`s side by side (its webviewPreloads.ts), and each output shows the first MIME type that it can
+// (`application/vnd.*` before `text/html`). There this line hides one of the two.
+
+import { until } from "./common.js";
 
 const ROOT = ":is(.docmail, .docmail-form)";
+const FALLBACK_WITHIN = 3_000; // ms; the fallback stands above, but may be drawn after the view
 const RESTARTED = new Set(["restarting", "autorestarting"]);
 const ENDED = new Set(["terminating", "dead"]);
-const ROOT_WITHIN = 10_000; // ms; as in controls.js
 
 function render({ model, el }) {
   const words = model.get("words");
@@ -20,16 +27,13 @@ function render({ model, el }) {
     for (let at = el.closest(ROOT); at; at = at.parentElement?.closest(ROOT)) root = at;
     return root;
   };
-  // What needs no kernel stays on: links, what folds, and copying a report.
+  // What needs no kernel stays on: links, what folds, copying a report, and how a mail is looked at.
   const switchOff = (root) => {
-    for (const each of root.querySelectorAll(":is(input, textarea, select, button):not(.dm-copy)")) each.disabled = true;
+    for (const each of root.querySelectorAll(":is(input, textarea, select, button):not(.dm-copy, .dm-look)")) each.disabled = true;
   };
   // A view is attached to the page some moments after its parts are made.
   const attached = async () => {
-    const since = performance.now();
-    while (!outermost() && !state.closed && performance.now() - since < ROOT_WITHIN) {
-      await new Promise((resolve) => setTimeout(resolve, 30));
-    }
+    await until(outermost, () => state.closed);
     return state.closed ? null : outermost();
   };
   const say = () => {
@@ -61,9 +65,30 @@ function render({ model, el }) {
   };
   const marked = () => isDisconnected() && lose("restarted");
 
+  // Returns the fallback of a view where the front end shows both: the last one before it, with no other view between.
+  const fallbackOf = (root) => {
+    for (let around = root.parentElement; around && !around.contains(document.body); around = around.parentElement) {
+      let last = null;
+      for (const each of around.querySelectorAll(`.docmail-static, ${ROOT}`)) {
+        if (each === root) break;
+        if (!root.contains(each) && !each.parentElement.closest(ROOT)) last = each;
+      }
+      if (last) return last.matches(".docmail-static") ? last : null;
+    }
+    return null;
+  };
+  const replace = async () => {
+    const root = await attached();
+    if (!root || el.closest(ROOT) !== root || root.closest(".jp-OutputArea-child")) return;
+    await until(() => fallbackOf(root), () => state.closed, FALLBACK_WITHIN);
+    const fallback = state.closed ? null : fallbackOf(root);
+    if (fallback) (isDisconnected() ? root : fallback).classList.add("dm-replaced");
+  };
+
   // A notebook that was saved with the state of its widgets brings this view back without its kernel.
   const begin = async () => {
-    await attached();
+    const root = await attached();
+    if (root && !root.closest(".jp-OutputArea-child") && fallbackOf(root)) return;
     const before = el.closest(".jp-OutputArea-child")?.previousElementSibling;
     if (!before?.querySelector(".docmail-static, .docmail-beside")) lose("ended");
   };
@@ -75,6 +100,7 @@ function render({ model, el }) {
   session?.statusChanged?.connect(statusChanged);
   session?.kernelChanged?.connect(kernelChanged);
   if (isDisconnected()) begin();
+  replace();
   return () => {
     state.closed = true;
     observer?.disconnect();

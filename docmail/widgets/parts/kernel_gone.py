@@ -1,6 +1,6 @@
 """What every view contains: it says in the view's own layout that the kernel is gone, and what to do then.
 
-The browser alone can know: a kernel that was restarted has forgotten the view, and one that runs a cell hears nothing.
+The browser alone can know: a kernel that was restarted has forgotten the view, and a busy one receives nothing.
 How it finds out stands at the top of `kernel_gone.js`.
 """
 
@@ -15,7 +15,8 @@ import traitlets
 
 from docmail.language import _
 from docmail.widgets.parts import markup
-from docmail.widgets.parts.form_rows import light, shared
+from docmail.widgets.parts.form_rows import Html, light, shared
+from docmail.widgets.parts.scripts import script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ _HERE = Path(__file__).parent
 class Lifeline(anywidget.AnyWidget):
     """A line at the top of a view, empty while its kernel lives; `what_to_do` is what it says besides what happened."""
 
-    _esm = _HERE / "kernel_gone.js"
+    _esm = script("kernel_gone")
     _css = _HERE / "kernel_gone.css"
 
     words = traitlets.Dict().tag(sync=True)
@@ -44,4 +45,4 @@ class Lifeline(anywidget.AnyWidget):
 
         The last one is for a notebook server without docmail's front end: what the front end draws hides it.
         """
-        return [self, *parts, light(ipywidgets.HTML, value=markup.without_front_end(), _dom_classes=["dm-lacking"])]
+        return [self, *parts, light(Html, value=markup.without_front_end(), _dom_classes=["dm-lacking"])]

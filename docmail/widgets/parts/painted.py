@@ -2,7 +2,7 @@
 
 A trait is stored with the notebook ("Save Widget State", nbclient, papermill) and echoed to all clients. The record of
 mail, the addresses in it and the content of files are therefore no traits. How the HTML says what a click does stands
-at the top of `painted.js`; whatever comes from outside is escaped by whoever makes the HTML.
+at the top of `painted.js`. What is drawn is `Markup`; anything else is text.
 """
 
 from __future__ import annotations
@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 from ipywidgets import Layout
+from markupsafe import Markup, escape
 
 from docmail.errors import DocumentError
 from docmail.language import _, chosen, language
 from docmail.widgets.parts import markup
+from docmail.widgets.parts.beside_cells import leave_the_cell_alone, listen_while_the_cell_waits
+from docmail.widgets.parts.controls import silent
 from docmail.widgets.parts.form_rows import shared
+from docmail.widgets.parts.scripts import script, style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Self
 
     from ipywidgets import Widget
 
@@ -29,7 +34,6 @@ if TYPE_CHECKING:
     Handler = Callable[[str, str, dict[str, Any]], None]
     Taker = Callable[[str, bytes], None]
 
-_HERE = Path(__file__).parent
 MAX_UPLOAD = 60_000_000
 """Bytes: more than any provider takes, and little enough to be held in the kernel's memory."""
 
@@ -52,55 +56,66 @@ class Painted(anywidget.AnyWidget):
 
     `stored` is what stands there until the kernel draws, and what the notebook may keep. `take` gets each file that is
     uploaded, name and content; `reads` are fields of the form around it, whose values come with a press as well; for
-    those in `suggests`, `suggest(name, typed)` says what is offered. `on_ready` is called when a browser shows it.
+    those in `suggests`, `suggest(name, typed)` says what is offered; with `drop_words`, which then stand over it, files
+    can be dropped onto the form. `on_ready` is called when a browser shows it, and `on_closed` when one no longer does,
+    unless its page has just gone.
     """
 
-    _esm = _HERE / "painted.js"
-    _css = _HERE / "painted.css"
+    _esm = script("painted")
+    _css = style("painted", "rendered_mail")
 
     stored = traitlets.Unicode().tag(sync=True)
     words = traitlets.Dict().tag(sync=True)
     suggests: traitlets.List[Any] = traitlets.List().tag(sync=True)
     reads: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         handle: Handler = lambda _action, _id, _values: None,
         *,
-        stored: str = "",
+        stored: str = markup.NOTHING,
         take: Taker | None = None,
         suggests: Sequence[str] = (),
         reads: Sequence[str] = (),
+        drop_words: str = "",
         _dom_classes: Sequence[str] = (),
     ) -> None:
         super().__init__(
             layout=shared(Layout),
-            stored=stored,
+            stored=escape(stored),
             suggests=list(suggests),
             reads=list(reads),
             _dom_classes=_dom_classes,
-            words={
-                "silent": _(
-                    "The kernel does not answer. If it is busy, wait; if it was restarted, run this cell again."
-                ),
-            },
+            words={"silent": silent(), "suggestions": _("Suggestions"), "drop": drop_words},
         )
         self._handle = handle
         self._take = take
-        self._zones: dict[str, str] = {}
-        self._frame = ""
+        self._zones: dict[str, Markup] = {}
         self._arriving: dict[str, tuple[str, bytearray]] = {}
         self._language = chosen()  # as in Actions
         self.ready = False
         self.ratio = 1.0
+        self.decimal_comma = False
+        """Whether the browser's language writes 1,5 and not 1.5, as the spreadsheet beside it then does."""
         self.on_ready: Callable[[], None] = lambda: None
+        self.on_closed: Callable[[], None] = lambda: None
         self.suggest: Callable[[str, str], list[str]] = lambda _name, _typed: []
         self.on_msg(self._received)
 
+    def open(self) -> None:
+        """Open the way to the browser; what comes by it disturbs no cell."""
+        super().open()
+        leave_the_cell_alone(self)
+
+    def listen_while_the_cell_waits(self) -> Self:
+        """Receive presses also while the cell that shows this waits for something; as `Actions` do."""
+        listen_while_the_cell_waits(self)
+        return self
+
     @property
-    def html(self) -> str:
+    def html(self) -> Markup:
         """What the kernel has drawn, all zones one after the other."""
-        return "".join(self._zones.values())
+        return markup.joined(self._zones.values())
 
     @property
     def arriving(self) -> list[str]:
@@ -109,7 +124,7 @@ class Painted(anywidget.AnyWidget):
 
     def draw(self, **zones: str) -> None:
         """Replace the content of zones."""
-        changed = {name: html for name, html in zones.items() if self._zones.get(name) != html}
+        changed = {name: html for name, text in zones.items() if self._zones.get(name) != (html := escape(text))}
         self._zones |= changed
         if self.ready and changed:
             self.send({"draw": changed})
@@ -117,12 +132,6 @@ class Painted(anywidget.AnyWidget):
     def download(self, name: str, media_type: str, content: bytes) -> None:
         """Let the browser in which something was pressed save a file."""
         self.send({"download": name, "type": media_type}, buffers=[content])
-
-    def frame(self, html: str) -> None:
-        """Show a whole page of HTML in the frame that `stored` contains."""
-        self._frame = html
-        if self.ready:
-            self.send({"frame": html})
 
     def focus_on(self, selector: str) -> None:
         """Bring the focus to a place where something was pressed."""
@@ -135,23 +144,31 @@ class Painted(anywidget.AnyWidget):
     def _received(self, _widget: Widget, content: dict[str, Any], buffers: Sequence[Any]) -> None:
         with language(self._language):
             if content.get("ready"):
+                self.decimal_comma = bool(content.get("comma"))
                 self.ratio = min(3.0, max(1.0, float(content.get("ratio") or 1)))
                 self.ready = True
                 try:
                     self.on_ready()
                 except Exception as exc:  # noqa: BLE001 - as below
                     self._zones["failure"] = markup.failure(exc)
-                if self._frame:
-                    self.send({"frame": self._frame})
                 self.send({"draw": self._zones})  # this view may be one of several, or come after a reload
+            elif content.get("closed"):
+                self.on_closed()
             elif name := content.get("suggest"):
                 options = self.suggest(str(name), str(content.get("typed") or ""))
                 self.send({"suggest": name, "options": options})
+            elif content.get("dropped"):
+                self.on_dropped([str(name) for name in content.get("folders") or ()])
+                self.send({"received": True})
+            elif name := content.get("unread"):
+                self._arriving.pop(str(content.get("piece")), None)
+                self.on_unread(str(name))
+                self.send({"received": True})
             elif content.get("piece"):
                 self._piece(content, bytes(buffers[0]) if buffers else b"")
             elif action := content.get("press"):
                 self._press(str(action), str(content.get("id") or ""), dict(content.get("values") or {}))
-                self.send({"answered": True})
+                self.send({"received": True})
 
     def _press(self, action: str, which: str, values: dict[str, Any]) -> None:
         try:
@@ -177,6 +194,12 @@ class Painted(anywidget.AnyWidget):
             self.refuse_upload(name)
         elif self._take is not None:
             self._take(name, bytes(whole))
+
+    def on_dropped(self, folders: Sequence[str]) -> None:
+        """Begin to take files that were dropped or chosen together; of folders there is only the name."""
+
+    def on_unread(self, name: str) -> None:
+        """Say that the browser could not read a file."""
 
     def on_piece(self, name: str, have: int, size: int) -> None:
         """Say how far an upload has come."""

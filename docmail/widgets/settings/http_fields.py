@@ -6,9 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from docmail.addresses import trimmed
+from docmail.errors import Field
 from docmail.language import _
 from docmail.presets import services
 from docmail.settings import HttpServer, SignIn
+from docmail.widgets.settings.field_names import FormField
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,43 +25,53 @@ def apis() -> list[tuple[str, str]]:
 
 def service_server(values: Mapping[str, Any]) -> HttpServer:
     """Return the server of the mail service that the form's values mean."""
-    api = values["api"]
+    api = values[FormField.API]
     service = services.by_api(api)
-    username = values["username"] if service is not None and service.has_mailbox else ""
+    username = values[Field.USERNAME] if service is not None and service.has_mailbox else ""
     if api != "mailgun":
         signs_in = service is not None and SignIn(service.sign_in) is not SignIn.PASSWORD
-        return HttpServer(values["api_url"], api, username, **(sign_in_values(values) if signs_in else {}))
-    base = trimmed(values["api_url"]) or services.MAILGUN_REGIONS[values["region"]]
+        return HttpServer(values[FormField.API_URL], api, username, **(sign_in_values(values) if signs_in else {}))
+    base = trimmed(values[FormField.API_URL]) or services.MAILGUN_REGIONS[values[FormField.REGION]]
     return HttpServer(f"{base.rstrip('/')}/v3/{trimmed(values['domain'])}", api, username)
 
 
 def sign_in_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return how one signs in, where that is not with a password."""
-    if values["sign_in"] is SignIn.PASSWORD:
+    if values[Field.SIGN_IN] is SignIn.PASSWORD:
         return {}
     # The organisation is Microsoft's; what the field holds for Google is the address of a sandbox's sign-in server.
-    ours = values["sign_in"] is SignIn.MICROSOFT or values["tenant"].startswith("http://127.0.0.1:")
-    return {name: values[name] for name in ("sign_in", "client_id")} | ({"tenant": values["tenant"]} if ours else {})
+    ours = values[Field.SIGN_IN] is SignIn.MICROSOFT or values[Field.TENANT].startswith("http://127.0.0.1:")
+    return {name: values[name] for name in (Field.SIGN_IN, Field.CLIENT_ID)} | (
+        {Field.TENANT: values[Field.TENANT]} if ours else {}
+    )
 
 
-def service_values(server: HttpServer) -> dict[str, str]:
+def service_values(server: HttpServer) -> dict[str, Any]:
     """Return the form's values for the server of a mail service."""
-    values = {"protocol": "http", "api": server.api, "api_url": server.url}
+    values: dict[str, Any] = {Field.PROTOCOL: "http", FormField.API: server.api, FormField.API_URL: server.url}
     if server.api != "mailgun":
         return values
     found = re.fullmatch(r"(.*?)/v3/([^/]+)(/messages\.mime)?/?", server.url)
     base, domain = (found[1], found[2]) if found else (server.url, "")
     regions = {host: region for region, host in services.MAILGUN_REGIONS.items()}
     region = regions.get(base.removeprefix("https://"))
-    return values | {"domain": domain, "region": region or "us", "api_url": "" if region else base}
+    return values | {
+        FormField.DOMAIN: domain,
+        FormField.REGION: region or "us",
+        FormField.API_URL: "" if region else base,
+    }
 
 
 def shown_for_http(field: str, values: Mapping[str, Any]) -> str:
     """Return the row that shows a problem of a server that takes mail over HTTP."""
-    if values["api"] == services.FORM:
-        return "http_reply_to" if field == "reply_to" else field
-    if field == "url":
-        return "domain" if values["api"] == "mailgun" and not trimmed(values["api_url"]) else "api_url"
+    if values[FormField.API] == services.FORM:
+        return FormField.HTTP_REPLY_TO if field == Field.REPLY_TO else field
+    if field == Field.URL:
+        return (
+            FormField.DOMAIN
+            if values[FormField.API] == "mailgun" and not trimmed(values[FormField.API_URL])
+            else FormField.API_URL
+        )
     return field
 
 
@@ -79,6 +91,6 @@ def secret_placeholder(preset: Preset | None, service: Service | None) -> str:
 
 def filled_for_http(values: Mapping[str, Any], api: str) -> dict[str, Any]:
     """Return what a program's `fill(api=..., url=...)` changes."""
-    if api == services.FORM or not {"api", "url"} & values.keys():
+    if api == services.FORM or not {FormField.API, Field.URL} & values.keys():
         return {}
-    return service_values(HttpServer(values.get("url") or "", api)) | {"url": ""}
+    return service_values(HttpServer(values.get(Field.URL) or "", api)) | {Field.URL: ""}

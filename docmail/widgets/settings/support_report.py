@@ -1,6 +1,6 @@
 """What a failed test leaves for somebody else: a report for the administrator, and the same settings in Thunderbird.
 
-The report is made to be handed on: no password, no address, no username; the server's words are redacted already.
+The report is made to be handed on: no password, no address, no username; the server's replies are redacted already.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ import platform
 import re
 import ssl
 from datetime import UTC, datetime
-from html import escape
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from docmail.language import _
-from docmail.settings import Security, SmtpServer
+from docmail.settings import Mailbox, Security, SmtpServer
 from docmail.widgets.parts import markup
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from docmail.diagnosis import Diagnosis
     from docmail.settings import Settings
 
@@ -26,15 +27,19 @@ _HIDDEN = "•••"
 
 def report(diagnosis: Diagnosis, settings: Settings) -> str:
     """Return what an administrator needs to know about a test, as plain text."""
-    server = settings.server
+    server: Any = settings.server
     if isinstance(server, SmtpServer):
         where = f"SMTP {settings.account.host}:{server.port}, {server.effective_security.upper()}"
     else:
         where = f"{settings.account.protocol.partition('(')[0].upper()} {settings.account.host}:{settings.account.port}"
+    title = _("docmail: report of a test email, {time}")
+    if isinstance(server, Mailbox):
+        title = _("docmail: report of a test of the mailbox, {time}")
+        where = f"IMAP {server.host}:{server.port}, {server.effective_security.upper()}"
     signs_in = _("signs in") if settings.account.username else _("no sign-in")
     openssl = " ".join(ssl.OPENSSL_VERSION.split()[:2])
     lines = [
-        _("docmail: report of a test email, {time}").format(time=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
+        title.format(time=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
         f"docmail {version('docmail')}, Python {platform.python_version()}, {openssl}, {platform.system()}",
         f"{where}, {signs_in}",
         *(
@@ -69,33 +74,24 @@ def thunderbird(settings: Settings) -> list[tuple[str, str]]:
     return [*values, (_("User Name"), server.username)] if server.username else values
 
 
-def section(diagnosis: Diagnosis, settings: Settings) -> str:
-    """Return both as HTML, folded; the Copy button of the report is brought to life by `controls.js`."""
-    text = escape(report(diagnosis, settings))
-    copy = (
-        f'<button type="button" class="dm-copy jupyter-button widget-button" data-copied="{escape(_("Copied"))}"'
-        f' data-selected="{escape(_("Press Ctrl+C to copy"))}">'
-        f"{escape(_('Copy report'))}</button>"
-    )
+def section(diagnosis: Diagnosis, settings: Settings) -> Markup:
+    """Return both as HTML, folded."""
+    text = markup.tag("pre", report(diagnosis, settings), class_="dm-said dm-copied", tabindex=0)
     parts = [
         markup.folded(
             _("Report for your administrator, without addresses and password"),
-            f'{copy}<pre class="dm-said dm-copied" tabindex="0">{text}</pre>',
+            markup.copy_button(_("Copy report"), _("Press Ctrl+C to copy")) + text,
         )
     ]
     if rows := thunderbird(settings):
-        listed = "".join(f"<dt>{escape(label)}</dt><dd>{escape(value)}</dd>" for label, value in rows)
         advice = _(
             "In Thunderbird: Account Settings → Outgoing Server (SMTP) → Add. If it cannot send either, the settings "
             "or the network are at fault; if it can, please report it to docmail."
         )
         parts.append(
-            markup.folded(
-                _("Try the same settings in Thunderbird"),
-                f'{markup.paragraph(advice)}<dl class="dm-facts-list">{listed}</dl>',
-            )
+            markup.folded(_("Try the same settings in Thunderbird"), markup.paragraph(advice) + markup.facts(rows))
         )
-    return f'<div class="dm-handout">{"".join(parts)}</div>'
+    return markup.tag("div", markup.joined(parts), class_="dm-support-report")
 
 
 def _redacted(text: str, username: str) -> str:

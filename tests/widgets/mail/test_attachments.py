@@ -14,6 +14,7 @@ from docmail.widgets.mail import notebook_tables
 from docmail.widgets.mail.attachments import Attachments, on_the_way
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 TABLE = Document.of(b"a,b\n", name="table <1>.csv")
@@ -72,12 +73,13 @@ def test_a_table_of_the_notebook_is_attached_in_the_form_that_was_chosen(monkeyp
     monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(user_ns=names_there))
     assert list(notebook_tables.tables()) == ["p", "sales"]
     press(view, "table")
-    assert "<option>sales</option>" in view.html
+    assert '<option value="sales">sales</option>' in view.html
     press(view, "add-table", table="sales", ending=".csv")
     assert 'data-name="table"' not in view.html, "it is done"
     press(view, "add-table", table="sales", ending=".xlsx")
     press(view, "add-table", table="sales", ending="../x")
-    assert names(view) == ["sales.csv", "sales.xlsx", "sales.xlsx"]
+    assert names(view) == ["sales.csv", "sales.xlsx"]
+    assert "sales.xlsx is attached already" in view.html
     assert view.documents[0].read() == b"\xef\xbb\xbfa\n1\n2\n"
     press(view, "add-table", table="n", ending=".csv")
     assert "no table n in this notebook any more" in view.html
@@ -101,6 +103,80 @@ def test_a_file_beyond_every_limit_is_refused_by_name() -> None:
     view = Attachments([])
     view._handle_custom_msg({"piece": "1", "name": "film.mp4", "size": 10**9, "at": 0}, [memoryview(b"x")])
     assert "film.mp4 is larger than 60.0 MB" in view.html
+
+
+def test_files_that_were_dropped_together_are_refused_together_and_the_others_are_taken() -> None:
+    view = Attachments([TABLE])
+    view._handle_custom_msg({"dropped": True, "folders": ["reports <b>", "x" * 500]}, [])
+    upload(view, "empty.txt", b"")
+    upload(view, "fdp\u202eexe.txt", b"text")
+    upload(view, "x" * 300, b"text")
+    upload(view, "notes.txt", b"text")
+    view._handle_custom_msg({"unread": "locked.xlsx", "piece": "7"}, [])
+    for said in (
+        "reports &lt;b&gt; is a folder.",
+        "empty.txt is empty",
+        "fdp·exe.txt has an invisible character (U+202E)",
+    ):
+        assert said in view.html
+    assert "cannot be the file name" in view.html
+    assert "locked.xlsx cannot be read." in view.html
+    assert "x" * 200 not in view.html
+    assert "\u202e" not in view.html, "it would turn the sentence"
+    assert names(view) == [TABLE.name, "notes.txt"]
+    view._handle_custom_msg({"dropped": True, "folders": []}, [])
+    assert "empty.txt" not in view.html, "that was the drop before"
+
+
+def test_the_same_file_is_attached_once_and_another_of_its_name_as_well() -> None:
+    view = Attachments([])
+    for content in (b"one", b"one", b"two"):
+        upload(view, "notes.txt", content)
+    assert [document.read() for document in view.documents] == [b"one", b"two"]
+
+
+def test_a_table_is_made_when_it_is_wanted_in_the_form_that_is_chosen() -> None:
+    view = Attachments([notebook_tables.Table(pd.DataFrame({"a": [1]}), "sales", ".xlsx")])
+    waiting: list[Callable[[], object]] = []
+    view.run = waiting.append
+    assert view.missing == ["sales.xlsx"]
+    assert "is being made" in view.html
+    view.make_tables()
+    assert names(view) == ["sales.xlsx"]
+    press(view, "typed", **{"kind-0": ".csv"})
+    assert view.missing == ["sales.csv"]
+    waiting.pop()()
+    assert names(view) == ["sales.csv"]
+    press(view, "typed", **{"kind-0": "../x"})
+    assert names(view) == ["sales.csv"]
+
+
+def test_a_kind_that_is_chosen_while_another_is_being_made_is_the_one_that_is_attached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    view = Attachments([notebook_tables.Table(pd.DataFrame({"a": [1]}), "sales", ".xlsx")])
+    view.run = lambda _do: None  # something is being done already
+    make = notebook_tables.Table.document
+
+    def while_the_other_is_chosen(table: notebook_tables.Table) -> Document:
+        if table.ending == ".xlsx":
+            press(view, "typed", **{"kind-0": ".csv"})
+        return make(table)
+
+    monkeypatch.setattr(notebook_tables.Table, "document", while_the_other_is_chosen)
+    view.make_tables()
+    assert names(view) == ["sales.csv"]
+    assert not view.unmade
+
+
+def test_a_table_of_which_no_file_can_be_made_says_why_and_another_kind_can_be_chosen() -> None:
+    view = Attachments([notebook_tables.Table(pd.DataFrame({"a": ["\x07"]}), "sales", ".xlsx")])
+    view.make_tables()
+    assert "dm-problem" in view.html
+    assert names(view) == []
+    assert view.missing == ["sales.xlsx"]
+    press(view, "typed", **{"kind-0": ".csv"})
+    assert names(view) == ["sales.csv"]
 
 
 def test_the_size_stands_against_what_the_provider_takes() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import re
 import threading
 from contextlib import closing
@@ -8,6 +9,7 @@ from typing import Any
 
 import fpdf
 import ipywidgets
+import pandas as pd
 import pytest
 
 import docmail
@@ -20,6 +22,7 @@ from docmail.settings import Settings, SmtpServer
 from docmail.transport import SendResult
 from docmail.widgets import EmailButton, SettingsForm
 from docmail.widgets.mail.form import MailForm
+from docmail.widgets.mail.notebook_tables import Table
 from tests.widgets.press import begin, finish, press
 
 
@@ -171,7 +174,7 @@ def test_every_field_that_is_wrong_says_so_at_once(box: docmail.Sandbox, form: M
     form.fields["to"].value = "Chris <cfo@example.com>"
     form.fields["body"].value = "Dear {{ name }}"
     assert invalid(form) == ["cc", "subject"]
-    assert "Dear Chris" in form.preview._frame, "a subject that cannot be filled in does not keep the text from it"
+    assert "Dear Chris" in form.preview.mail.html, "a subject that cannot be filled in does not keep the text from it"
 
 
 def test_the_same_mail_again_needs_an_answer(box: docmail.Sandbox, form: MailForm, report: Document) -> None:
@@ -222,7 +225,7 @@ def test_an_edit_takes_a_question_back(form: MailForm) -> None:
 
 def test_a_mail_that_is_on_its_way_elsewhere_is_asked_about(box: docmail.Sandbox, form: MailForm) -> None:
     press(form, "send")
-    with closing(Outbox()) as outbox, outbox._store._transaction() as database:
+    with closing(Outbox()) as outbox, outbox._store.file.transaction() as database:
         database.execute("UPDATE mail SET state = 'sending'")
         database.execute("UPDATE recipient SET state = 'sending'")
     press(form, "send")
@@ -267,7 +270,7 @@ class Delivery:
         return SendResult("<1@example.com>", ("cfo@example.com",))
 
     def abort(self) -> None:
-        """Break off, as a transport does."""
+        """Abort, as a transport does."""
         self.aborted = True
         self.go_on.set()
 
@@ -275,7 +278,7 @@ class Delivery:
 @pytest.fixture
 def delivery(monkeypatch: pytest.MonkeyPatch) -> Delivery:
     found = Delivery()
-    monkeypatch.setattr("docmail.outbox.outbox.deliver", found)
+    monkeypatch.setattr("docmail.outbox.single_mail.deliver", found)
     return found
 
 
@@ -371,7 +374,7 @@ def test_a_failure_that_stop_did_not_cause_is_never_shown_as_stopped(
         form._work.stopped = True
         raise error
 
-    monkeypatch.setattr("docmail.outbox.outbox.deliver", lost)
+    monkeypatch.setattr("docmail.outbox.single_mail.deliver", lost)
     press(form, "send")
     assert str(error.args[0]) in shown(form)
     assert "Nothing was sent" not in shown(form)
@@ -399,10 +402,134 @@ def test_settings_without_a_server_that_answers_are_reported(report: Document) -
     assert "dm-bad" in shown(form)
 
 
+# --- recipients ---
+
+
+def leave(form: MailForm, name: str, value: str) -> None:
+    """Type into a field and go on to another."""
+    form.fields[name].value = value
+    form.actions._handle_custom_msg({"left": name, "values": {name: value}}, [])
+
+
+def test_addresses_are_judged_when_the_field_is_left_and_put_in_lines(form: MailForm) -> None:
+    leave(form, "to", "a@example.com; nonsense, b@example.com; @x")
+    assert form.fields["to"].value == "a@example.com\nnonsense\nb@example.com\n@x"
+    assert "“nonsense”" in form.rows["to"].note
+    assert "“@x”" in form.rows["to"].note
+    leave(form, "to", "Smith, J <j@example.com>")
+    assert form.fields["to"].value == '"Smith, J" <j@example.com>'
+    assert not form.rows["to"].wrong
+    leave(form, "cc", "a@example.com\nb@example.com")
+    assert "2 recipients" in form.rows["cc"].note
+    leave(form, "cc", "")
+    assert "everybody sees" in form.rows["cc"].note
+    leave(form, "to", "")
+    assert not form.rows["to"].wrong, "it may still be filled in"
+
+
+def test_what_was_typed_since_a_field_was_left_stays(form: MailForm) -> None:
+    form.fields["to"].value = "a@example.com; b@example.com; c"
+    form.actions._handle_custom_msg({"left": "to", "values": {"to": "a@example.com; b@example.com"}}, [])
+    assert form.fields["to"].value == "a@example.com; b@example.com; c"
+
+
+def test_addresses_that_were_pasted_are_sent_to_without_being_left_first(box: docmail.Sandbox, form: MailForm) -> None:
+    press(form, "send", to="Smith, J <j@example.com>\nb@example.com\tc@example.com")
+    assert "Sent to 3 recipients." in shown(form)
+    assert box.inbox[0].recipients == ("j@example.com", "b@example.com", "c@example.com")
+
+
+def test_a_copy_goes_to_the_sender_who_is_no_recipient(box: docmail.Sandbox, form: MailForm) -> None:
+    press(form, "send", copy=True)
+    assert "Sent to 1 recipient." in shown(form)
+    assert box.inbox[0].recipients == ("cfo@example.com", "accounts@example.com")
+    assert "accounts@" not in box.inbox[0]["To"] + str(box.inbox[0]["Cc"])
+    press(form, "send", copy=True, to="other@example.com")
+    assert len(box.inbox) == 2, "that the sender has got a copy is no reason to ask"
+
+
+@pytest.mark.parametrize(
+    ("archive", "recipients"),
+    [
+        ("archive@example.com", ("cfo@example.com", "accounts@example.com", "archive@example.com")),
+        ("Accounts@example.com", ("cfo@example.com", "Accounts@example.com")),
+    ],
+)
+def test_a_copy_goes_to_the_sender_besides_the_archive(
+    box: docmail.Sandbox, report: Document, archive: str, recipients: tuple[str, ...]
+) -> None:
+    Settings(box.settings.sender, box.settings.server, copy_to=archive).save()
+    form = opened(EmailButton(report, to="cfo@example.com", subject="Q3"))
+    press(form, "send", copy=True)
+    assert "Sent to 1 recipient." in shown(form)
+    assert box.inbox[0].recipients == recipients
+
+
 # --- text, templates, preview ---
 
 
-def test_a_template_s_fields_are_filled_in_from_the_form_and_by_whoever_made_the_button(
+def test_the_form_begins_with_the_document_s_title_and_the_text_for_its_kind(
+    box: docmail.Sandbox, report: Document
+) -> None:
+    box.settings.save()
+    invoice = Document.of(report, name="Invoice_2026-118.pdf")
+    form = opened(EmailButton(invoice, to="Chris <cfo@example.com>"))
+    assert form.fields["subject"].value == "Invoice 2026-118"
+    assert form.templates.chosen == "invoice"
+    press(form, "send")
+    assert box.inbox[0].subject == "Invoice 2026-118"
+    assert box.inbox[0].text.startswith("Dear Chris,\n\nPlease find Invoice 2026-118 attached.")
+    assert opened(EmailButton(report)).fields["subject"].value == "Q3"
+    assert opened(EmailButton(report)).fields["body"].value == ""
+    given = opened(EmailButton(invoice, body="Ours"))
+    assert (given.fields["subject"].value, given.fields["body"].value) == ("", "Ours")
+
+
+def test_a_template_to_begin_with_fills_in_its_subject_at_once(form: MailForm) -> None:
+    form.templates._handle_custom_msg({"ready": True}, [])
+    values = {"subject": "Q3", "body": "", "template": "reminder"}
+    form.templates._handle_custom_msg({"press": "typed", "id": "", "values": values}, [])
+    assert form.fields["subject"].value == "Reminder: Q3"
+    assert "{{ document }}" in form.fields["body"].value
+    assert "Remove this template" not in form.templates.html, "it is not the user's"
+
+
+def test_the_fields_that_a_text_may_use_are_named_with_what_they_are_now(form: MailForm) -> None:
+    form.fields["to"].value = "Chris <cfo@example.com>"
+    assert 'data-insert="{{ name }}" title="Chris"' in form.templates.html
+    form.fields["to"].value = "cfo@example.com"
+    assert 'data-insert="{{ name }}" title="has no value yet"' in form.templates.html
+    assert 'data-insert="{{ document }}" title="Q3"' in form.templates.html
+    assert "cfo@example.com" not in repr(form.templates.get_state()), "a notebook does not keep it"
+
+
+def test_a_field_that_does_not_exist_is_named_with_one_that_does(form: MailForm) -> None:
+    form.fields["body"].value = "See {{ documnet }}"
+    assert "“documnet”, which does not exist. Write {{ document }}." in html.unescape(form.rows["body"].note)
+
+
+def test_a_table_is_mailed_as_the_file_that_it_is_made_into(box: docmail.Sandbox) -> None:
+    box.settings.save()
+    button = EmailButton(Table(pd.DataFrame({"a": [1, 2]}), "Sales report", ".xlsx"))
+    assert [action for action, _label in button.bar.actions] == ["email"]
+    form = opened(button)
+    finish(form)
+    assert form.fields["subject"].value == "Sales report"
+    assert form.templates.chosen == "report"
+    press(form, "send", to="cfo@example.com")
+    assert [each.name for each in box.inbox[0].attachments] == ["Sales report.xlsx"]
+
+
+def test_a_table_that_could_not_be_made_is_asked_about(box: docmail.Sandbox) -> None:
+    box.settings.save()
+    form = opened(EmailButton(Table(pd.DataFrame({"a": ["\x07"]}), "Sales", ".xlsx"), to="cfo@example.com"))
+    finish(form)
+    press(form, "send")
+    assert "Sales.xlsx is not made yet and would be missing." in shown(form)
+    assert len(box.inbox) == 0
+
+
+def test_a_template_s_fields_are_filled_in_from_the_form_and_by_the_maker_of_the_button(
     box: docmail.Sandbox, report: Document
 ) -> None:
     box.settings.save()
@@ -447,16 +574,16 @@ def test_a_name_is_missing_as_long_as_the_recipient_has_none(form: MailForm) -> 
 def test_the_preview_is_the_html_that_is_sent(box: docmail.Sandbox, form: MailForm) -> None:
     form.fields["to"].value = "Chris <cfo@example.com>"
     form.fields["body"].value = "Dear **{{ name }}**\nline\n\n<script>alert(1)</script>"
-    assert "<strong>Chris</strong>" in form.preview._frame
-    assert "<script>" not in form.preview._frame
+    assert "<strong>Chris</strong>" in form.preview.mail.html
+    assert "<script>" not in form.preview.mail.html
     press(form, "send")
-    assert box.inbox[0].html.split() == form.preview._frame.split()
+    assert box.inbox[0].html.split() == form.preview.mail.html.split()
     assert "Q3" in form.preview.html
 
 
 def test_the_preview_is_no_state(form: MailForm) -> None:
     form.fields["body"].value = "**bold**"
-    assert "<strong>bold" in form.preview._frame
+    assert "<strong>bold" in form.preview.mail.html
     assert "<strong>bold" not in repr(ipywidgets.Widget.get_manager_state())
 
 
@@ -466,7 +593,7 @@ def test_a_template_that_is_chosen_stands_in_the_form(form: MailForm) -> None:
     values = {"subject": "Q3", "body": "", "template": "report"}
     form.templates._handle_custom_msg({"press": "typed", "id": "", "values": values}, [])
     assert form.fields["subject"].value == "{{ document }}"
-    assert "<strong>Q3.pdf</strong>" in form.preview._frame
+    assert "<strong>Q3.pdf</strong>" in form.preview.mail.html
 
 
 # --- attachments, suggestions, drafts ---
@@ -503,7 +630,8 @@ def test_another_attachment_takes_a_question_back(form: MailForm) -> None:
 
 def test_an_answer_does_not_hold_for_other_documents(box: docmail.Sandbox, form: MailForm) -> None:
     press(form, "send", subject="")
-    form.attachments.documents.append(Document.of(b"a,b", name="table.csv"))  # as an upload that ends just now
+    form.attachments.changed = lambda: None  # as an upload that ends just now
+    form.attachments.add(Document.of(b"a,b", name="table.csv"))
     press(form, "send-anyway", subject="")
     assert form._asked
     assert len(box.inbox) == 0

@@ -9,8 +9,8 @@ import pytest
 
 import docmail
 from docmail.errors import BatchError
-from docmail.outbox import Outbox
-from docmail.outbox.batch import Preparation
+from docmail.outbox import BatchProgress, Outbox
+from docmail.outbox.changes import Changes
 from docmail.widgets.outbox import preparation_view
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Output:
 def output(monkeypatch: pytest.MonkeyPatch) -> Output:
     shown = Output()
     monkeypatch.setattr("IPython.display.display", shown.display)
-    monkeypatch.setattr("docmail.outbox.batch.makings", [preparation_view.show])
+    monkeypatch.setattr("docmail.outbox.observers.preparations", [preparation_view.show])
     monkeypatch.setattr(preparation_view, "_CALM_SECONDS", 0.01)
     monkeypatch.setattr(preparation_view, "_LOOK_SECONDS", 0.01)
     return shown
@@ -58,7 +58,7 @@ def box() -> Iterator[Sandbox]:
 
 
 def add(box: Sandbox, output: Output, *, wrong: type[BaseException] | None = None, key: str = "n") -> None:
-    """Add two rows, of which the second one waits until the first one is counted on the screen."""
+    """Add two rows; the second one waits until the first one is counted on the screen."""
 
     def make(row: Mapping[str, Any]) -> None:
         if row["n"] == 2:
@@ -73,16 +73,16 @@ def add(box: Sandbox, output: Output, *, wrong: type[BaseException] | None = Non
 
 def test_it_says_how_far_it_is_and_what_came_of_it(box: Sandbox, output: Output) -> None:
     add(box, output)
-    assert "Making and checking: 1 of 2" in output.texts
-    assert output.texts[-1] == "Made and checked: 2 rows."
+    assert "Generating and checking: 1 of 2" in output.texts
+    assert output.texts[-1] == "Generated and checked: 2 rows."
     assert "<progress" not in output.html, "what the notebook keeps is the result"
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (ValueError, "Made and checked: 2 rows. Nothing was added."),
-        (KeyboardInterrupt, "Made and checked: 1 row. Interrupted: nothing was added."),
+        (ValueError, "Generated and checked: 2 rows. Nothing was added."),
+        (KeyboardInterrupt, "Generated and checked: 1 row. Interrupted: nothing was added."),
     ],
 )
 def test_a_batch_that_is_refused_or_interrupted_says_that_nothing_was_added(
@@ -98,17 +98,19 @@ def test_what_is_interrupted_while_it_is_written_down_makes_no_claim(
     box: Sandbox, output: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outbox = Outbox()
-    written = type(outbox._store).add_all
+    written = Changes.add_all
 
     def interrupted(*arguments: Any) -> int:
         written(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(type(outbox._store), "add_all", interrupted)
+    monkeypatch.setattr(Changes, "add_all", interrupted)
     with pytest.raises(KeyboardInterrupt):
         add(box, output)
-    assert "run the cell again, it recognises what is there" in output.texts[-1]
+    assert "run the cell again; it recognises what is recorded already" in output.texts[-1]
     monkeypatch.undo()
+    assert len(outbox) == 0
+    add(box, output)
     assert len(outbox) == 2
 
 
@@ -124,10 +126,6 @@ def test_a_screen_that_fails_does_not_hinder_the_batch(
     assert len(Outbox()) == 2
 
 
-def test_rows_of_unknown_number_are_counted(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    preparation = Preparation.__new__(Preparation)
-    monkeypatch.setattr(preparation, "done", 1234, raising=False)
-    monkeypatch.setattr(preparation, "total", None, raising=False)
-    monkeypatch.setattr(preparation, "writes", False, raising=False)
-    assert preparation_view.MakingView(preparation).text() == "Making and checking: 1,234"
+def test_rows_of_unknown_number_are_counted(output: Output) -> None:
+    assert preparation_view.PreparationView(BatchProgress(done=1234)).text() == "Generating and checking: 1,234"
     assert output.texts == []

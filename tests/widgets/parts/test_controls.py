@@ -57,6 +57,15 @@ def test_the_password_arrives_as_a_secret_and_nothing_else_holds_it() -> None:
     assert PASSWORD not in repr((presses.all, message, actions, actions.get_state(), vars(actions)))
 
 
+def test_a_further_password_comes_among_the_values_as_a_secret() -> None:
+    presses = Presses()
+    actions = Actions([("go", "Go")], presses, carries="password", carries_too=["other"])
+    message = {"action": "go", "values": {}, "secrets": ["other"]}
+    actions._handle_custom_msg(message, [memoryview(PASSWORD.encode())])
+    assert presses.all == [("go", {"other": Secret(PASSWORD)}, None)]
+    assert PASSWORD not in repr((presses.all, actions, actions.get_state(), vars(actions)))
+
+
 def test_a_password_that_is_no_utf8_does_not_raise() -> None:
     presses = Presses()
     Actions([], presses)._handle_custom_msg({"action": "go"}, [memoryview(b"\xff")])
@@ -92,7 +101,7 @@ def test_what_the_log_says_about_a_press_does_not_show_the_password(caplog: pyte
 
 def test_the_password_part_has_no_trait_that_could_hold_what_was_typed() -> None:
     own = set(Password.class_own_traits()) | set(Controls.class_own_traits())
-    assert own == {"part", "words", "label", "placeholder", "form"}
+    assert own == {"_esm", "_css", "part", "words", "label", "placeholder", "form"}
 
 
 def test_rules_reach_the_front_end_with_the_index_of_a_choice() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def batch_view(box: Sandbox, number: int = 3, *, asks: bool = False) -> BatchView:
-    """Return the view of a batch, of which the second mail is refused."""
+    """Return the view of a batch whose second mail is refused."""
     people = ["a@example.com", "nobody@example.com", "c@example.com"][:number]
     messages = [docmail.Message(to, "S", key=to) for to in people]
     Outbox().add_all(messages, batch="b", settings=box.settings)
@@ -68,11 +68,11 @@ def test_a_batch_knows_how_many_were_sent(box: Sandbox) -> None:
     view.press("send")
     assert view.run.over.wait(20)
     view.refresh()
-    assert what_to_do(view) == "2 of 3 were sent; run this cell again."
+    assert what_to_do(view) == "2 of 3 were sent."
     added = [docmail.Message(f"c{number}@example.com", "S", key=f"more {number}") for number in range(30)]
     Outbox().add_all(added, batch="b", settings=box.settings)
-    view.press("go-on")
-    assert what_to_do(view) == "2 of 33 were sent; run this cell again.", "it asks about those that were added"
+    view.press("send-rest")
+    assert what_to_do(view) == "2 of 33 were sent; run this cell again to go on.", "it asks about those that were added"
 
 
 @pytest.mark.parametrize("batch", [None, "b"])
@@ -82,7 +82,7 @@ def test_of_mails_without_a_batch_only_those_of_this_run_are_counted(box: Sandbo
     for number in (1, 2):
         outbox.add(docmail.Message(f"c{number}@example.com", "S", key=str(number)), settings=box.settings)
     run = outbox.run(settings=box.settings, batch=batch)
-    expected = "Run this cell again." if batch else "2 of 2 were sent; run this cell again."
+    expected = "Run this cell again." if batch else "2 of 2 were sent."
     assert what_to_do(BatchView(run)) == expected
 
 

@@ -10,6 +10,7 @@ from docmail.language import _
 from docmail.language import language as speaking
 from docmail.widgets.parts import painted
 from docmail.widgets.parts.painted import Painted
+from docmail.widgets.parts.scripts import script
 from tests.support.requires import require_program
 
 if TYPE_CHECKING:
@@ -40,11 +41,9 @@ def test_what_is_drawn_goes_to_a_browser_that_is_there_and_is_no_state(monkeypat
     widget = Painted(stored="<b>kept</b>")
     heard = Heard(widget, monkeypatch)
     widget.draw(table=SECRET)
-    widget.frame(SECRET)
     assert heard.messages == [], "nobody looks"
     say(widget, ready=True, ratio=2)
     assert heard.of("draw") == [{"table": SECRET}]
-    assert heard.of("frame") == [SECRET]
     widget.draw(table=SECRET, foot="x")
     assert heard.of("draw")[1:] == [{"foot": "x"}], "what has not changed is not sent again"
     say(widget, ready=True)
@@ -76,7 +75,7 @@ def test_a_press_is_answered_and_a_handler_that_fails_is_shown(monkeypatch: pyte
     say(widget, press="open", id="7", values={})
     assert pressed == [("open", "7")]
     assert widget.html == "", "the failure is over"
-    assert heard.of("answered") == [True, True]
+    assert heard.of("received") == [True, True]
 
 
 def test_a_press_speaks_the_language_of_the_making() -> None:
@@ -152,5 +151,5 @@ def test_a_file_that_is_too_large_or_misses_a_piece_is_not_taken(monkeypatch: py
 
 def test_the_script_is_one_that_javascript_understands() -> None:
     node = require_program("node")
-    source = (painted._HERE / "painted.js").read_text("utf-8")
+    source = script("painted")
     subprocess.run([node, "--input-type=module", "--check"], input=source, text=True, check=True, timeout=30)

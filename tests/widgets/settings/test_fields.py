@@ -4,16 +4,19 @@ from typing import Any
 
 import pytest
 
+from docmail.errors import Field
 from docmail.settings import HttpServer, Security, Settings, SignIn, SmtpServer
 from docmail.widgets.settings import fields
+from docmail.widgets.settings.field_names import FormField
 from docmail.widgets.settings.fields import filled, settings_of, values_of
 
-EMPTY: dict[str, Any] = {
+EMPTY: dict[str, Any] = {  # in the order of the form
+    "email_address": "",
+    "provider": "",
     "protocol": "smtp",
     "api": "form",
     "region": "us",
     "domain": "",
-    "api_url": "",
     "url": "",
     "http_reply_to": "",
     "host": "",
@@ -24,7 +27,6 @@ EMPTY: dict[str, Any] = {
     "sign_in": SignIn.PASSWORD,
     "client_id": "",
     "tenant": "",
-    "email_address": "",
     "sender": "",
     "copies": False,
     "copy_to": "",
@@ -32,10 +34,20 @@ EMPTY: dict[str, Any] = {
     "reply_to": "",
     "self_signed": False,
     "fingerprint": "",
+    "after_sending": False,
+    "mailbox": False,
+    "mailbox_host": "",
+    "mailbox_port": "993",
+    "mailbox_security": Security.TLS,
+    "mailbox_username": "",
+    "mailbox_self_signed": False,
+    "mailbox_fingerprint": "",
+    "mailbox_ca_file": "",
+    "look": False,
+    "advanced": False,
+    "api_url": "",
     "ca_file": "",
     "profile": "default",
-    "provider": "",
-    "advanced": False,
 }
 SMTP = EMPTY | {"host": "smtp.example.com", "username": "accounts@example.com"}
 FINGERPRINT = ":".join(["AB"] * 32)
@@ -51,8 +63,10 @@ def settings(values: dict[str, Any]) -> Settings:
     return found
 
 
-def test_every_field_has_its_place_in_the_order_of_the_form() -> None:
-    assert tuple(row.name for row in fields.rows("default")) == fields.FIELD_ORDER
+def test_the_form_has_every_field_of_the_settings_and_its_own() -> None:
+    rows = fields.rows("default")
+    assert set(rows) == {*Field, *FormField} - {Field.ORGANISATION}  # which is a file
+    assert list(fields.widgets_of(rows)) == list(EMPTY)
 
 
 def test_a_username_that_is_an_address_is_the_sender() -> None:
@@ -204,3 +218,17 @@ def test_none_fills_in_what_it_means_in_the_settings() -> None:
 def test_nothing_but_fields_can_be_filled_in_and_never_the_password(name: str, words: str) -> None:
     with pytest.raises(TypeError, match=words):
         filled({name: "x"}, EMPTY)
+
+
+def test_another_sign_in_server_stands_in_the_field_of_the_organisation_and_is_kept() -> None:
+    url = "https://login.microsoftonline.us/example.com"
+    account: dict[str, Any] = {
+        "username": "a@example.com",
+        "sign_in": SignIn.MICROSOFT,
+        "client_id": "x",
+        "authority": url,
+    }
+    before = Settings("A", SmtpServer("smtp.example.com", **account))
+    assert values_of(before)["tenant"] == url
+    assert settings(EMPTY | values_of(before)) == before
+    assert settings(EMPTY | filled({"host": "smtp.example.com", "sender": "A"} | account, EMPTY)) == before

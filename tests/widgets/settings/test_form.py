@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 
 import docmail
 from docmail import credentials, language
-from docmail.credentials import store
+from docmail.credentials import keyring_store
 from docmail.diagnosis import Check, Diagnosis
 from docmail.errors import DocmailError, Kind
 from docmail.reply import Certificate, Reply
@@ -45,8 +46,13 @@ def invalid(form: SettingsForm) -> list[str]:
     return form.rows.wrong
 
 
+def status(form: SettingsForm) -> str:
+    return str(form.actions.status["sentence"])
+
+
 def shown(form: SettingsForm) -> str:
-    return str(form.report.value)
+    """Return what stands beside the buttons, and in the details below them."""
+    return status(form) + str(form.report.value)
 
 
 # --- what it begins with ---
@@ -87,7 +93,7 @@ def test_a_key_that_cannot_be_one_is_refused_beside_the_buttons_and_nothing_is_s
     form.fill(protocol="http", api="resend", sender="Accounts", email_address="accounts@example.com")
     for button in ("update", "test"):
         press(form, button, "re_1\u200b234567")
-        assert "invisible character, as its character 5: U+200B ZERO WIDTH SPACE." in shown(form)
+        assert "Character 5 of the key is invisible: U+200B ZERO WIDTH SPACE." in shown(form)
         assert "234567" not in shown(form)
     assert profiles() == []
 
@@ -120,7 +126,10 @@ def test_another_account_empties_the_placeholder_and_going_back_restores_it(chan
     form = SettingsForm()
     before = {name: field.value for name, field in form.fields.items()}
     form.fill(**change)
-    assert (form.password.placeholder, form.rows["password"].note) == ("", "")
+    assert form.password.placeholder == ""
+    note = form.rows["password"].note
+    if change.get("protocol") != "http":  # there it is hidden
+        assert "the stored password is for accounts@example.com at smtp.example.com, port 587" in note
     for name, value in before.items():
         form.fields[name].value = value
     assert form.password.placeholder
@@ -230,7 +239,7 @@ def test_leaving_what_cannot_be_wrong_says_nothing(name: str) -> None:
     form = SettingsForm()
     form.actions._handle_custom_msg({"left": name, "values": {}}, [])
     assert invalid(form) == []
-    assert shown(form) == ""
+    assert "Not tested yet." in shown(form)
 
 
 def test_a_failure_while_following_a_change_is_shown_and_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,8 +376,12 @@ def test_an_offer_to_trust_ends_when_the_server_changes(monkeypatch: pytest.Monk
 def test_a_good_test_is_no_longer_reported_when_the_values_have_changed(form: SettingsForm) -> None:
     press(form, "test", SANDBOX_PASSWORD)
     assert "on its way" in shown(form)
+    form.fields["advanced"].value = True
+    assert "on its way" in shown(form), "to look is no change"
     form.fields["sender"].value = "Others"
-    assert shown(form) == ""
+    assert "Changed since the test" in status(form)
+    assert "on its way" not in shown(form)
+    assert form.report.value == ""
     assert form.actions.primary == "test"
 
 
@@ -382,7 +395,7 @@ def test_leaving_a_field_keeps_what_the_test_said_about_it(form: SettingsForm) -
 # --- its language, its neighbours, its absence ---
 
 
-def test_a_form_speaks_its_language_whoever_calls_it(box: docmail.Sandbox) -> None:
+def test_a_form_speaks_its_language_to_every_caller(box: docmail.Sandbox) -> None:
     form = SettingsForm(language="af")
     assert form.rows["host"].control.description == "SMTP-bediener"
     leave(form, "host", host="http://x")
@@ -420,9 +433,12 @@ def test_what_somebody_is_typing_is_not_replaced_by_what_another_form_saves() ->
     assert repr(second) == "<SettingsForm profile=default, changed>"
 
 
-def test_the_cell_without_its_kernel_names_profile_and_server_and_no_address() -> None:
+def test_the_cell_without_its_kernel_names_profile_and_server_and_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs: list[dict[str, Any]] = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, **_options: outputs.append(bundle))
     SAVED.save("work")
-    static, live = SettingsForm("work")._outputs()
+    SettingsForm("work")._ipython_display_()
+    static, live = outputs
     assert "application/vnd.jupyter.widget-view+json" in live
     words = re.sub(r"<style>.*?</style>", "", static["text/html"], flags=re.DOTALL)
     assert "“work”" in words
@@ -506,25 +522,30 @@ def test_a_certificate_that_nobody_vouches_for_is_trusted_by_its_fingerprint_aft
 ) -> None:
     form.fill(ca_file="")
     press(form, "test", SANDBOX_PASSWORD)
-    assert "dm-untrusted" not in form._dom_classes, "without the box nobody is asked"
+    assert not asks_to_trust(form), "without the box nobody is asked"
+    assert "“Allow self-signed certificates” is not ticked" in shown(form)
     assert invalid(form) == ["ca_file"]
     assert form.fields["advanced"].value
     press(form, "test", SANDBOX_PASSWORD, self_signed=True)
-    assert "dm-untrusted" in form._dom_classes
-    question, _report_for_others = shown(form).split("dm-handout")
-    assert len(re.findall(r"(?:[0-9A-F]{2}:){31}[0-9A-F]{2}", question)) == 1
+    assert asks_to_trust(form)
+    question, rest = form.rows["fingerprint"].note, shown(form).replace("dm-support-report", "", 1)
+    fingerprint = re.findall(r"(?:[0-9A-F]{2}:){31}[0-9A-F]{2}", question)
+    assert len(fingerprint) == 1
+    assert "tick" not in rest, "it is ticked"
+    assert "Press Trust this certificate only if both are the same" in rest
     assert invalid(form) == []
     form.fields["self_signed"].value = True
-    form._trust_button.click()
-    assert form.fields["fingerprint"].value in shown_before_trust(form)
+    press(form, "trust")
+    assert form.fields["fingerprint"].value == fingerprint[0]
+    assert not asks_to_trust(form)
+    assert "test again" in status(form)
     press(form, "test", SANDBOX_PASSWORD)
     assert "on its way" in shown(form)
     assert len(box.inbox) == 1
 
 
-def shown_before_trust(form: SettingsForm) -> str:
-    press(form, "test", SANDBOX_PASSWORD, self_signed=True, fingerprint="")
-    return shown(form)
+def asks_to_trust(form: SettingsForm) -> bool:
+    return "Trust this certificate</button>" in form.rows["fingerprint"].note
 
 
 def test_the_box_for_self_signed_certificates_is_off_for_an_established_provider() -> None:
@@ -571,13 +592,14 @@ def test_a_changed_certificate_is_shown_with_both_fingerprints_and_can_be_truste
     form = SettingsForm()
     form.fill(**HERE | {"host": "mail.example.org"}, fingerprint=OLD)
     form.test()
-    for words in (NEW, OLD, "Example &lt;Ltd&gt;", "smtp.example.org", "2026-11-01", "2027-11-01"):
-        assert words in shown(form)
-    assert "dm-untrusted" in form._dom_classes
+    assert OLD in status(form)
+    for words in (NEW, "Example &lt;Ltd&gt;", "smtp.example.org", "2026-11-01", "2027-11-01"):
+        assert words in form.rows["fingerprint"].note
+    assert asks_to_trust(form)
     assert form.fields["fingerprint"].value == OLD, "until somebody decides"
     form.trust()
     assert form.fields["fingerprint"].value == NEW
-    assert "dm-untrusted" not in form._dom_classes
+    assert not asks_to_trust(form)
 
 
 def test_an_established_provider_s_certificate_is_never_offered_to_be_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -585,26 +607,184 @@ def test_an_established_provider_s_certificate_is_never_offered_to_be_trusted(mo
     form = SettingsForm()
     form.fill(**HERE | {"host": "smtp.gmail.com"})
     press(form, "test", self_signed=True, fingerprint=OLD)
-    assert "dm-untrusted" not in form._dom_classes
+    assert not asks_to_trust(form)
 
 
-def test_another_port_that_answers_is_offered_and_taken_by_a_press(monkeypatch: pytest.MonkeyPatch) -> None:
-    failed = Check("connect", ok=False, text="Refused.", seconds=0, kind=Kind.NETWORK, field="port", port=587)
-    monkeypatch.setattr("docmail.diagnosis.diagnosis.diagnose", lambda *_args, **_options: Diagnosis((failed,)))
+@pytest.mark.parametrize(
+    ("port", "security", "found", "label", "chosen"),
+    [
+        (465, Security.TLS, {"port": 587, "security": None}, "Use port 587", ("587", "starttls")),
+        (465, Security.STARTTLS, {"port": 587, "security": None}, "Use port 587", ("587", "starttls")),
+        (587, Security.TLS, {"security": Security.STARTTLS}, "Use STARTTLS", ("587", "starttls")),
+        (587, Security.STARTTLS, {"security": Security.TLS}, "Use TLS", ("587", "tls")),
+        (25, Security.STARTTLS, {"security": Security.NONE}, "Use no encryption", ("25", "none")),
+    ],
+)
+def test_what_answers_is_offered_and_taken_by_a_press(  # noqa: PLR0913, PLR0917 - one line of the table
+    monkeypatch: pytest.MonkeyPatch,
+    port: int,
+    security: Security,
+    found: dict[str, Any],
+    label: str,
+    chosen: tuple[str, str],
+) -> None:
+    def diagnose(settings: Settings, **_options: Any) -> Diagnosis:
+        assert isinstance(settings.server, SmtpServer)
+        suggestion = replace(settings.server, **found)
+        return Diagnosis(
+            (Check("connect", ok=False, text="No.", seconds=0, kind=Kind.NETWORK, field="port", suggestion=suggestion),)
+        )
+
+    monkeypatch.setattr("docmail.diagnosis.diagnosis.diagnose", diagnose)
     form = SettingsForm()
-    form.fill(**HERE, port=465)
+    form.fill(**HERE, port=port, security=security)
     form.test()
-    assert form.actions.actions[-1] == ["other-port", "Use port 587"]
-    press(form, "other-port")
-    assert (form.fields["port"].value, form.fields["security"].value) == ("587", "starttls")
+    assert form.actions.actions[-1] == ["other-server", label]
+    press(form, "other-server")
+    assert (form.fields["port"].value, form.fields["security"].value) == chosen
     assert [action for action, _label in form.actions.actions] == ["test", "update"]
+    assert "Changed since the test" in status(form)
+
+
+# --- the line beside the buttons ---
+
+
+def test_before_a_test_the_line_says_so_and_never_claims_one_of_an_earlier_form(form: SettingsForm) -> None:
+    assert "Not tested yet." in status(form)
+    press(form, "test", SANDBOX_PASSWORD)
+    press(form, "update", SANDBOX_PASSWORD)
+    assert "Saved." in status(form)
+    again = SettingsForm()
+    assert repr(again) == "<SettingsForm profile=default, saved>"
+    assert "Saved before. Not tested since this cell ran." in status(again)
+    again.fill(sender="Others")
+    assert "Not tested yet." in status(again)
+
+
+def test_a_saved_result_goes_with_the_first_change(form: SettingsForm) -> None:
+    press(form, "update", SANDBOX_PASSWORD)
+    assert "Saved." in status(form)
+    form.fields["sender"].value = "Others"
+    assert "Saved." not in status(form)
+    assert "Changed since it was saved" in status(form)
+
+
+def test_typing_another_password_takes_back_what_was_said_about_the_one_before(form: SettingsForm) -> None:
+    press(form, "test", SANDBOX_PASSWORD)
+    retype(form)
+    assert "Changed since the test" in status(form)
+    assert form.actions.primary == "test"
+    press(form, "test", "wrong-password")
+    assert invalid(form) == ["password"]
+    retype(form)
+    assert invalid(form) == []
+    assert "Changed since the test. It said: " in status(form)
+    assert "535" in shown(form), "the details can still be read"
+
+
+def test_a_password_typed_during_the_test_is_not_said_to_work(server: Server) -> None:
+    form = SettingsForm()
+    form.fill(**HERE)
+    begin(form, "test", "first")
+    assert server.started.wait(5)
+    retype(form)
+    assert "Testing" in status(form)
+    server.go_on.set()
+    finish(form)
+    assert "Works" not in status(form)
+    assert "Changed since the test" in status(form)
+
+
+def retype(form: SettingsForm) -> None:
+    """Type into the password, as the front end reports it: without what is typed."""
+    form.actions._handle_custom_msg({"retyped": "password"}, [])
+
+
+def test_the_line_names_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    form = SettingsForm()
+    form.fill(**HERE)
+    seen: list[str] = []
+
+    def diagnose(_settings: Settings, *, on_check: Any, **_options: Any) -> Diagnosis:
+        names = ["settings", "credential", "dns", "connect", "greeting", "ehlo", "tls", "auth", "mail", "rcpt", "data"]
+        checks = [Check(name, ok=True, text="", seconds=0.1) for name in names]
+        for check in checks:
+            on_check(check)
+            seen.append(re.sub(r"<[^>]+>", "", form.actions.status["steps"]))
+        return Diagnosis(tuple(checks))
+
+    monkeypatch.setattr("docmail.diagnosis.diagnosis.diagnose", diagnose)
+    form.test()
+    assert seen[0] == "◌ reading the password …"
+    assert seen[6] == "✓ name✓ connected✓ encrypted◌ signing in …"
+    assert seen[-1] == "✓ name✓ connected✓ encrypted✓ signed in◌ looking at the domain&#39;s DNS …"
+    assert "Works" in status(form)
+    assert (form.actions.status["details"], form.actions.status["opened"]) == ("11 steps", False)
+    assert form.actions.status["steps"] == ""
+
+
+def test_a_failed_test_brings_the_field_to_change_and_opens_the_details(
+    form: SettingsForm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(form.actions, "send", lambda content, **_options: sent.append(content))
+    press(form, "test", "wrong-password")
+    assert sent[-2:] == [{"focus": "password"}, {"finished": True}]
+    assert (form.actions.status["details"], form.actions.status["opened"]) == ("details", True)
+
+
+# --- a password that is gone ---
+
+
+@pytest.mark.usefixtures("no_keyring")
+def test_without_a_keyring_a_new_kernel_s_form_says_that_the_password_is_gone() -> None:
+    form = SettingsForm()
+    form.fill(**HERE)
+    press(form, "update", "typed-password")
+    assert "kept until this kernel stops" in SettingsForm().rows["password"].note
+    credentials.store._session.clear()  # as after a restart
+    form = SettingsForm()
+    assert "the password is gone: this machine has no keyring" in form.rows["password"].note
+    assert "the password is missing" in status(form)
+    assert form.password.placeholder == ""
+    press(form, "update", "typed-password")
+    assert "gone" not in form.rows["password"].note
+
+
+def test_with_a_keyring_that_has_lost_it_the_form_asks_for_the_password_again(memory_keyring: MemoryKeyring) -> None:
+    SAVED.save()
+    credentials.set(SAVED, Secret("stored-password"))
+    memory_keyring.data.clear()
+    form = SettingsForm()
+    assert "no password is stored for this account: type it again" in form.rows["password"].note
+    assert "the password is missing" in status(form)
+
+
+def test_a_locked_keyring_is_named_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    SAVED.save()
+
+    def locked(*_args: object) -> None:
+        raise keyring_store._locked("it does not answer")  # noqa: EM101, TRY003
+
+    monkeypatch.setattr("docmail.credentials.store.where", locked)
+    form = SettingsForm()
+    assert "keyring cannot be used: it does not answer" in form.rows["password"].note
+    assert "the password is missing" in status(form)
+
+
+def test_a_password_of_the_environment_that_is_no_longer_there_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    SAVED.save()
+    monkeypatch.setenv("DOCMAIL_PASSWORD", "from-outside")
+    assert "DOCMAIL_PASSWORD" in SettingsForm().rows["password"].note
+    monkeypatch.delenv("DOCMAIL_PASSWORD")
+    assert "type it again" in SettingsForm().rows["password"].note
 
 
 # --- running ---
 
 
 class Server:
-    """Stands in for `diagnose`: runs until it is aborted or told to go on."""
+    """Stands in for `diagnose`: runs until it is aborted or released."""
 
     in_doubt = False
 
@@ -623,7 +803,7 @@ class Server:
         return Diagnosis((Check("connect", ok=not self.aborted, text=text, seconds=0, kind=Kind.NETWORK),))
 
     def abort(self) -> None:
-        """Break off, as a transport does."""
+        """Abort, as a transport does."""
         self.aborted = True
         self.go_on.set()
 
@@ -754,7 +934,7 @@ def test_update_keeps_settings_and_password_and_clears_the_input(
     assert Settings.load() == SAVED
     assert list(memory_keyring.data.values()) == ["typed-password"]
     assert cleared == [{"clear": True}]
-    assert "system&#x27;s keyring" in shown(form)
+    assert "system&#39;s keyring" in shown(form)
     assert repr(form) == "<SettingsForm profile=default, saved>"
     assert form.actions.primary == ""
     form.fill(sender="Others")
@@ -788,13 +968,14 @@ def test_without_a_keyring_the_form_says_how_long_the_password_lasts_and_what_to
     form.fill(**HERE)
     press(form, "update", "typed-password")
     assert "until this kernel stops" in shown(form)
-    assert "What you can do" in shown(form)
+    assert form.actions.status["details"] == "What you can do"
+    assert "JupyterHub" in form.report.value
     assert credentials.get(SAVED) == Secret("typed-password")
 
 
 def test_a_password_that_cannot_be_stored_is_shown_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     def locked(*_args: object) -> None:
-        raise store._locked("it does not answer")  # noqa: EM101, TRY003
+        raise keyring_store._locked("it does not answer")  # noqa: EM101, TRY003
 
     monkeypatch.setattr("docmail.credentials.store.where", locked)
     form = SettingsForm()
@@ -831,6 +1012,21 @@ def test_a_rehearsal_saves_in_the_sandbox_and_leaves_the_user_s_own_settings_alo
     box.close()
     assert profiles() == []
     assert memory_keyring.data == {}
+
+
+def test_a_user_s_own_settings_are_shown_and_saved_while_a_sandbox_is_open(
+    box: docmail.Sandbox, memory_keyring: MemoryKeyring
+) -> None:
+    own = SettingsForm(own=True)
+    assert "rehearsal" not in own._heading.value
+    own.fill(**HERE)
+    press(own, "update", "a-password")
+    assert profiles() == [], "the rehearsal has none of it"
+    assert repr(SettingsForm(own=True)) == "<SettingsForm profile=default, saved>"
+    assert repr(SettingsForm()) == "<SettingsForm profile=default, not saved yet>"
+    box.close()
+    assert profiles() == ["default"]
+    assert "a-password" in memory_keyring.data.values()
 
 
 def test_the_password_is_nowhere_in_the_form_s_state_while_it_works(form: SettingsForm) -> None:

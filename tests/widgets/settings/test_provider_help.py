@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from docmail import presets
 from docmail.diagnosis import Finding
 from docmail.errors import ConnectError, Kind, SettingsError
-from docmail.settings import HttpServer, Security, Settings, SmtpServer
+from docmail.settings import HttpServer, Mailbox, Security, Settings, SmtpServer
 from docmail.widgets import SettingsForm
 from tests.widgets.press import finish_search, press_find
 
@@ -173,6 +174,7 @@ def test_typing_a_known_server_names_its_provider_and_an_unknown_one_none() -> N
 def test_each_provider_has_its_steps_and_the_date_of_its_facts_beside_the_form(preset: presets.Preset) -> None:
     form = SettingsForm()
     form.fields["provider"].value = preset.id
+    form.fields["protocol"].value = "smtp"
     guide = form.help.guide.value
     assert f"How do I set up {preset.guide}?" in guide
     assert "<ol" in guide
@@ -184,7 +186,11 @@ def test_each_provider_has_its_steps_and_the_date_of_its_facts_beside_the_form(p
 def test_a_provider_that_takes_no_password_says_so_at_once() -> None:
     form = SettingsForm()
     type_address(form, "me@outlook.com")
-    assert "accepts no passwords" in form.rows["provider"].note
+    note = form.rows["email_address"].note
+    assert "takes no password any more" in note
+    assert f"(checked {presets.by_name('outlook').checked.isoformat()})" in note
+    form.fields["client_id"].value = "00000000-1111-2222-3333-444444444444"
+    assert "takes no password" not in form.rows["email_address"].note, "somebody has found a way"
 
 
 # --- looked up ---
@@ -231,6 +237,20 @@ def test_find_settings_is_offered_for_an_unknown_domain_and_says_whom_it_asks_wh
     assert "me@" not in note
     form.fields["host"].value = "smtp.firm.co.za"
     assert "dm-findable" not in form._dom_classes
+
+
+def test_the_mailbox_of_the_domain_is_filled_in_if_it_is_found_and_wanted_only_when_its_box_is_ticked(
+    finding: Callable[[Finding], list[str]],
+) -> None:
+    finding(replace(FOUND, mailbox=Mailbox("imap.example.com", 143)))
+    form = unknown_domain()
+    press_find(form, "me@example.com")
+    assert values(form, "mailbox", "mailbox_host", "mailbox_port", "mailbox_security") == {
+        "mailbox": False,
+        "mailbox_host": "imap.example.com",
+        "mailbox_port": "143",
+        "mailbox_security": Security.STARTTLS,
+    }
 
 
 def test_nobody_is_asked_before_the_button_is_pressed(finding: Callable[[Finding], list[str]]) -> None:

@@ -27,7 +27,7 @@ def visible(form: SettingsForm) -> set[str]:
     now |= form._states & {"microsoft", "google", "sign-in"}  # which the kernel alone decides
     return {
         row.name
-        for row in form.rows
+        for row in form.rows.values()
         if {name.removeprefix("dm-if-") for name in row.control._dom_classes if name.startswith("dm-if-")} <= now
     }
 
@@ -36,7 +36,7 @@ def visible(form: SettingsForm) -> set[str]:
 def test_a_service_shows_the_fields_that_it_needs_and_no_others(api: str) -> None:
     form = SettingsForm()
     form.fill(**BEFORE, api=api)
-    always = {"email_address", "provider", "protocol", "api", "sender", "copies", "advanced"}
+    always = {"email_address", "provider", "protocol", "api", "sender", "copies", "after_sending", "look", "advanced"}
     expected = {
         "form": {"url", "http_reply_to"},
         "mailgun": {"region", "domain", "password", "replies"},
@@ -69,7 +69,7 @@ def test_a_service_is_saved_with_its_key_and_opens_as_saved(api: str, memory_key
 @pytest.mark.parametrize("api", ["graph", "mailgun", "postmark"])
 def test_the_test_email_goes_through_a_service(api: str) -> None:
     with Sandbox() as box:
-        settings = box.service_settings(api)
+        settings = box.settings_for(api)
         assert isinstance(settings.server, HttpServer)
         form = SettingsForm()
         form.fill(**BEFORE, api=api, url=settings.server.url, username=settings.server.username, sign_in="password")

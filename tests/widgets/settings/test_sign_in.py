@@ -18,7 +18,7 @@ from docmail.sandbox import Sandbox
 from docmail.settings import Settings, SignIn, SmtpServer
 from docmail.widgets import SettingsForm
 from docmail.widgets.settings.sign_in import PASTE, SIGN_IN, SIGN_OUT
-from tests.oauth.test_google import decided, fetched
+from tests.oauth.sign_ins import decided, fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ def form_for(settings: Settings) -> SettingsForm:
         ca_file=server.ca_file,
         sender="Accounts",
         client_id=server.client_id,
-        tenant=server.tenant,
+        authority=server.authority,
         sign_in=server.sign_in,
     )
     return form
@@ -90,26 +90,76 @@ def labels(form: SettingsForm) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("address", "offered"),
+    ("address", "offered", "first"),
     [
-        ("me@contoso.onmicrosoft.com", SignIn.MICROSOFT),
-        ("me@outlook.com", SignIn.MICROSOFT),
-        ("me@gmail.com", SignIn.GOOGLE),
-        ("me@gmx.net", SignIn.PASSWORD),
+        ("me@contoso.onmicrosoft.com", SignIn.MICROSOFT, SignIn.PASSWORD),
+        ("me@outlook.com", SignIn.MICROSOFT, SignIn.MICROSOFT),
+        ("me@gmail.com", SignIn.GOOGLE, SignIn.PASSWORD),
+        ("me@gmx.net", SignIn.PASSWORD, SignIn.PASSWORD),
     ],
 )
-def test_it_is_offered_first_where_the_provider_has_it(address: str, offered: SignIn) -> None:
+def test_it_is_offered_where_the_provider_has_it_and_comes_first_where_no_password_is_taken(
+    address: str, offered: SignIn, first: SignIn
+) -> None:
     form = SettingsForm()
     for each in (address, "me@gmail.com", "me@outlook.com", address):
         form.fields["email_address"].value = each
     assert form._states & {"microsoft", "google"} == {offered.value} - {"password"}
     assert ("sign-in" in form._states) == (offered is not SignIn.PASSWORD)
-    assert form.fields["sign_in"].value is offered
+    assert form.fields["sign_in"].value is first
     if offered is not SignIn.PASSWORD:
+        form.fields["sign_in"].value = offered
         assert labels(form) == [SIGN_IN]
         assert form.sign_in.actions.actions[0][1] == f"Sign in with {offered.value.capitalize()}"
     form.fields["host"].value = "mail.example.org"
     assert form.fields["sign_in"].value is SignIn.PASSWORD
+
+
+@pytest.mark.parametrize(
+    ("way", "host", "domain", "client_id", "tenant"),
+    [
+        (
+            SignIn.MICROSOFT,
+            "smtp.office365.com",
+            "contoso.onmicrosoft.com",
+            "00000000-1111-2222-3333-444444444444",
+            "t",
+        ),
+        (SignIn.GOOGLE, "smtp.gmail.com", "gmail.com", "1-a.apps.googleusercontent.com", ""),
+    ],
+)
+def test_it_comes_first_where_saved_settings_know_the_application_whose_id_is_then_no_question(
+    way: SignIn, host: str, domain: str, client_id: str, tenant: str
+) -> None:
+    server = SmtpServer(host, username=f"a@{domain}", sign_in=way, client_id=client_id, tenant=tenant)
+    Settings("A", server).save("work")
+    form = SettingsForm("second")
+    form.fields["email_address"].value = f"b@{domain}"
+    assert (form.fields["sign_in"].value, form.fields["client_id"].value) == (way, client_id)
+    assert form.fields["tenant"].value == tenant
+    assert "applied" in form._states
+    assert "cards" not in form._states
+    form.fields["email_address"].value = "b@outlook.com"
+    assert form.fields["client_id"].value == "", "another organisation has another application"
+    assert "applied" not in form._states
+
+
+def test_microsoft_365_asks_how_before_it_asks_what() -> None:
+    form = SettingsForm()
+    form.fields["email_address"].value = "me@contoso.onmicrosoft.com"
+    form.fields["username"].value = "me@contoso.onmicrosoft.com"
+    cards = unescape(form.rows["sign_in"].above)
+    assert "cards" in form._states
+    assert "My administrator gave me an application ID" in cards
+    assert "by default from the end of December 2026" in cards
+    for exact in ("Single tenant", "Allow public client flows", "SMTP.Send", "Grant admin consent"):
+        assert exact in cards
+    assert "Set-CASMailbox -Identity me@contoso.onmicrosoft.com -SmtpClientAuthenticationDisabled $false" in cards
+    form.fields["sign_in"].value = SignIn.MICROSOFT
+    assert form.fields["tenant"].value == "contoso.onmicrosoft.com", "an application of one organisation needs it"
+    form.fields["email_address"].value = "me@gmail.com"
+    assert "cards" not in form._states
+    assert form.rows["sign_in"].above == ""
 
 
 @pytest.mark.parametrize("chosen", [SignIn.MICROSOFT, SignIn.PASSWORD])
@@ -155,7 +205,7 @@ def test_a_code_is_shown_and_then_who_signed_in_and_mail_goes_out(box: Sandbox) 
     assert diagnosis is not None
     assert diagnosis.ok
     assert form.save()
-    assert "The sign-in lasts until this kernel stops" in form.report.value
+    assert "The sign-in lasts until this kernel stops" in form.actions.status["sentence"]
     assert send_test().ok
     assert repr(SettingsForm()) == "<SettingsForm profile=default, saved>"
     form.sign_in._pressed(SIGN_OUT, form._values(), None)
@@ -199,7 +249,7 @@ def test_waiting_is_stopped_by_a_press(box: Sandbox) -> None:
     form = form_for(box.microsoft_settings)
     form.sign_in._pressed(SIGN_IN, form._values(), None)
     until(lambda: "dm-code" in form.sign_in.report.value)
-    threading.Thread(target=form.sign_in._pressed, args=("stop", {}, None)).start()
+    threading.Thread(target=form.sign_in.actions._handle_custom_msg, args=({"action": "stop"}, [])).start()
     until(lambda: not form.sign_in.actions.busy)
     assert "nobody was signed in" in form.sign_in.report.value
     assert labels(form) == [SIGN_IN]
@@ -216,7 +266,7 @@ def test_a_sign_in_server_that_does_not_answer_is_stopped_by_a_press(
             place = decided(begun(form, box.identity.google_secret))
             browser = form.sign_in._browser
             assert browser is not None
-            server = replace(browser._settings.server, tenant=f"http://127.0.0.1:{silent.getsockname()[1]}")
+            server = replace(browser._settings.server, authority=f"http://127.0.0.1:{silent.getsockname()[1]}")
             browser._settings = replace(browser._settings, server=server)
             credentials.set(google.application(browser._settings), "GOCSPX-x")
             paste(form, place)
@@ -225,7 +275,7 @@ def test_a_sign_in_server_that_does_not_answer_is_stopped_by_a_press(
             form.sign_in._pressed(SIGN_IN, form._values(), None)
         with silent.accept()[0] as asked:
             assert asked.recv(1) in {b"G", b"P"}
-            form.sign_in._pressed("stop", {}, None)
+            form.sign_in.actions._handle_custom_msg({"action": "stop"}, [])
             until(lambda: not form.sign_in.actions.busy)
     assert "nobody was signed in" in form.sign_in.report.value
 
@@ -234,7 +284,7 @@ def test_without_a_sign_in_update_says_so(box: Sandbox) -> None:
     form = form_for(box.microsoft_settings)
     assert form.save()
     assert form.rows.wrong == ["sign_in"]
-    assert "Nobody has signed in" in form.report.value
+    assert "Nobody has signed in" in form.actions.status["sentence"]
 
 
 # --- Google -----------------------------------------------------------------------------------------------------------
@@ -295,7 +345,7 @@ def test_without_a_client_secret_its_field_is_named(box: Sandbox) -> None:
 def test_waiting_for_the_browser_is_stopped_by_a_press(box: Sandbox) -> None:
     form = form_for(box.google_settings)
     begun(form, box.identity.google_secret)
-    form.sign_in._pressed("stop", {}, None)
+    form.sign_in.actions._handle_custom_msg({"action": "stop"}, [])
     until(lambda: not form.sign_in.actions.busy)
     assert "nobody was signed in" in form.sign_in.report.value
     assert "pasting" not in form._states
@@ -319,6 +369,7 @@ def test_the_organisation_at_microsoft_does_not_go_to_google() -> None:
     form.fields["tenant"].value = "contoso.onmicrosoft.com"
     form.fields["email_address"].value = "me@gmail.com"
     form.fields["client_id"].value = "x.apps.googleusercontent.com"
+    form.fields["sign_in"].value = SignIn.GOOGLE
     settings, problems = form._settings_of(form._values())
     assert (settings.server.sign_in, settings.server.tenant) == (SignIn.GOOGLE, "")
     assert problems == []
