@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from docmail import credentials, errors, presets, reports
+    from docmail import credentials, errors, look, mailbox, notebook, presets, reports
     from docmail.diagnosis import send_test
     from docmail.documents import Document
     from docmail.message import Message, merge
@@ -39,7 +39,10 @@ __all__ = [
     "SmtpServer",
     "credentials",
     "errors",
+    "look",
+    "mailbox",
     "merge",
+    "notebook",
     "presets",
     "reports",
     "send",
@@ -78,7 +81,7 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Let FPDF objects and matplotlib's figures show an Email button as well: `%load_ext docmail`."""
+    """Let FPDF objects, matplotlib's figures and tables (pandas, polars) show an Email button: `%load_ext docmail`."""
     from docmail.widgets import register, register_foreign
 
     register(shell)

@@ -6,7 +6,8 @@ DocmailError                .hint  .guide  .field
 ├── MessageError            nothing left this computer         fix the arguments
 │   ├── AddressError        .address
 │   ├── BatchError          .problems                          fix the rows, or skip them
-│   └── DocumentError       not a PDF, empty, too large
+│   ├── DocumentError       not a PDF, empty, too large
+│   └── NotebookError       a cell failed, no end, no kernel       correct the notebook
 └── SendError               .reply  .phase  .kind  .refused
     ├── ConnectError        DNS, TCP, time-out, proxy, cut before the last byte    not sent
     ├── TLSError            certificate, handshake, no STARTTLS                    not sent
@@ -25,12 +26,13 @@ import sys
 import traceback
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from docmail.privacy import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from types import TracebackType
 
     from docmail.reply import Certificate, Reply
@@ -44,9 +46,14 @@ __all__ = [
     "Deferred",
     "DocmailError",
     "DocumentError",
+    "Field",
+    "Guide",
     "Kind",
     "MessageError",
+    "NotebookError",
+    "OrganisationWarning",
     "OutcomeUnknown",
+    "Phase",
     "Problem",
     "Refused",
     "RowProblem",
@@ -56,11 +63,112 @@ __all__ = [
 ]
 
 
+class Word(StrEnum):
+    """One of a few words. It shows itself as that word: a notebook keeps what a cell shows."""
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+class Guide(Word):
+    """A heading of the guides that an error leads to: `docmail.presets.guide(error.guide)`.
+
+    The guides of providers have the provider's name (`Provider.guide`), so `DocmailError.guide` may be another text.
+    """
+
+    ADDRESSES = "Addresses"
+    ADMINISTRATORS = "For administrators"
+    AFTER_SENDING = "After sending"
+    CERTIFICATES = "Certificates"
+    GMAIL = "Gmail"
+    LOOKS = "Looks of mail"
+    MICROSOFT_365 = "Microsoft 365"
+    PASSWORDS = "Passwords"
+    PORTS = "Ports"
+    SCHEDULED = "Scheduled notebooks"
+    SENDING = "Sending"
+    SPAM = "Why do my mails land in the spam folder?"
+
+
+class Phase(Word):
+    """A step on the way of a mail to the server, in the order in which a connection meets them.
+
+    STARTTLS puts `greeting` and `ehlo` before `tls`. By HTTP, `request` and `reply` stand in the place of what follows
+    `tls`. In a mailbox (IMAP), `folders` comes after `auth`, and what follows is missing.
+    """
+
+    SETTINGS = "settings"
+    CREDENTIAL = "credential"
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    GREETING = "greeting"
+    EHLO = "ehlo"
+    AUTH = "auth"
+    FOLDERS = "folders"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+    REQUEST = "request"
+    REPLY = "reply"
+
+
+class Field(Word):
+    """A field of the settings, as `Problem.field`, `DocmailError.field` and the settings form name it."""
+
+    PROTOCOL = "protocol"
+    HOST = "host"
+    PORT = "port"
+    SECURITY = "security"
+    USERNAME = "username"
+    EMAIL_ADDRESS = "email_address"
+    SENDER = "sender"
+    PASSWORD = "password"  # noqa: S105 - the name of a field
+    COPY_TO = "copy_to"
+    REPLY_TO = "reply_to"
+    FINGERPRINT = "fingerprint"
+    CA_FILE = "ca_file"
+    URL = "url"
+    SIGN_IN = "sign_in"
+    CLIENT_ID = "client_id"
+    CLIENT_SECRET = "client_secret"  # noqa: S105 - the name of a field
+    TENANT = "tenant"
+    MAILBOX_HOST = "mailbox_host"
+    MAILBOX_PORT = "mailbox_port"
+    MAILBOX_SECURITY = "mailbox_security"
+    MAILBOX_USERNAME = "mailbox_username"
+    MAILBOX_PASSWORD = "mailbox_password"  # noqa: S105 - the name of a field
+    MAILBOX_FINGERPRINT = "mailbox_fingerprint"
+    MAILBOX_CA_FILE = "mailbox_ca_file"
+    ORGANISATION = "organisation"  # no field of the form, but the organisation's file
+
+
+_MOST_LISTED = 5
+_MOST_LETTERS = 300
+
+
+def listed(texts: Collection[str], separator: str = "; ", most: int = _MOST_LISTED) -> str:
+    """Return the first texts, each of a bounded length, and how many more there are.
+
+    A sentence about a thousand refusals, each with its reply, would have millions of letters, in every traceback and
+    in the notebook. All of them are in the error's or the result's own fields.
+    """
+    shown = [text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…" for text in islice(texts, most)]
+    more = len(texts) - len(shown)
+    return separator.join([*shown, *([f"… (+{more:,})"] if more > 0 else [])])
+
+
 class DocmailError(Exception):
     """Any failure of docmail.
 
     `str()` says what happened and what to do. `hint` is the second part alone, one imperative sentence; `guide` the
-    heading of the guide that tells more (`docmail.presets.guide`); `field` the setting to change, if it is one.
+    heading of the guide that explains more (`docmail.presets.guide`); `field` the setting to change, if it is one.
+
+    >>> try:
+    ...     docmail.Message("not an address", "Q3")
+    ... except docmail.errors.DocmailError as error:
+    ...     print(error.field, error.guide)
+    to Addresses
     """
 
     def __init__(self, message: str, *, hint: str = "", guide: str | None = None, field: str | None = None) -> None:
@@ -110,7 +218,14 @@ class Problem:
 
 
 class SettingsError(DocmailError, ValueError):
-    """The settings are missing, unreadable or not usable; `problems` names the fields."""
+    """The settings are missing, unreadable or not usable; `problems` names the fields.
+
+    >>> try:
+    ...     docmail.Settings("accounts@example.com", docmail.SmtpServer("mail example.com")).check()
+    ... except docmail.errors.SettingsError as error:
+    ...     [str(problem.field) for problem in error.problems]
+    ['host']
+    """
 
     def __init__(
         self,
@@ -135,10 +250,10 @@ class MessageError(DocmailError, ValueError):
 
 
 class AddressError(MessageError):
-    """A text that should be an email address is none; `address` is that text."""
+    """A text is no email address where one is needed; `address` is that text."""
 
     def __init__(self, message: str, *, address: str = "", hint: str = "", field: str | None = None) -> None:
-        super().__init__(message, hint=hint, guide="Addresses", field=field)
+        super().__init__(message, hint=hint, guide=Guide.ADDRESSES, field=field)
         self.address = address
 
 
@@ -163,6 +278,13 @@ class BatchError(MessageError):
     """Some rows of a batch cannot be sent, and nothing was added; `problems` are these rows.
 
     `table` is what `str()` says of them below the message. It names no address: Jupyter keeps it in the notebook.
+
+    >>> rows = [{"no": 1, "to": "ann@example.com"}, {"no": 2, "to": "nobody"}]
+    >>> try:
+    ...     docmail.Outbox().add_all(docmail.merge(rows, key="no", to="{{ to }}", subject="Hello"), batch="2026-11")
+    ... except docmail.errors.BatchError as error:
+    ...     [problem.row for problem in error.problems]
+    [2]
     """
 
     def __init__(
@@ -187,6 +309,33 @@ class DocumentError(MessageError):
         super().__init__(message, hint=hint, guide=guide, field=field)
 
 
+class NotebookError(MessageError):
+    """A notebook could not be executed to its end, or what it shows cannot be mailed; nothing was sent.
+
+    `cell` is the number of the cell in the notebook, from 1 and with the Markdown cells, None if it is not about one;
+    `source` the first line of that cell, `error` the exception's class and message, `output` the last lines that were
+    shown. Passwords and email addresses are left out of all of them.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a caller may ask
+        self,
+        message: str,
+        *,
+        cell: int | None = None,
+        source: str = "",
+        error: str = "",
+        output: str = "",
+        hint: str = "",
+        guide: str | None = Guide.SCHEDULED,
+        field: str | None = "notebook",
+    ) -> None:
+        super().__init__(message, hint=hint, guide=guide, field=field)
+        self.cell = cell
+        self.source = source
+        self.error = error
+        self.output = output
+
+
 class Kind(StrEnum):
     """What sort of failure it is; decides the class and the action, never the reply's code alone."""
 
@@ -203,11 +352,19 @@ class Kind(StrEnum):
 class SendError(DocmailError):
     """The message was not (or perhaps not) taken by the server.
 
-    `reply` holds the server's words, `phase` the step at which it failed (as in `Diagnosis`), `kind` the sort of
-    failure, `refused` the reply for each recipient that was turned away.
+    `reply` holds the server's reply, `phase` the step at which it failed (as in `Diagnosis`), `kind` the sort of
+    failure, `refused` the reply for each recipient that was refused, `wrong_port` whether another port of the server
+    may be the answer.
+
+    >>> box.answer("rcpt", "550 5.1.1 No such mailbox", times=1)
+    >>> try:
+    ...     docmail.send(pdf, to="gone@example.com", subject="Q3")
+    ... except docmail.errors.SendError as error:
+    ...     print(error.kind, error.phase, error.refused["gone@example.com"].code)
+    recipient rcpt 550
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a caller may ask
         self,
         message: str,
         *,
@@ -215,10 +372,12 @@ class SendError(DocmailError):
         phase: str = "",
         reply: Reply | None = None,
         refused: Mapping[str, Reply] | None = None,
+        wrong_port: bool = False,
         **details: Any,
     ) -> None:
         super().__init__(message, **details)
         self.kind = kind
+        self.wrong_port = wrong_port
         self.phase = phase
         self.reply = reply
         self.refused = dict(refused or {})
@@ -273,11 +432,15 @@ class OutcomeUnknown(SendError):
     """The connection was lost after the last byte: the mail may have arrived, and a person decides."""
 
 
+class OrganisationWarning(UserWarning):
+    """The organisation's file cannot be used, so mail is sent without what it fixes, such as a copy to the archive."""
+
+
 class Action(StrEnum):
     """What the outbox does after a failure."""
 
-    DROP = "drop"  # this message is settled, the next one goes on
-    REPEAT = "repeat"  # this message again later, the next one goes on
+    DROP = "drop"  # this message is settled, the next one follows
+    REPEAT = "repeat"  # this message again later, the next one follows
     STOP = "stop"  # every message would meet the same: keep them, stop the run
     ASK = "ask"  # nobody knows whether it was sent: a person decides
 
@@ -290,7 +453,7 @@ class Treatment:
     action: Action
 
 
-# The one table. Which kind a server's words are of is for `docmail.replies.meaning` to say, and the code alone never
+# The one table. Which kind a reply is of is for `docmail.replies` to say, and the code alone never
 # decides: `550 5.4.5` and `550 5.4.6` are limits though 5yz, `451 ... Maximum credits exceeded` is one though waiting a
 # minute does not help, and a 421 is temporary wherever it comes. Without words it is the moment that decides: a
 # connection that breaks before the last byte is NETWORK; after it no reply, half of one or no SMTP at all is UNKNOWN;

@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
 from docmail.errors import SettingsError
+from docmail.files import open_to_others, reason_of
 from docmail.language import _
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 SHARED_SANDBOX = "sandbox"
 """The profile name that stands for the sandbox which several notebooks share."""
 
 SANDBOX_FILE = "server.json"
-"""What a sandbox leaves in its folder, and by which the folder is known as one's when it is closed, too."""
+"""A file that a sandbox leaves in its folder; it marks the folder as a sandbox's after the sandbox has closed."""
 
 
 @dataclass(frozen=True)
@@ -39,25 +45,66 @@ class Home:
         return cls(folder / "settings.json", folder / "outbox", rehearsal)
 
     def check_open(self) -> None:
-        """Raise `SettingsError` if it is that of a sandbox which has closed and taken its folder with it."""
+        """Raise `SettingsError` if it is that of a sandbox which has closed, or if other people can write into it."""
+        try:
+            self._check_open()
+        except OSError as exc:
+            folder = self.settings_file.parent
+            raise SettingsError(
+                _("The folder {path} cannot be used: {reason}.").format(path=folder, reason=reason_of(exc, folder)),
+                hint=_("Set DOCMAIL_HOME to a folder of your own."),
+            ) from exc
+
+    def _check_open(self) -> None:
+        for folder in {self.settings_file.parent, self.outbox.parent}:
+            if unsafe := open_to_others(folder):
+                raise SettingsError(unsafe[0], hint=unsafe[1])
         if self.rehearsal and not self.settings_file.parent.exists():
             raise SettingsError(
                 _("The sandbox of these settings is closed; nothing was sent."),
-                hint=_("Open a sandbox anew and use its settings, or give the settings of an account."),
+                hint=_("Open a new sandbox and use its settings, or use the settings of an account."),
             )
 
 
 _rehearsals: list[Home] = []
+_outside: ContextVar[bool] = ContextVar("_outside", default=False)  # for one thread: a run in another one rehearses on
 
 
 def user_home() -> Home:
-    """Return the user's own home: `DOCMAIL_HOME`, else the platform's folders."""
+    """Return the user's own home: `DOCMAIL_HOME`, else the platform's folders.
+
+    Raises `SettingsError` for a user without a home folder, as the number under which a container runs may be.
+    """
     if folder := os.environ.get("DOCMAIL_HOME"):
         # Unlike Path's, this expanduser() leaves an unknown ~user as it is.
-        return Home.below(Path(os.path.expanduser(folder)).absolute())  # noqa: PTH111
+        folder = os.path.expanduser(folder)  # noqa: PTH111
+        if folder == "~" or folder.startswith("~/"):
+            raise _homeless()
+        return Home.below(Path(folder).absolute())
     return Home(
-        platformdirs.user_config_path("docmail", appauthor=False) / "settings.json",
-        platformdirs.user_data_path("docmail", appauthor=False) / "outbox",
+        _platform_folder(platformdirs.user_config_path) / "settings.json",
+        _platform_folder(platformdirs.user_data_path) / "outbox",
+    )
+
+
+def _platform_folder(place: Callable[..., Path]) -> Path:
+    """Return one of this user's folders; raises `SettingsError` for a user who has none."""
+    try:
+        folder = place("docmail", appauthor=False)
+    except RuntimeError:
+        raise _homeless() from None
+    if not folder.is_absolute():  # "~/.config" of an older platformdirs would become a folder called "~"
+        raise _homeless()
+    return folder
+
+
+def _homeless() -> SettingsError:
+    number = os.geteuid() if hasattr(os, "geteuid") else "?"
+    return SettingsError(
+        _("docmail has no place for the settings and the record of mail: user {number} has no home folder.").format(
+            number=number
+        ),
+        hint=_("Set DOCMAIL_HOME to a folder that is kept, such as one on a mounted volume."),
     )
 
 
@@ -69,14 +116,30 @@ def shared_sandbox() -> Path:
 def memory_of_records() -> Path:
     """Return the folder in which the user's docmail remembers how far each record of mail had come.
 
-    It belongs to no home, so that a home that is restored from a backup does not bring it along.
+    It belongs to no home, so that a home that is restored from a backup does not bring it along. Raises `SettingsError`
+    for a user without a home folder.
     """
-    return platformdirs.user_state_path("docmail", appauthor=False) / "records"
+    return _platform_folder(platformdirs.user_state_path) / "records"
 
 
 def current() -> Home:
     """Return the home in force: that of the sandbox opened last, else the user's own."""
-    return _rehearsals[-1] if _rehearsals else user_home()
+    return _rehearsals[-1] if _rehearsals and not _outside.get() else user_home()
+
+
+@contextmanager
+def outside_rehearsals() -> Iterator[None]:
+    """Have the user's own home in force in this thread, whatever sandbox is open."""
+    before = _outside.set(True)
+    try:
+        yield
+    finally:
+        _outside.reset(before)
+
+
+def is_rehearsed(home: Home | None) -> bool:
+    """Say whether a home is a sandbox's; None stands for the one in force, of a user who may have none."""
+    return home.rehearsal if home is not None else bool(_rehearsals)
 
 
 def of_profile(name: str) -> Home:
@@ -88,13 +151,14 @@ def of_profile(name: str) -> Home:
 
 
 def of_record(folder: Path) -> Home | None:
-    """Return the home whose record of mail is in this folder; None for a folder that somebody has chosen for one.
+    """Return the home whose record of mail is in this folder; None for a folder that the caller has chosen.
 
     A record anywhere in an open sandbox's folder is the sandbox's: it goes when the sandbox does.
     """
     folder = folder.resolve()
-    if folder == (home := user_home()).outbox.resolve():
-        return home
+    with suppress(SettingsError):  # a user without a home can have a record in a folder of her choice
+        if folder == (home := user_home()).outbox.resolve():
+            return home
     for home in reversed(_rehearsals):
         if folder == home.outbox.resolve() or home.settings_file.parent.resolve() in folder.parents:
             return replace(home, outbox=folder)
@@ -112,7 +176,24 @@ def end_rehearsal(home: Home) -> None:
     _rehearsals.remove(home)
 
 
-# --- whether a person is there ---
+# --- whether a person is there, and before what ---
+
+_terminals: list[None] = []
+
+
+@contextmanager
+def at_terminal() -> Iterator[None]:
+    """Have hints say what can be done at the command line, where there is no form and no kernel."""
+    _terminals.append(None)
+    try:
+        yield
+    finally:
+        _terminals.pop()
+
+
+def hint_for(*, notebook: str, terminal: str) -> str:
+    """Return the one of two hints that serves where this is read."""
+    return terminal if _terminals else notebook
 
 
 def said_unattended() -> bool | None:
@@ -128,13 +209,16 @@ def said_unattended() -> bool | None:
             _("DOCMAIL_UNATTENDED is “{value}”, which is neither yes nor no; nothing was done.").format(
                 value="".join(sign if sign.isprintable() else "·" for sign in said[:64])
             ),
-            hint=_("Set it to yes where nobody sees the notebook, to no where somebody does, or leave it out."),
+            hint=_(
+                "Set it to yes where the notebook runs by itself and to no where a person watches "
+                "it, or remove the variable."
+            ),
         )
     return said.casefold() == "yes"
 
 
 def is_unattended() -> bool:
-    """Say whether nobody is there to answer a question, as when nbconvert or papermill executes a notebook.
+    """Say whether no person is there to answer a question, as when nbconvert or papermill executes a notebook.
 
     `DOCMAIL_UNATTENDED` decides, else the front end: one that takes no input shows no buttons that work, either.
     """

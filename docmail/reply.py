@@ -1,4 +1,4 @@
-"""What a server answered and what its certificate says: plain values, which every room may name; it imports no other.
+"""What a server replied and what its certificate says: plain values, which every room may name; it imports no other.
 
 What stands in them is foreign text that has been cleaned already (`docmail.replies.clean`).
 """
@@ -16,7 +16,10 @@ __all__ = ["Certificate", "Reply"]
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server answered: the code (SMTP or HTTP), the enhanced code (RFC 3463, may be empty) and its words."""
+    """What a server replied: the code (SMTP or HTTP), the enhanced code (RFC 3463, may be empty) and its text.
+
+    The code is 0 where no server replied; the text then says why.
+    """
 
     code: int
     enhanced: str
@@ -27,8 +30,13 @@ class Reply:
         """Whether the server did what it was asked."""
         return 200 <= self.code < 300  # noqa: PLR2004
 
+    @property
+    def negative(self) -> bool:
+        """Whether the server refused, for now or for good; 3yz is neither (RFC 5321 4.2.1)."""
+        return self.code >= 400  # noqa: PLR2004
+
     def __str__(self) -> str:
-        # A code below 100 is none of a server's: the text says why there is no reply.
+        # Journals hold -1 as well, of mails that were not sent.
         return " ".join(part for part in (str(self.code) if self.code > 99 else "", self.enhanced, self.text) if part)  # noqa: PLR2004
 
 
@@ -36,7 +44,7 @@ class Reply:
 class Certificate:
     """What a server's certificate says: whose it is, for which names, from whom, how long it is valid.
 
-    The values are foreign text, cleaned like a server's words. `fingerprint` is its SHA-256.
+    The values are foreign text, cleaned like a server's reply text. `fingerprint` is its SHA-256.
     """
 
     subject: str

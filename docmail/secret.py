@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Secret"]
+__all__ = ["Secret", "frames_hidden", "unseen"]
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
 
 
 class Secret:
@@ -18,6 +21,9 @@ class Secret:
 
     Its methods never fail: a traceback of theirs could show the value. An interrupt can come anywhere, so what works on
     the value itself goes through `shown_to()`.
+
+    >>> Secret("correct horse")
+    •••
     """
 
     __slots__ = ("_made", "_value")
@@ -62,3 +68,31 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a password cannot be pickled or copied out of this process")  # noqa: EM101, TRY003
+
+
+class _FramesHidden(AbstractContextManager[None]):
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is not None:
+            error.__context__ = None  # which "from None" would leave for whoever looks
+            raise error.with_traceback(None) from None
+
+
+frames_hidden = _FramesHidden()
+"""In `with frames_hidden:` an error, or an interrupt, loses the frames in which it arose, and the exceptions behind it.
+
+They may hold a secret in clear, and verbose tracebacks print the variables of all frames.
+"""
+
+
+def unseen(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Have an error, or an interrupt, in a function show neither its frames nor its arguments, which may be secret."""
+
+    @functools.wraps(function)
+    def hidden(*arguments: _P.args, **options: _P.kwargs) -> _T:
+        try:
+            with frames_hidden:
+                return function(*arguments, **options)
+        finally:
+            arguments = options = None  # type: ignore[assignment] # a traceback would show them in this frame
+
+    return hidden
