@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from tests.support.requires import everything_required
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["tests.support.fixtures"]
 
+# How long one of hypothesis' texts takes tells what else the machine does; the time limit of each test stays.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
+
 # What of the developer's own surroundings would reach a test: settings, passwords, proxies, the desktop's
 # keyring.
 _SURROUNDINGS = (
@@ -27,6 +33,9 @@ _SURROUNDINGS = (
     "DOCMAIL_CLIENT_SECRET",
     "DOCMAIL_CLIENT_SECRET_FILE",
     "DOCMAIL_HOME",
+    "DOCMAIL_MAILBOX_PASSWORD",
+    "DOCMAIL_MAILBOX_PASSWORD_FILE",
+    "DOCMAIL_ORGANISATION",
     "DOCMAIL_PASSWORD",
     "DOCMAIL_PASSWORD_FILE",
     "DOCMAIL_PROFILE",
@@ -51,6 +60,7 @@ def _stand_in_new_home(patch: pytest.MonkeyPatch, home: Path) -> None:
     patch.setenv("LANGUAGE", "en")  # of this machine's language nothing may depend
     patch.setenv("HOME", str(home))
     patch.setenv("DOCMAIL_HOME", str(home / "docmail"))
+    patch.setenv("XDG_CONFIG_DIRS", str(home / "etc"))  # where an organisation's file would be
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -58,6 +68,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Session fixtures and the kernels of nbval start before any test has its own.
     """
+    # A shell starts what it runs in the background with interrupts ignored, and every program below inherits that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = tempfile.TemporaryDirectory(prefix="docmail-tests-", ignore_cleanup_errors=True)
     patch = pytest.MonkeyPatch()
     _stand_in_new_home(patch, Path(folder.name))
@@ -110,8 +123,8 @@ def no_keyring(memory_keyring: MemoryKeyring) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run browser tests last: Playwright leaves an event loop running in this thread.
 
-    asyncio.run() would refuse in every test behind it. The longest file begins first: whoever has none left then waits
-    for half a minute, and not for three.
+    asyncio.run() would refuse in every test behind it. The longest file begins first: a worker that has none
+    left then waits for half a minute, and not for three.
     """
     browser = {item: item.get_closest_marker("browser") is not None for item in items}
     many = Counter(item.path for item in items if browser[item])

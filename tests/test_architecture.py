@@ -1,4 +1,4 @@
-"""`docs/architecture.md` leads newcomers to the right file, so what it names exists and no room is left out."""
+"""`docs/architecture.md` and `docs/trust.md` lead to the right file: what they name exists, no room is left out."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "architecture.md"
 TEXT = PAGE.read_text("utf-8")
+TRUST = ROOT / "docs" / "trust.md"
 
-LINKED = {(PAGE.parent / target).resolve() for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", TEXT)}
-NAMED = {ROOT / path for path in re.findall(r"\b(?:docmail|tests|notebooks)/[\w./-]*\w", TEXT)}
+
+def linked(page: Path) -> set[Path]:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text("utf-8"))
+    return {(page.parent / target).resolve() for target in targets}
+
+
+def named(page: Path) -> set[Path]:
+    return {ROOT / path for path in re.findall(r"\b(?:docmail|tests|notebooks)/[\w./-]*\w", page.read_text("utf-8"))}
+
+
+PATHS = linked(PAGE) | named(PAGE) | linked(TRUST) | named(TRUST)
 DRAWING = [line.split("  ") for line in TEXT.split("```")[1].splitlines()]
 ROOMS = sorted(
     path.stem
@@ -21,8 +31,8 @@ ROOMS = sorted(
 )
 
 
-@pytest.mark.parametrize("path", sorted(LINKED | NAMED), ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_a_path_that_the_page_names_exists(path: Path) -> None:
+@pytest.mark.parametrize("path", sorted(PATHS), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_path_that_a_page_names_exists(path: Path) -> None:
     assert path.exists()
 
 
@@ -30,7 +40,7 @@ def test_a_path_that_the_page_names_exists(path: Path) -> None:
 def test_a_room_has_a_place_in_the_drawing_and_a_line_that_says_what_it_does(room: str) -> None:
     assert [part.strip() for line in DRAWING for part in line].count(room) == 1
     path = ROOT / "docmail" / room
-    assert (path if path.is_dir() else path.with_suffix(".py")) in LINKED
+    assert (path if path.is_dir() else path.with_suffix(".py")) in linked(PAGE)
 
 
 def test_the_readme_leads_to_the_page() -> None:

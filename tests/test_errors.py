@@ -76,7 +76,15 @@ def test_the_docstring_draws_the_tree() -> None:
 
 
 def test_what_is_exported_is_what_there_is_to_catch() -> None:
-    assert set(errors.__all__) == {cls.__name__ for cls in CLASSES} | {"Kind", "Problem", "RowProblem"}
+    assert set(errors.__all__) == {cls.__name__ for cls in CLASSES} | {
+        "Field",
+        "Guide",
+        "Kind",
+        "OrganisationWarning",  # no DocmailError: mail is sent nevertheless, but a filter can make it an error to catch
+        "Phase",
+        "Problem",
+        "RowProblem",
+    }
 
 
 @pytest.mark.parametrize(
@@ -219,3 +227,14 @@ def test_a_script_shows_its_traceback_as_ever(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "Traceback (most recent call last)" in result.stderr
     assert "parse_addresses" in result.stderr
+
+
+def test_a_list_in_a_sentence_ends_after_a_few_with_a_count() -> None:
+    everybody = [f"a{number}@example.com: 550 5.1.1 {'No such mailbox here. ' * 100}" for number in range(1000)]
+    found = errors.listed(everybody)
+    assert len(found) < 2000
+    assert found.startswith("a0@example.com: 550 5.1.1 No such mailbox")
+    assert found.endswith("…; … (+995)")
+    assert errors.listed(["a", "b"]) == "a; b"
+    assert errors.listed([]) == ""
+    assert errors.listed([str(number) for number in range(5)], ", ") == "0, 1, 2, 3, 4"

@@ -34,11 +34,15 @@ if TYPE_CHECKING:
 LANGUAGES = pytest.mark.parametrize("code", catalogue.LANGUAGES)
 
 SAME = {
+    "April",
     "Bcc",
     "Cc",
     "Cc, Bcc",
     "GMX.com",
+    "Logo",
+    "November",
     "STARTTLS",
+    "September",
     "Stop",
     "TLS",
     "sender",
@@ -50,8 +54,10 @@ SAME = {
 }
 """What is the same in Afrikaans: abbreviations, names, units, and two words that both languages have."""
 
-COMPUTED = re.compile(r"(?:\w+\.)*(?:preset|provider|known)\.(?:name|password_hint)")
-"""What may stand in `_()` although it is no literal: words of `presets.toml`, which `presets.messages()` yields."""
+COMPUTED = re.compile(
+    r"(?:\w+\.)*(?:preset|provider|known)\.(?:name|password_hint|password_note|notice)|self\.(?:message|hint)"
+)
+"""What may stand in `_()` although it is no literal: words of `presets.toml` and `known.toml`, which yield them."""
 
 
 def _entries(code: str) -> Iterator[tuple[str, str]]:
@@ -266,7 +272,7 @@ NAMES = {
     "Microsoft",
     *(service.name for service in services.SERVICES),
 }
-DATA = re.compile(r"https?://|[\w.+-]+@[\w.-]+|(?:https?:/)?/\S+|\b\w+\.[\w.-]*\w|\b[A-Za-z]*[0-9][\w-]*")
+DATA = re.compile(r"https?://|[\w.+-]+@[\w.-]+|(?:https?:/)?/\S+|\b\w[\w-]*\.[\w.-]*\w|\b[A-Za-z]*[0-9][\w-]*")
 """Addresses, paths, hosts and whatever has a digit in it: the same in every language."""
 
 
@@ -299,7 +305,7 @@ def _english(text: str) -> list[str]:
 
 
 def _untranslated(form: docmail.SettingsForm) -> list[list[str]]:
-    return [words for text in [*_texts(form), *(row.note for row in form.rows)] if (words := _english(text))]
+    return [words for text in [*_texts(form), *(row.note for row in form.rows.values())] if (words := _english(text))]
 
 
 @pytest.mark.usefixtures("_shouted")

@@ -32,6 +32,7 @@ ORDER = [
     "addresses",
     # where mail goes, and as whom
     "text",
+    "look",
     "presets",
     "settings",
     "credentials",
@@ -41,13 +42,16 @@ ORDER = [
     "oauth",
     # what is sent
     "reports",
+    "foreign",
     "documents",
     "templates",
     "message",
     # how it is sent
     "transport",
+    "mailbox",
     "outbox",
     "diagnosis",
+    "notebook",
     # beside: the core never imports it
     "sandbox",
     # what people see
@@ -201,6 +205,8 @@ HEAVY = [
     "dns",
     "h11",
     "http.client",
+    "imapclient",
+    "imaplib",
     "msal",
     "python_socks",
     "smtplib",

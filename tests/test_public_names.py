@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,10 @@ NAMES = {
     "SmtpServer",
     "credentials",
     "errors",
+    "look",
+    "mailbox",
     "merge",
+    "notebook",
     "presets",
     "reports",
     "send",
@@ -40,6 +45,11 @@ def test_the_public_names_are_these_and_no_others() -> None:
 def test_a_public_name_is_there_and_says_what_it_does(name: str) -> None:
     assert (getattr(docmail, name).__doc__ or "").strip()
     assert name in dir(docmail)
+
+
+def test_the_mailbox_of_settings_needs_no_import_of_its_own() -> None:
+    code = "import docmail; docmail.mailbox.Mailbox('imap.example.com')"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -56,9 +56,9 @@ def library_message(each):
     return message
 
 if kind in {"docmail", "docmail1"}:
-    import docmail, docmail.outbox.extra_connections
+    import docmail, dataclasses
     if kind == "docmail1":
-        docmail.outbox.extra_connections.MOST = 0
+        docmail.Outbox.limits = dataclasses.replace(docmail.Outbox.limits, extra_connections=0)
     from docmail.settings import Security
     import docmail.outbox, docmail.transport.smtp.transport, mistune, email_validator, filelock
     server = docmail.SmtpServer(host, port, None if username else Security.NONE, username, ca_file=ca_file or None)

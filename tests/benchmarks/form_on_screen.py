@@ -1,8 +1,9 @@
 """How long the settings form takes from running its cell until it is on screen, and from a keystroke to its effect.
 
-Wanted: the fields within 300 ms of running the cell, the effect of a keystroke or click within 100 ms even while the
-kernel does not answer. Measured in a page of a real JupyterLab, to the frame after something is laid out. The first run
-of a kernel imports docmail and ipywidgets; the later ones show the form alone.
+Wanted: a kernel's first form within 450 ms of running its cell, the next within 300 ms, and the effect of a keystroke
+or click within 100 ms even while the kernel does not answer. Measured in a page of a real JupyterLab, to the frame
+after something is laid out. The first run of a kernel imports docmail's widgets and ipywidgets. An empty VBox of
+ipywidgets, shown before them by another kernel of the same page, is what no form can be faster than here.
 """
 
 from __future__ import annotations
@@ -17,16 +18,19 @@ from tests.support.lab import CHROMIUM_ARGS, LabPage, LabServer
 
 RUNS = 7
 
-# The cell's number comes in; out go the times in ms until the form's fields and its buttons have a size.
-SHOW = """async (index) => {
+FORM = [".docmail-form .dm-field-email_address input", ".docmail-form .dm-buttons button"]
+VBOX = [".jp-OutputArea .widget-vbox"]
+
+# The cell's number comes in, and what to wait for; out go the times in ms until each of it has a place.
+SHOW = """async ([index, selectors]) => {
   const panel = window.jupyterapp.shell.currentWidget;
   panel.content.activeCellIndex = index;
   const started = performance.now();
   window.jupyterapp.commands.execute('notebook:run-cell');
   const times = [];
   const has = (selector) => [...panel.node.querySelectorAll('.jp-CodeCell')[index].querySelectorAll(selector)]
-    .some((each) => each.getBoundingClientRect().height > 0);
-  for (const selector of ['.docmail-form .dm-field-host input', '.docmail-form .dm-buttons button']) {
+    .some((each) => each.getBoundingClientRect().width > 0);
+  for (const selector of selectors) {
     while (!has(selector)) {
       if (performance.now() > started + 30000) throw new Error(`${selector} did not appear within 30 s`);
       await new Promise(requestAnimationFrame);
@@ -64,7 +68,7 @@ ACT = """async ([index, runs]) => {
 
 
 def main() -> None:
-    """Print the first and the median of later runs."""
+    """Print the first and the median of later runs, and beside them those of an empty VBox."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         root, home = Path(folder) / "notebooks", Path(folder) / "home"
         root.mkdir()
@@ -76,11 +80,12 @@ def main() -> None:
                 lab = LabPage(browser.new_page(), server)
                 stop = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"
                 lab.write("form.ipynb", "import docmail", *["docmail.SettingsForm()"] * (RUNS + 1), stop)
+                boxes = ["import ipywidgets; ipywidgets.VBox()"] * (RUNS + 1)
+                lab.write("box.ipynb", "import docmail", *boxes)
+                lab.open("box.ipynb").run(0)
+                box = _shown(lab, VBOX)
                 lab.open("form.ipynb").run(0)
-                shown = []
-                for index in range(1, RUNS + 2):
-                    shown.append(lab.page.evaluate(SHOW, index))
-                    lab.wait_idle()
+                shown = _shown(lab, FORM)
                 lab.page.evaluate(
                     "i => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = i; }", RUNS + 2
                 )
@@ -89,15 +94,25 @@ def main() -> None:
                 browser.close()
         finally:
             server.stop()
-    later = [statistics.median(times) for times in zip(*shown[1:], strict=True)]
-    print("settings form after running its cell (wanted: fields within 300 ms)    fields   buttons")
-    for name, (fields, buttons) in (
-        ("first in a kernel (imports the widgets)", shown[0]),
-        (f"later, median of {RUNS}", later),
-    ):
-        print(f"  {name:<65} {fields:6.0f} ms {buttons:6.0f} ms")
+    print("from running the cell until it is on screen                             first    next (median of 7)")
+    _line("an empty VBox", [times[0] for times in box])
+    _line("the form's fields (wanted: 450 ms, 300 ms)", [times[0] for times in shown])
+    _line("its buttons", [times[1] for times in shown])
     print("effect of a keystroke and of a click while the kernel is stopped (wanted: within 100 ms)")
     print(f"  median of {RUNS} (largest)           keystroke {_figures(typed)}    click {_figures(clicked)}")
+
+
+def _shown(lab: LabPage, selectors: list[str]) -> list[list[float]]:
+    """Return the times of all runs, the first of its kernel first."""
+    shown = []
+    for index in range(1, RUNS + 2):
+        shown.append(lab.page.evaluate(SHOW, [index, selectors]))
+        lab.wait_idle()
+    return shown
+
+
+def _line(name: str, times: list[float]) -> None:
+    print(f"  {name:<65} {times[0]:6.0f} ms {statistics.median(times[1:]):6.0f} ms")
 
 
 def _figures(milliseconds: list[float]) -> str:

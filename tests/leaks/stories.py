@@ -58,7 +58,7 @@ class Traffic:
 
     @property
     def sent(self) -> bytes:
-        """What the kernel was told."""
+        """What the kernel was sent."""
         return b"\n".join(self._sent)
 
     @property

@@ -16,7 +16,7 @@ from docmail.sandbox import Sandbox
 from tests.leaks.searcher import Finding, new_password, search
 from tests.leaks.stories import PLAIN, SAVE_STATE, SECONDS, Traffic, in_notebooks, received
 from tests.leaks.test_tracebacks import LOG_EVERYTHING
-from tests.oauth.test_google import decided
+from tests.oauth.sign_ins import decided
 from tests.support.lab import LabPage
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Locator
 
+    from docmail.sandbox.response import Response
     from docmail.settings import Settings
     from tests.support.lab import LabServer
 
@@ -65,9 +66,10 @@ class Ear:
         self._answer = box.identity.answer
         box.identity.answer = self.answer  # type: ignore[method-assign]
 
-    def answer(self, method: str, target: str, host: str, body: bytes) -> tuple[int, str, str]:
+    def answer(self, method: str, target: str, host: str, body: bytes) -> Response:
         """Answer as the server does."""
-        status, media_type, content = self._answer(method, target, host, body)
+        response = self._answer(method, target, host, body)
+        status, content, media_type = response
         said = dict(parse_qsl(body.decode()))
         if media_type == "application/json":
             said |= {name: str(value) for name, value in json.loads(content).items()}
@@ -75,13 +77,13 @@ class Ear:
             said |= dict(parse_qsl(urlsplit(content).query))
         for name in SECRETS & said.keys():
             self.heard.setdefault(name, set()).add(said[name])
-        return status, media_type, content
+        return response
 
 
 def filled(settings: Settings) -> dict[str, object]:
     """Return what `fill()` takes for these settings."""
     server = vars(settings.server)
-    kept = ("host", "port", "username", "ca_file", "client_id", "tenant")
+    kept = ("host", "port", "username", "ca_file", "client_id", "authority")
     return {name: server[name] for name in kept} | {"sender": "Accounts", "sign_in": str(server["sign_in"])}
 
 

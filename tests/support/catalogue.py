@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import sys
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from babel.messages.pofile import read_po, write_po
 import docmail
 from docmail import presets
 from docmail.language import LOCALE
+from docmail.replies import known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +63,7 @@ def calls(path: Path) -> Iterator[tuple[int, list[ast.expr]]]:
 
 
 def sentences() -> Catalog:
-    """Return everything that docmail says: the sentences of its modules, and the words of `presets.toml`."""
+    """Return everything that docmail says: the sentences of its modules, of `presets.toml` and of `known.toml`."""
     found = Catalog()
     for path in sorted(PACKAGE.rglob("*.py")):
         for _line, texts in calls(path):
@@ -70,6 +72,9 @@ def sentences() -> Catalog:
                 found.add(literals[0] if len(literals) == 1 else tuple(literals))
     for message in presets.messages():
         found.add(message)
+    for reply in chain.from_iterable(map(known.table, known.tables())):
+        found.add(reply.message)
+        found.add(reply.hint)
     return found
 
 

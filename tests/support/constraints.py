@@ -28,10 +28,14 @@ def resolved() -> str:
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def newest_axe() -> str:
-    """Return the newest release of axe-core."""
-    command = ["npm", "view", "axe-core", "version", "--json"]
+def newest(package: str) -> str:
+    """Return the newest release of a package of npm."""
+    command = ["npm", "view", package, "version", "--json"]
     return str(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
+
+
+def _newest_of(package: re.Match[str]) -> str:
+    return f"{package[1]}@{newest(package[1])}"
 
 
 def changes(before: str, after: str) -> Iterator[str]:
@@ -58,7 +62,7 @@ def main() -> None:
     makefile = ROOT / "Makefile"
     rules = makefile.read_text("utf-8")
     today = datetime.now(UTC).date().isoformat()
-    updated = re.sub(r"(?m)^(AXE_CORE := ).*", rf"\g<1>{newest_axe()}", rules)
+    updated = re.sub(r"(?m)^NPM := .*", lambda line: re.sub(r"([\w-]+)@\S+", _newest_of, line[0]), rules)
     updated = re.sub(r"(?m)^(AS_OF := ).*", rf"\g<1>{today}", updated)
     makefile.write_text(updated, "utf-8")
     lines = [*changes(before, after)]

@@ -76,12 +76,14 @@ def mailserver(_running_mailserver: RealMailServer) -> RealMailServer:
 
 @pytest.fixture
 def nameserver(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
-    """Return a running name server, the only one that `autoconfig` reaches; its database is unreachable."""
-    from docmail.diagnosis import autoconfig
+    """Return a running name server, the only one that `docmail.diagnosis` reaches; its database is unreachable."""
+    from docmail.diagnosis import autoconfig, records
     from tests.support.nameserver import NameServer
 
     with NameServer() as server:
         monkeypatch.setattr(autoconfig, "_resolver", server.resolver)
+        monkeypatch.setattr(records, "resolver", server.resolver)
+        records.forget()  # another test's server may have had this port
         monkeypatch.setattr(autoconfig, "_DATABASE", "https://127.0.0.1:1/")
         yield server
 
@@ -148,7 +150,7 @@ def lab(
 ) -> Iterator[LabPage]:
     """Return a browser window for notebooks; the kernel of the last one ends with the test.
 
-    The next test goes on in the same window, unless this one fails: JupyterLab takes five seconds to load.
+    The next test uses the same window, unless this one fails: JupyterLab takes five seconds to load.
     """
     from tests.support.lab import LabPage
 

@@ -55,6 +55,7 @@ def environment(home: Path, env: Mapping[str, str] | None = None) -> dict[str, s
     return inherited | {
         "HOME": str(home),
         "TMPDIR": str(temporary),
+        "XDG_CONFIG_DIRS": str(home / "etc"),  # no file of an organisation that this computer may have
         "JUPYTER_PLATFORM_DIRS": "0",
         # Never the keyring of the desktop.
         "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
@@ -100,15 +101,11 @@ class JupyterServer(ABC):
     @abstractmethod
     def _command(self, port: int) -> list[str]: ...
 
-    def start(self, timeout: float = 60) -> Self:
+    def start(self, timeout: float = 180) -> Self:
         """Start it and wait until it answers."""
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        for plugin, values in self._settings.items():
-            self.configure(plugin, values)
-        page = self.home / ".jupyter" / "labconfig" / "page_config.json"
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(json.dumps(_PAGE), "utf-8")
+        self.prepare()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(port),
@@ -127,6 +124,14 @@ class JupyterServer(ABC):
                 raise RuntimeError(message)
             time.sleep(0.1)
         return self
+
+    def prepare(self) -> None:
+        """Write the settings that its pages begin with."""
+        for plugin, values in self._settings.items():
+            self.configure(plugin, values)
+        page = self.home / ".jupyter" / "labconfig" / "page_config.json"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(json.dumps(_PAGE), "utf-8")
 
     def stop(self) -> None:
         """End it and its kernels."""
@@ -162,7 +167,8 @@ class JupyterServer(ABC):
             return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 at which nothing listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

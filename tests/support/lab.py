@@ -73,7 +73,7 @@ class LabPage:
         """Write a notebook with these code cells into the server's folder."""
         return write_notebook(self.server.root / name, *cells)
 
-    def open(self, name: str, timeout: float = 60, *, wait: bool = True) -> Self:
+    def open(self, name: str, timeout: float = 120, *, wait: bool = True) -> Self:
         """Open a notebook and wait for its kernel, or without `wait` only until its cells are drawn.
 
         Where the window shows JupyterLab already, the notebook takes the place of the one that was open in it.
@@ -177,7 +177,7 @@ class LabPage:
         self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
 
     def clear(self) -> bool:
-        """End the kernel and close the notebook; return whether another test may go on in this window."""
+        """End the kernel and close the notebook; return whether another test may use this window."""
         if not self.page.url.startswith(f"{self.server.url}/lab") or self.page.locator(".jp-Dialog").count():
             return False
         self.shutdown_kernel()

@@ -66,7 +66,7 @@ class Ports:
 class RealMailServer:
     """An office mail server for example.com: sign-in, mailboxes, and refusals in a real server's own words.
 
-    `settings` are put behind its own in Postfix's main.cf, so they win. For example
+    `settings` take the place of its own in Postfix's main.cf. For example
     `{"smtpd_discard_ehlo_keywords": "chunking"}`. `place` is where its folder is made: in memory (/dev/shm), it is as
     fast as such a server gets.
     """
@@ -136,7 +136,7 @@ class RealMailServer:
 
     def mails(self, user: str) -> list[bytes]:
         """Return what arrived for this user, oldest first, as it lies in the mailbox (line ends LF)."""
-        arrived = (self._maildir(user) / "new").glob("*")
+        arrived = (self.maildir(user) / "new").glob("*")
         return [mail.read_bytes() for mail in sorted(arrived, key=lambda mail: (mail.stat().st_mtime_ns, mail.name))]
 
     def wait_for_mail(self, user: str, n: int = 1, timeout: float = 10) -> list[bytes]:
@@ -153,14 +153,15 @@ class RealMailServer:
         """Empty all mailboxes, after what is still on its way has arrived."""
         self._wait(lambda: not self._on_its_way(), 10, "the queue does not become empty")
         for user in USERS:
-            for mail in (self._maildir(user) / "new").glob("*"):
+            for mail in (self.maildir(user) / "new").glob("*"):
                 mail.unlink()
 
     def _on_its_way(self) -> bool:
         queue = self._folder / "queue"
         return any(any(files) for name in ("incoming", "active") for _, _, files in os.walk(queue / name))
 
-    def _maildir(self, user: str) -> Path:
+    def maildir(self, user: str) -> Path:
+        """Return the folder of a user's mailbox."""
         if user not in USERS:
             raise KeyError(user)
         return self._folder / "mail" / user
@@ -228,8 +229,8 @@ class RealMailServer:
         shutil.chown(self._folder / "data", _POSTFIX_USER)
         for user in USERS:
             for part in (".", "cur", "new", "tmp"):
-                (self._maildir(user) / part).mkdir(exist_ok=True)
-                os.chown(self._maildir(user) / part, _MAILBOX_ID, _MAILBOX_ID)
+                (self.maildir(user) / part).mkdir(exist_ok=True)
+                os.chown(self.maildir(user) / part, _MAILBOX_ID, _MAILBOX_ID)
 
         accounts = "".join(f"{user}:{{PLAIN}}{password}\n" for user, password in USERS.items())
         self._write("accounts", accounts)
@@ -244,7 +245,10 @@ class RealMailServer:
             mailbox_id=_MAILBOX_ID,
             user=_POSTFIX_USER,
         )
-        self._write("postfix/main.cf", main + "".join(f"{key} = {value}\n" for key, value in self._settings.items()))
+        # None twice: each program of Postfix warns of that, and those that start before its log does wait for it.
+        lines = [line for line in main.splitlines() if line.partition(" = ")[0] not in self._settings]
+        lines += [f"{key} = {value}" for key, value in self._settings.items()]
+        self._write("postfix/main.cf", "\n".join(lines) + "\n")
         self._write("postfix/master.cf", _MASTER_CF.format(ports=self.ports))
 
     def _write(self, name: str, text: str) -> None:

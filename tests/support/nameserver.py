@@ -6,7 +6,8 @@ with NameServer() as server:
     server.resolver().resolve("example.com.", "MX")
 ```
 
-A name that it knows under another type has no records, any other does not exist (NXDOMAIN).
+A name that it knows under another type has no records, one above a name that it knows exists and has none, and any
+other does not exist (NXDOMAIN). `*.example.com` answers for all names below that it does not know.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from typing import Self
 
 
+Trouble = Literal["servfail", "silence", "truncate"]
+
+
 @dataclass(frozen=True)
 class Question:
     """What a client asked, and the bytes in which it did."""
@@ -41,10 +45,14 @@ class Question:
 
 
 class NameServer:
-    """A name server; `trouble` makes it fail as some do: "servfail", "silence", or "truncate" (but not over TCP)."""
+    """A name server; `trouble` makes it fail as some do: "servfail", "silence", or "truncate" (but not over TCP).
+
+    `trouble_at` are names with a trouble of their own.
+    """
 
     def __init__(self) -> None:
-        self.trouble: Literal["servfail", "silence", "truncate"] | None = None
+        self.trouble: Trouble | None = None
+        self.trouble_at: dict[str, Trouble] = {}
         self.asked: list[Question] = []
         self._records: dict[tuple[str, str], list[str]] = {}
         self._tcp, self._udp = self._listening()
@@ -99,25 +107,38 @@ class NameServer:
         name = question.name.to_text(omit_final_dot=True)
         kind = dns.rdatatype.to_text(question.rdtype)
         self.asked.append(Question(name, kind, over, octets))
-        if self.trouble == "silence":
+        trouble = self.trouble_at.get(name.lower(), self.trouble)
+        if trouble == "silence":
             return None
         response = dns.message.make_response(query, recursion_available=True)
-        if self.trouble == "servfail":
+        if trouble == "servfail":
             response.set_rcode(dns.rcode.SERVFAIL)
-        elif self.trouble == "truncate" and over == "udp":
+        elif trouble == "truncate" and over == "udp":
             response.flags |= dns.flags.TC
         else:
             self._look_up(response, name.lower(), kind)
         return response.to_wire()
 
     def _look_up(self, response: dns.message.Message, name: str, kind: str) -> None:
-        while alias := self._records.get((name, "CNAME")):  # a resolver's server follows it and sends both
+        asked = name
+        while alias := self._records.get((self._known_as(name), "CNAME")):  # a resolver's server follows it, sends both
             response.answer.append(self._rrset(name, "CNAME", alias))
             name = alias[0].removesuffix(".").lower()
-        if records := self._records.get((name, kind)):
+            if name == asked:
+                return  # a circle
+        if records := self._records.get((self._known_as(name), kind)):
             response.answer.append(self._rrset(name, kind, records))
-        elif not any(known == name for known, _kind in self._records):
+        elif not any(f".{known}".endswith(f".{self._known_as(name)}") for known, _kind in self._records):
             response.set_rcode(dns.rcode.NXDOMAIN)
+
+    def _known_as(self, name: str) -> str:
+        """Return the name under which it has records for this one: its own, or that of a wildcard above."""
+        known = {each for each, _kind in self._records}
+        if any(f".{each}".endswith(f".{name}") for each in known):
+            return name
+        above = name.split(".")
+        wild = (f"*.{'.'.join(above[number:])}" for number in range(1, len(above)))
+        return next((each for each in wild if each in known), name)
 
     @staticmethod
     def _rrset(name: str, kind: str, records: list[str]) -> Any:

@@ -19,12 +19,14 @@ _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", 
 
 _PACKAGES = {
     "chromium": "chromium",
+    "cron": "cron",
     "dbus-run-session": "dbus",
     "dovecot": "dovecot-core",
     "gnome-keyring-daemon": "gnome-keyring",
     "mutt": "mutt",
     "node": "nodejs",
     "postfix": "postfix",
+    "systemd-analyze": "systemd",
 }
 
 
@@ -39,10 +41,15 @@ def require_program(*names: str) -> str:
 
 def require_axe() -> str:
     """Return the source of axe-core, which looks for barriers in a page; skip the test if it is not installed."""
-    script = Path(sys.prefix) / "npm" / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.is_file():
-        unavailable("axe-core not found; install npm, and run: make test")
-    return script.read_text("utf-8")
+    return (require_npm("axe-core") / "axe.min.js").read_text("utf-8")
+
+
+def require_npm(package: str) -> Path:
+    """Return the folder of a package of npm; skip the test if it is not installed."""
+    folder = Path(sys.prefix) / "npm" / "node_modules" / package
+    if not folder.is_dir():
+        unavailable(f"{package} not found; install npm, and run: make test")
+    return folder
 
 
 def require_root(what: str) -> None:

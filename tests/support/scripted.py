@@ -5,10 +5,10 @@ with ScriptedServer({"RCPT": ["250 ok", "550 5.1.1 unknown"], "dot": ("25", cut)
     smtplib.SMTP("127.0.0.1", server.port)
 ```
 
-The steps are `greeting`, `handshake`, `EHLO`, `STARTTLS`, `AUTH` (the verdict), `LOGIN` and `USERNAME` (the questions
-of AUTH LOGIN), `MAIL`, `RCPT`, `DATA`, `body`, `dot`, `BDAT`, `RSET`, `QUIT`. What is not scripted works. An action is
-a reply (`str`; CRLF is added), raw `bytes`, a function of the session, or a tuple of these, one after the other; a list
-gives one action per occurrence, of which the last one stays.
+The steps are `greeting`, `handshake`, `EHLO`, `STARTTLS`, `AUTH` (the outcome), `LOGIN` and `USERNAME` (the requests
+of AUTH LOGIN), `MAIL`, `RCPT`, `DATA`, `body`, `dot`, `first chunk` (BDAT without LAST), `BDAT`,
+`RSET`, `QUIT`. What is not scripted works. An action is a reply (`str`; CRLF is added), raw `bytes`, a function of the
+session, or a tuple of these, one after the other; a list gives one action per occurrence, and the last one stays.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from typing import TYPE_CHECKING, Any
 from docmail.message import Mail, Message
 from docmail.secret import Secret
 from docmail.settings import Security, Settings, SmtpServer
-from docmail.transport import SmtpTransport
+from docmail.transport.base import Access, Waits
+from docmail.transport.capabilities import RememberedCapabilities
+from docmail.transport.smtp.transport import SmtpTransport
 
 if TYPE_CHECKING:
     import ssl
@@ -59,6 +61,11 @@ class ReceivedMail:
     recipients: list[str] = field(default_factory=list)
     content: bytes = b""
     complete: bool = False
+
+    @property
+    def unstuffed(self) -> bytes:
+        """What came behind DATA, as it was before its dots were stuffed (RFC 5321 4.5.2)."""
+        return re.sub(rb"(?m)^\.", b"", self.content)
 
 
 class _OverError(Exception):
@@ -125,7 +132,7 @@ def endless(data: bytes) -> Action:
 
 
 def hear(size: int) -> Action:
-    """Take so many bytes of the client and go on."""
+    """Take so many bytes of the client, and continue."""
 
     def act(session: Session) -> None:
         left = size
@@ -370,8 +377,13 @@ class Session:
             elif verb == "AUTH":
                 self._auth(line)
             elif verb == "BDAT":
-                self._do("body", partial(Session.take_chunk, size=int(line.split()[1])))
-                self._do("BDAT", "250 2.0.0 taken")
+                is_last = line.rstrip().endswith(b"LAST")
+                take = partial(Session.take_chunk, size=int(line.split()[1]), is_last=is_last)
+                if is_last:
+                    self._do("body", take)
+                    self._do("BDAT", "250 2.0.0 taken")
+                else:
+                    self._do("first chunk", (take, "250 2.0.0 1 octet"))
             elif verb in {"MAIL", "RCPT", "DATA", "RSET"}:
                 self._transaction(verb, line)
             elif verb == "QUIT":
@@ -423,16 +435,16 @@ class Session:
         mail.content = bytes(pieces[: -len(b".\r\n")])
         mail.complete = True
 
-    def take_chunk(self, size: int) -> None:
-        """Read the mail as one chunk (RFC 3030)."""
+    def take_chunk(self, size: int, *, is_last: bool = True) -> None:
+        """Read a chunk of the mail (RFC 3030)."""
         mail = self.mails[-1]
         pieces = bytearray()
         while len(pieces) < size:
             if not (data := self.receive(min(65536, size - len(pieces)))):
                 raise _OverError
             pieces += data
-        mail.content = bytes(pieces)
-        mail.complete = True
+        mail.content += bytes(pieces)
+        mail.complete = is_last
 
 
 def _path(line: bytes) -> str:
@@ -452,12 +464,20 @@ def settings_for(server: ScriptedServer, **changes: Any) -> Settings:
     return Settings("Accounts <accounts@example.com>", SmtpServer(details.pop("host", "127.0.0.1"), **details))
 
 
+class ShownCapabilities(RememberedCapabilities):
+    """Knows of every server that it takes chunks, until it shows that it does not."""
+
+    def takes_chunks(self, server: str) -> bool | None:
+        """Return what was noted, or True."""
+        known = super().takes_chunks(server)
+        return True if known is None else known
+
+
 def transport_to(server: ScriptedServer, *, secret: str | None = PASSWORD, **options: Any) -> SmtpTransport:
-    """Return a transport to this server; `options` are its time-outs and observer, `settings` the `SmtpServer`'s."""
+    """Return a transport to this server; `options` are those of `Access`, `settings` the `SmtpServer`'s."""
     settings = settings_for(server, **options.pop("settings", {}))
-    return SmtpTransport(
-        settings, Secret(secret) if secret is not None else None, **{"timeout": 5, "reply_timeout": 5, **options}
-    )
+    access = {"timeout": 5, "waits": Waits(reply=5), "capabilities": RememberedCapabilities(), **options}
+    return SmtpTransport(Access(settings, Secret(secret) if secret is not None else None, **access))
 
 
 def mail_to(*recipients: str, settings: Settings | None = None, **values: Any) -> Mail:

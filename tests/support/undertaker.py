@@ -22,7 +22,7 @@ rm -rf "$folder"
 
 
 class Undertaker:
-    """Watches over these process groups and this folder until dismissed."""
+    """Guards these process groups and this folder until dismissed."""
 
     def __init__(self, folder: Path, groups: list[int]) -> None:
         self._process = subprocess.Popen(
@@ -34,5 +34,5 @@ class Undertaker:
         )
 
     def dismiss(self) -> None:
-        """Stop watching: the tests have cleaned up, or are about to."""
+        """Dismiss it: the tests have cleaned up, or are about to."""
         self._process.communicate(b"dismissed\n")

@@ -265,7 +265,7 @@ def _send_batch(box: Sandbox, outbox: Outbox, settings: docmail.Settings) -> Non
     outbox.add_all(merged(), batch=BATCH, settings=settings)
     outbox.run(settings=settings, batch=BATCH, limit=3, rate="6000/min")  # one of them is refused
     box.answer("rcpt", "451 4.7.1 Greylisted", times=1)
-    outbox.run(settings=settings, batch=BATCH, limit=1).agree()  # deferred; all the rest is agreed to
+    outbox.run(settings=settings, batch=BATCH, limit=1).agree()  # type: ignore[attr-defined]  # deferred; all the rest is agreed to
 
 
 def _die_while_sending(settings: docmail.Settings) -> None:
@@ -283,14 +283,14 @@ def _in_a_process_that_dies(does: Callable[[], object]) -> None:
 
 
 def _send_dead(settings: docmail.Settings) -> None:
-    from docmail.transport import SmtpTransport
+    from docmail.transport import SmtpTransport  # type: ignore[attr-defined]  # 0.1.0 has it there
 
-    SmtpTransport.send = lambda *_arguments: os._exit(0)  # type: ignore[method-assign]
+    SmtpTransport.send = lambda *_arguments: os._exit(0)
     docmail.outbox.deliver(docmail.Message(**DEAD, key="dead"), settings=settings)
 
 
 def _begin_next(settings: docmail.Settings) -> None:
-    from docmail.outbox.queue import QueueStore, Waiting
+    from docmail.outbox.queue import QueueStore, Waiting  # type: ignore[attr-defined]  # the names of 0.1.0
 
     store = QueueStore((settings.home or docmail.home.user_home()).outbox)
     store.advance(store.begin_attempt(), None, Waiting("analyst@example.com", BATCH))
