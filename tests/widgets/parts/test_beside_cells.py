@@ -8,6 +8,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 
 from tests.support.jupyter import environment
+from tests.support.requires import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,10 +55,12 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockingKernelC
 @pytest.fixture(scope="module")
 def subshell(kernel: BlockingKernelClient) -> str:
     """Return the subshell to which JupyterLab sends what widgets say."""
+    about = kernel.kernel_info(reply=True, timeout=60)["content"]
+    if "kernel subshells" not in about.get("supported_features", ()):
+        unavailable("this ipykernel is older than 7.0, and has no subshells")
     kernel.control_channel.send(kernel.session.msg("create_subshell_request", {}))
     content: dict[str, Any] = kernel.get_control_msg(timeout=60)["content"]
-    if content.get("status") != "ok" or "subshell_id" not in content:
-        pytest.skip("this ipykernel has no subshells")
+    assert content["status"] == "ok", content
     return str(content["subshell_id"])
 
 
