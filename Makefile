@@ -32,7 +32,7 @@ export APT
 DEBIAN ?= trixie
 
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test test-oldest fresh bench catalogue update clean
+.PHONY: help demo lab test test-oldest fresh release bench catalogue update clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -77,6 +77,9 @@ test-oldest: $(VENV)/.uv ## the unit tests on Python 3.11 with the oldest releas
 fresh: ## make demo and make test on a bare Debian (DEBIAN=trixie or bookworm); needs root and debootstrap
 	@tests/fresh-debian "$(DEBIAN)"
 
+release: $(VENV)/.installed-release ## build wheel and sdist into dist/, check them, and try them with the newest and the oldest dependencies
+	@tests/check-release "$(CURDIR)/$(RUN)" $(AS_OF)
+
 bench: $(VENV)/.installed-bench ## measure; prints a table per benchmark
 	@tests/debian-packages
 	@"$(RUN)" -m tests.benchmarks
@@ -110,6 +113,10 @@ $(VENV)/.installed-test: pyproject.toml $(CONSTRAINTS) $(VENV)/.made
 $(VENV)/.installed-bench: $(VENV)/.installed-test
 	@echo "Installing what docmail is measured against into $(VENV)."
 	@$(PIP) -e '.[bench]'
+	@touch $@
+
+$(VENV)/.installed-release: $(VENV)/.installed $(VENV)/.uv
+	@$(PIP) build check-wheel-contents twine
 	@touch $@
 
 $(VENV)/.uv: $(CONSTRAINTS) $(VENV)/.made

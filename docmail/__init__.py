@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from docmail.settings import HttpServer, Settings, SmtpServer
     from docmail.widgets import EmailButton, SettingsForm
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Document",

@@ -1,4 +1,4 @@
-"""`docs/architecture.md` and `docs/trust.md` lead to the right file: what they name exists, no room is left out."""
+"""The pages for developers and administrators lead to the right file: what they name exists, no room is left out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "architecture.md"
 TEXT = PAGE.read_text("utf-8")
-TRUST = ROOT / "docs" / "trust.md"
+OTHERS = [ROOT / "docs" / "trust.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 
 
 def linked(page: Path) -> set[Path]:
@@ -22,7 +22,7 @@ def named(page: Path) -> set[Path]:
     return {ROOT / path for path in re.findall(r"\b(?:docmail|tests|notebooks)/[\w./-]*\w", page.read_text("utf-8"))}
 
 
-PATHS = linked(PAGE) | named(PAGE) | linked(TRUST) | named(TRUST)
+PATHS = {path for page in [PAGE, *OTHERS] for path in linked(page) | named(page)}
 DRAWING = [line.split("  ") for line in TEXT.split("```")[1].splitlines()]
 ROOMS = sorted(
     path.stem
@@ -43,5 +43,6 @@ def test_a_room_has_a_place_in_the_drawing_and_a_line_that_says_what_it_does(roo
     assert (path if path.is_dir() else path.with_suffix(".py")) in linked(PAGE)
 
 
-def test_the_readme_leads_to_the_page() -> None:
-    assert "(docs/architecture.md)" in (ROOT / "README.md").read_text("utf-8")
+@pytest.mark.parametrize("path", [PAGE, *OTHERS], ids=lambda path: path.name)
+def test_the_readme_leads_to_the_page(path: Path) -> None:
+    assert f"({path.relative_to(ROOT).as_posix()})" in (ROOT / "README.md").read_text("utf-8")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -97,3 +99,21 @@ def test_what_is_built_works_in_an_empty_environment(built: Path, kind: str, tmp
     run(str(python), "-c", WORK)
     assert run(str(environment / "bin" / "docmail"), "--version") == f"docmail {docmail.__version__}\n"
     assert run(str(python), "-m", "docmail", "--version") == f"docmail {docmail.__version__}\n"
+
+
+def test_the_prepared_workflow_runs_what_developers_run_on_each_python_that_docmail_names() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    named = [name.rsplit(" ", 1)[1] for name in project["classifiers"] if re.search(r":: 3\.\d+$", name)]
+    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
+    (pythons,) = re.findall(r"^ *python: \[(.*)\]$", text, re.MULTILINE)
+    assert re.findall(r'"(.*?)"', pythons) == named
+    assert "      - run: bash .ci/run\n" in text
+    assert "not yet run" in text.splitlines()[0]
+
+
+def test_a_version_stands_in_one_place_and_the_changelog_begins_with_it_or_with_what_is_unreleased() -> None:
+    version = re.escape(docmail.__version__)
+    others = [ROOT / name for name in ("pyproject.toml", "CITATION.cff", "README.md", "Makefile")]
+    assert [path.name for path in others if re.search(rf"\b{version}\b", path.read_text("utf-8"))] == []
+    headings = re.findall("^## (.*)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert re.fullmatch(rf"Unreleased|{version} — \d{{4}}-\d\d-\d\d", headings[0])
