@@ -18,7 +18,7 @@ from docmail.addresses import Address, ascii_host, parse_address, trimmed
 from docmail.errors import AddressError, ConnectError, DocmailError, Field, Guide, Kind, SettingsError
 from docmail.language import _
 from docmail.net import Deadline
-from docmail.settings import Mailbox, Security
+from docmail.settings import Mailbox, Security, usual_mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,7 +170,7 @@ class _Search:
         server = preset.servers[0]
         host = server.host if server.complete else ""
         security = Security(server.security)
-        return Finding(self.domain, "mx", host, server.port, security, preset.username, preset, _known(preset))
+        return Finding(self.domain, "mx", host, server.port, security, preset.username, preset, usual_mailbox(preset))
 
     def by_srv(self) -> Finding | None:
         """Read the servers for sending that the domain names, those encrypted from the first byte before others."""
@@ -238,7 +238,7 @@ class _Search:
             return None
         preset = presets.by_host(host, port)
         rule = preset.username if preset else username
-        return Finding(self.domain, source, host, port, security, rule, preset, _known(preset))
+        return Finding(self.domain, source, host, port, security, rule, preset, usual_mailbox(preset))
 
     def _in_dns(self, step: str, look_up: Callable[[float], _T]) -> _T:
         # Half of the time that is left, so that a silent DNS server leaves some for the database.
@@ -347,11 +347,6 @@ def _fetch(url: str, seconds: float) -> bytes | None:
     finally:
         web.close()
     return bytes(content)
-
-
-def _known(preset: Preset | None) -> Mailbox | None:
-    """Return the mailbox of a known provider."""
-    return Mailbox(preset.imap_host, preset.imap_port) if preset and preset.imap_host else None
 
 
 def _mailbox(host: str, port: int, security: Security) -> Mailbox | None:

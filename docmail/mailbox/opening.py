@@ -9,7 +9,7 @@ from docmail.errors import CredentialError, Field, Guide
 from docmail.language import _
 from docmail.mailbox.session import OpenMailbox
 from docmail.net import check_seconds
-from docmail.settings import HttpServer, Mailbox, usable
+from docmail.settings import HttpServer, Mailbox, usable, usual_mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ def likely_mailbox(settings: Settings) -> Mailbox | None:
     service = settings.server.service if isinstance(settings.server, HttpServer) else None
     host = presets.host_of(service) if service else settings.account.host
     preset = presets.of_account(host, settings.account.username, settings.account.port if service is None else None)
-    return Mailbox(preset.imap_host, preset.imap_port) if preset and preset.imap_host else None
+    return usual_mailbox(preset)
 
 
 def _way_in(settings: Settings) -> tuple[Secret | None, Tokens | None]:

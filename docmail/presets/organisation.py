@@ -253,6 +253,7 @@ class _Reader:
         table.knows(
             *("name", "domains", "server", "port", "security", "ca_file", "api", "url", "username", "sign_in"),
             *("client_id", "tenant", "authority", "password_hint", "guide", "limits"),
+            *("imap_server", "imap_port", "files_sent"),
         )
         domains = table.domains()
         host, api = table.text("server", _check_host), table.one_of("api", [each.api for each in services.SERVICES])
@@ -289,6 +290,10 @@ class _Reader:
         if security == "none" and username and not is_loopback(host):
             raise table.mistake(_("a password is never sent unencrypted: choose “starttls” or “tls”."), "security")
         further = known.guide if known else ""
+        given = table.text("ca_file")
+        ca_file = self._ca_file(given, table) if given else None
+        facts = {name: getattr(known, name) for name in FACTS} if known else {}
+        facts |= table.mailbox(ca_file)
         preset = Preset(
             id=f"organisation-{table.path[-1] + 1}",
             name=name,
@@ -305,17 +310,16 @@ class _Reader:
             service=api or (known.service if known else None),
             sign_in=sign_in,  # type: ignore[arg-type]  # one of them
             limits=table.limits(known.limits if known else Limits()),
-            **({name: getattr(known, name) for name in FACTS} if known else {}),
+            **facts,
             text=table.text("guide", _check_lines),
             organisation=True,
         )
-        ca_file = table.text("ca_file")
         return Provider(
             preset,
             host,
             port,
             security,
-            self._ca_file(ca_file, table) if ca_file else None,
+            ca_file,
             api,
             url,
             sign_in,
@@ -444,6 +448,25 @@ class _Table:
         if key in self._content and value not in words:
             raise self.mistake(_("this must be one of {words}.").format(words=", ".join(words)), key)
         return value
+
+    def flag(self, key: str) -> bool:
+        """Return whether something is so; False where it is missing."""
+        value = self._content.get(key, False)
+        if not isinstance(value, bool):
+            raise self.mistake(_("this must be true or false, without quotation marks."), key)
+        return value
+
+    def mailbox(self, ca_file: str | None) -> dict[str, Any]:
+        """Return the facts about the mailbox of which the table says something; `ca_file` is trusted there as well."""
+        found: dict[str, Any] = {}
+        if host := self.text("imap_server", _check_host):
+            port = self.number("imap_port", _MAX_PORT) or Preset.imap_port
+            found = {"imap_host": host, "imap_port": port, "imap_ca_file": ca_file}
+        elif "imap_port" in self._content:
+            raise self.mistake(_("this means nothing without “imap_server”."), "imap_port")
+        if "files_sent" in self._content:
+            found["files_sent"] = self.flag("files_sent")
+        return found
 
     def domains(self) -> tuple[str, ...]:
         """Return the domains of the addresses, as people write them and as servers do."""

@@ -96,6 +96,8 @@ class Preset:
     domain_limits: tuple[tuple[str, Limits], ...] = ()
     imap_host: str = ""
     imap_port: int = 993
+    imap_ca_file: str | None = None
+    """The certification authority of an organisation's own server."""
     files_sent: bool | None = None
     """Whether the provider files what it sends in the Sent folder by itself; None: not known."""
     imap_scopes: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from docmail.faces import lazy
 
 if TYPE_CHECKING:
     from docmail.settings.account import Account
-    from docmail.settings.reading_account import MAILBOX_FIELDS, Mailbox
+    from docmail.settings.reading_account import MAILBOX_FIELDS, Mailbox, usual_mailbox
     from docmail.settings.servers import HttpServer, Security, SignIn, SmtpServer, fingerprint_bytes, implied
     from docmail.settings.settings import (
         Problem,
@@ -37,6 +37,7 @@ __all__ = [
     "profiles",
     "read_profiles",
     "usable",
+    "usual_mailbox",
 ]
 
 if not TYPE_CHECKING:
@@ -44,7 +45,7 @@ if not TYPE_CHECKING:
         __name__,
         {
             "account": ("Account",),
-            "reading_account": ("MAILBOX_FIELDS", "Mailbox"),
+            "reading_account": ("MAILBOX_FIELDS", "Mailbox", "usual_mailbox"),
             "servers": ("HttpServer", "Security", "SignIn", "SmtpServer", "fingerprint_bytes", "implied"),
             "settings": (
                 "Problem",

@@ -13,6 +13,8 @@ from docmail.settings.servers import MAX_PORT, Security, text_problem, trim, tru
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from docmail.presets import Preset
+
 _IMAPS = 993  # RFC 8314 3.2
 
 MAILBOX_FIELDS: dict[Field, Field] = {
@@ -58,6 +60,13 @@ class Mailbox:
     def effective_security(self) -> Security:
         """The security in force: as chosen, or as the port implies."""
         return self.security or (Security.TLS if self.port == _IMAPS else Security.STARTTLS)
+
+
+def usual_mailbox(preset: Preset | None) -> Mailbox | None:
+    """Return the mailbox that belongs to an account at this provider; None where that is not known."""
+    if preset is None or not preset.imap_host:
+        return None
+    return Mailbox(preset.imap_host, preset.imap_port, ca_file=preset.imap_ca_file)
 
 
 def mailbox_from_json(content: Mapping[str, Any] | None) -> Mailbox | None:

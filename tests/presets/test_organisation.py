@@ -19,7 +19,7 @@ from docmail.look import Look
 from docmail.message import Message
 from docmail.presets import current_organisation
 from docmail.presets.organisation import _lines
-from docmail.settings import Settings, SmtpServer, current_look
+from docmail.settings import Mailbox, Settings, SmtpServer, current_look, usual_mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,6 +222,33 @@ def test_a_link_to_the_file_is_followed(write: Callable[[str], Path], tmp_path: 
     assert current_organisation().copy_to == "archive@example.com"
 
 
+def test_the_mailbox_of_an_own_server_is_known_with_its_certificates(
+    write: Callable[[str], Path], certificates: Certificates
+) -> None:
+    path = write(
+        '[[provider]]\ndomains = ["example.com"]\nserver = "mail.example.com"\nca_file = "ca.pem"\n'
+        'imap_server = "imap.example.com"\nimap_port = 143\nfiles_sent = true\n'
+    )
+    ca_file = path.with_name("ca.pem")
+    ca_file.write_bytes(Path(certificates.ca_file).read_bytes())
+    (provider,) = current_organisation().providers
+    assert usual_mailbox(provider.preset) == Mailbox("imap.example.com", 143, ca_file=str(ca_file))
+    assert provider.preset.files_sent is True
+
+
+def test_without_a_mailbox_in_the_file_that_of_a_server_that_docmail_knows_stays(write: Callable[[str], Path]) -> None:
+    known = '[[provider]]\ndomains = ["example.com"]\nserver = "smtp.gmail.com"\n'
+    write(known)
+    (provider,) = current_organisation().providers
+    assert (provider.preset.imap_host, provider.preset.files_sent) == ("imap.gmail.com", True)
+    write(f"{known}files_sent = false\n")
+    (provider,) = current_organisation().providers
+    assert (provider.preset.imap_host, provider.preset.files_sent) == ("imap.gmail.com", False)
+    write('[[provider]]\ndomains = ["example.com"]\nserver = "mail.example.com"\n')
+    (provider,) = current_organisation().providers
+    assert usual_mailbox(provider.preset) is None
+
+
 # --- what is wrong with it ---
 
 PROVIDER = '[[provider]]\ndomains = ["example.com"]\nserver = "mail.example.com"\n'
@@ -247,6 +274,10 @@ MISTAKES = {
     f'{PROVIDER}ca_file = "gone.pem"\n': (4, "there is no file", "ca_file"),
     f'{PROVIDER}ca_file = "."\n': (4, "there is no file", "ca_file"),
     f'{PROVIDER}ca_file = "organisation.toml"\n': (4, "PEM", "ca_file"),
+    f'{PROVIDER}imap_server = "imap example.com"\n': (4, "not a server's name", "imap_server"),
+    f"{PROVIDER}imap_port = 993\n": (4, "without “imap_server”", "imap_port"),
+    f'{PROVIDER}imap_server = "imap.example.com"\nimap_port = 0\n': (5, "from 1 to 65535", "imap_port"),
+    f'{PROVIDER}files_sent = "no"\n': (4, "true or false", "files_sent"),
     f'{PROVIDER}username = "me"\n': (4, "local-part", "username"),
     f'{PROVIDER}sign_in = "apple"\n': (4, "password, microsoft, google", "sign_in"),
     f'{PROVIDER}sign_in = "google"\n': (4, "client_id", "sign_in"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from docmail.addresses import trimmed
 from docmail.errors import Field
 from docmail.language import _
-from docmail.settings import Mailbox, Security
+from docmail.settings import Mailbox, Security, usual_mailbox
 from docmail.widgets.parts import markup
 from docmail.widgets.parts.controls import Password, Rule
 from docmail.widgets.parts.form_rows import Row, box, choice, fold, line, text
@@ -43,6 +43,8 @@ EMPTY: Mapping[str, Any] = {
     Field.MAILBOX_HOST: "",
     Field.MAILBOX_PORT: USUAL_PORT,
     Field.MAILBOX_SECURITY: Security.TLS,
+    FormField.MAILBOX_SELF_SIGNED: False,
+    Field.MAILBOX_CA_FILE: "",
 }
 """What stands in the fields that a provider decides, as long as nobody has touched them."""
 
@@ -130,7 +132,7 @@ def self_signed_for_mailbox() -> str:
 
 def values_of_preset(preset: Preset) -> dict[str, Any]:
     """Return what the choice of a provider fills in; nothing where its mailbox is not known."""
-    return values_of_server(Mailbox(preset.imap_host, preset.imap_port) if preset.imap_host else None)
+    return values_of_server(usual_mailbox(preset))
 
 
 def values_of_server(mailbox: Mailbox | None) -> dict[str, Any]:
@@ -141,6 +143,8 @@ def values_of_server(mailbox: Mailbox | None) -> dict[str, Any]:
         Field.MAILBOX_HOST: mailbox.host,
         Field.MAILBOX_PORT: str(mailbox.port),
         Field.MAILBOX_SECURITY: mailbox.effective_security,
+        FormField.MAILBOX_SELF_SIGNED: bool(mailbox.fingerprint or mailbox.ca_file),
+        Field.MAILBOX_CA_FILE: mailbox.ca_file or "",
     }
 
 
@@ -169,9 +173,7 @@ def mailbox_values(mailbox: Mailbox | None) -> dict[str, Any]:
         FormField.MAILBOX: True,
         **values_of_server(mailbox),
         Field.MAILBOX_USERNAME: mailbox.username or "",
-        FormField.MAILBOX_SELF_SIGNED: bool(mailbox.fingerprint or mailbox.ca_file),
         Field.MAILBOX_FINGERPRINT: mailbox.fingerprint or "",
-        Field.MAILBOX_CA_FILE: mailbox.ca_file or "",
     }
 
 

@@ -127,7 +127,7 @@ class MailboxPanel:
         """Whether the mailbox is the one that the provider's facts name, so that one line says all of it."""
         preset = self._fields[FormField.PROVIDER].value
         facts = mailbox_fields.values_of_preset(presets.by_name(preset)) if preset else {}
-        own = trimmed(values[Field.MAILBOX_USERNAME]) or values[FormField.MAILBOX_SELF_SIGNED]
+        own = trimmed(values[Field.MAILBOX_USERNAME]) or trimmed(values[Field.MAILBOX_FINGERPRINT])
         return bool(facts) and not own and all(values[name] == value for name, value in facts.items())
 
     def _host_to_try(self, values: Mapping[str, Any]) -> str:

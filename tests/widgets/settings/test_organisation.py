@@ -9,12 +9,14 @@ import pytest
 
 from docmail import SettingsForm, SmtpServer, credentials
 from docmail.errors import Field
-from docmail.settings import Security, Settings, SignIn
+from docmail.settings import Mailbox, Security, Settings, SignIn
 from docmail.widgets.settings.field_names import FormField
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.support.certificates import Certificates
 
 OWN = """\
 copy_to = "archive@example.com"
@@ -76,6 +78,22 @@ def test_the_address_fills_in_what_is_fixed_and_takes_it_out_of_ones_hands(write
     assert "set by your organisation" in form.rows[FormField.SERVER].control.value
     assert "password of your computer" in form.help.guide.value
     assert "Checked on" not in form.help.guide.value
+
+
+def test_the_mailbox_of_the_organisation_is_one_line_and_goes_with_its_address(
+    write: Callable[[str], None], certificates: Certificates
+) -> None:
+    write(f'{OWN}ca_file = "{certificates.ca_file}"\nimap_server = "imap.example.com"\n')
+    form = SettingsForm()
+    type_address(form, "anna@example.com")
+    form.fields[FormField.MAILBOX].value = True
+    settings, _problems = form._settings_of(form._values())
+    assert settings.mailbox == Mailbox("imap.example.com", ca_file=str(certificates.ca_file))
+    assert settings.mailbox_shares_sign_in
+    assert "imap.example.com · port 993 · encrypted" in form.rows[FormField.MAILBOX_SERVER].hint
+    type_address(form, "anna@gmail.com")
+    settings, _problems = form._settings_of(form._values())
+    assert settings.mailbox == Mailbox("imap.gmail.com")
 
 
 def test_another_address_gets_its_fields_back(write: Callable[[str], None]) -> None:
