@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from docmail.addresses import ascii_host, is_loopback
+from docmail.addresses import is_loopback
 from docmail.errors import Field, Problem
 from docmail.language import _
-from docmail.settings.servers import MAX_PORT, Security, text_problem, trim, trust_problems
+from docmail.settings.servers import Security, is_port, read_host, text_problem, trim, trust_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -87,17 +87,11 @@ def mailbox_to_json(mailbox: Mailbox) -> dict[str, Any]:
 
 def mailbox_problems(mailbox: Mailbox, username_for_sending: str) -> Iterator[Problem]:
     """Yield what is wrong with the fields of a mailbox."""
-    host = None
-    if problem := text_problem(mailbox.host, Field.MAILBOX_HOST):
+    missing = _("Give the name of the mailbox's server (IMAP), such as imap.example.com.")
+    host, problem = read_host(mailbox.host, Field.MAILBOX_HOST, missing)
+    if problem:
         yield problem
-    elif not mailbox.host:
-        yield Problem(Field.MAILBOX_HOST, _("Give the name of the mailbox's server (IMAP), such as imap.example.com."))
-    else:
-        try:
-            host = ascii_host(mailbox.host)
-        except ValueError as exc:
-            yield Problem(Field.MAILBOX_HOST, str(exc))
-    if type(mailbox.port) is not int or not 0 < mailbox.port <= MAX_PORT:
+    if not is_port(mailbox.port):
         yield Problem(Field.MAILBOX_PORT, _("The port is a number from 1 to 65535; most mailboxes use 993 or 143."))
     security: Any = mailbox.security
     if security is not None and not isinstance(security, Security):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_VALUE = 1000
 """Characters of a field; more is a document pasted into it."""
 
-MAX_PORT = 65535
+_MAX_PORT = 65535
 
 
 class Security(StrEnum):
@@ -151,20 +151,29 @@ def text_problem(value: object, field_name: str, *, optional: bool = False) -> P
     return None
 
 
+def read_host(given: Any, field_name: Field, missing: str) -> tuple[str | None, Problem | None]:
+    """Return a server's name as servers write it, or what is wrong with it; of an empty one, `missing` is said."""
+    if problem := text_problem(given, field_name):
+        return None, problem
+    if not given:
+        return None, Problem(field_name, missing)
+    try:
+        return ascii_host(given), None
+    except ValueError as exc:
+        return None, Problem(field_name, str(exc))
+
+
+def is_port(given: Any) -> bool:
+    """Say whether a value is the number of a port."""
+    return type(given) is int and 0 < given <= _MAX_PORT  # True and False are ints in Python, but no ports
+
+
 def smtp_problems(server: SmtpServer) -> Iterator[Problem]:
     """Yield what is wrong with the fields of an SMTP server."""
-    host = None
-    if problem := text_problem(server.host, Field.HOST):
+    host, problem = read_host(server.host, Field.HOST, _("Give the SMTP server's name, such as smtp.example.com."))
+    if problem:
         yield problem
-    elif not server.host:
-        yield Problem(Field.HOST, _("Give the SMTP server's name, such as smtp.example.com."))
-    else:
-        try:
-            host = ascii_host(server.host)
-        except ValueError as exc:
-            yield Problem(Field.HOST, str(exc))
-    # True and False are ints in Python, but no ports.
-    if type(server.port) is not int or not 0 < server.port <= MAX_PORT:
+    if not is_port(server.port):
         yield Problem(Field.PORT, _("The port is a number from 1 to 65535; most servers use 587 or 465."))
     yield from _security_problems(server, host)
     if problem := text_problem(server.username, Field.USERNAME):
