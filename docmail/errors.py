@@ -74,6 +74,9 @@ class Guide(Word):
     """A heading of the guides that an error leads to: `docmail.presets.guide(error.guide)`.
 
     The guides of providers have the provider's name (`Provider.guide`), so `DocmailError.guide` may be another text.
+
+    >>> docmail.presets.guide(docmail.errors.Guide.PORTS).title
+    'Ports'
     """
 
     ADDRESSES = "Addresses"
@@ -95,6 +98,9 @@ class Phase(Word):
 
     STARTTLS puts `greeting` and `ehlo` before `tls`. By HTTP, `request` and `reply` stand in the place of what follows
     `tls`. In a mailbox (IMAP), `folders` comes after `auth`, and what follows is missing.
+
+    >>> docmail.send_test(docmail.Settings("Ann", docmail.SmtpServer(""))).failed.phase is docmail.errors.Phase.SETTINGS
+    True
     """
 
     SETTINGS = "settings"
@@ -114,7 +120,11 @@ class Phase(Word):
 
 
 class Field(Word):
-    """A field of the settings, as `Problem.field`, `DocmailError.field` and the settings form name it."""
+    """A field of the settings, as `Problem.field`, `DocmailError.field` and the settings form name it.
+
+    >>> docmail.Settings("Ann", docmail.SmtpServer("")).problems()[0].field is docmail.errors.Field.HOST
+    True
+    """
 
     PROTOCOL = "protocol"
     HOST = "host"
@@ -211,7 +221,11 @@ def _lines_of_cell(trace: TracebackType | None) -> list[str]:
 
 @dataclass(frozen=True)
 class Problem:
-    """One field of the settings that cannot stay as it is, and why, in a sentence."""
+    """One `field` of the settings that cannot stay as it is, and why, in a sentence (`message`).
+
+    >>> docmail.Settings("Ann", docmail.SmtpServer("")).problems()[0].message
+    "Give the SMTP server's name, such as smtp.example.com."
+    """
 
     field: str
     message: str
@@ -242,15 +256,24 @@ class SettingsError(DocmailError, ValueError):
 
 
 class CredentialError(DocmailError, LookupError):
-    """No password can be had: nothing is stored, or the keyring is locked."""
+    """No password can be had: nothing is stored, or the keyring is locked.
+
+    Store one with `docmail.credentials.ask(settings)` or in the form; a script gets it from the environment.
+    """
 
 
 class MessageError(DocmailError, ValueError):
-    """The message cannot be made as asked; nothing left this computer."""
+    """The message cannot be made as asked; nothing left this computer.
+
+    Correct the argument that `field` names.
+    """
 
 
 class AddressError(MessageError):
-    """A text is no email address where one is needed; `address` is that text."""
+    """A text is no email address where one is needed; `address` is that text.
+
+    Correct it where `field` says: an argument such as `to`, or a setting.
+    """
 
     def __init__(self, message: str, *, address: str = "", hint: str = "", field: str | None = None) -> None:
         super().__init__(message, hint=hint, guide=Guide.ADDRESSES, field=field)
@@ -259,9 +282,15 @@ class AddressError(MessageError):
 
 @dataclass(frozen=True)
 class RowProblem:
-    """One row of a batch that cannot be sent, and why: its number (from 1), its key, the field, a sentence.
+    """One row of a batch that cannot be sent, and why.
 
-    `str()` of it names no address, because a notebook would keep it; `key` and `message` are as they are.
+    `row` is its number (from 1), `key` its key, `field` what is wrong in it, `message` a sentence. `str()` of it names
+    no address, because a notebook would keep it; `key` and `message` are as they are.
+
+    >>> messages = docmail.merge([{"no": 1, "to": "nobody"}], key="no", to="{{ to }}", subject="Hello")
+    >>> added = docmail.Outbox().add_all(messages, batch="2026-11", bad_rows="skip")
+    >>> added.problems[0].row, added.problems[0].field
+    (1, 'to')
     """
 
     row: int
@@ -303,7 +332,10 @@ class BatchError(MessageError):
 
 
 class DocumentError(MessageError):
-    """A document cannot be attached: missing, empty, damaged, or of a kind that docmail does not know."""
+    """A document cannot be attached: missing, empty, damaged, or of a kind that docmail does not know.
+
+    Give what `docmail.Document.of` takes.
+    """
 
     def __init__(self, message: str, *, hint: str = "", guide: str | None = None, field: str = "documents") -> None:
         super().__init__(message, hint=hint, guide=guide, field=field)
@@ -337,7 +369,11 @@ class NotebookError(MessageError):
 
 
 class Kind(StrEnum):
-    """What sort of failure it is; decides the class and the action, never the reply's code alone."""
+    """What sort of failure it is; decides the class and the action, never the reply's code alone.
+
+    >>> [str(kind) for kind in docmail.errors.Kind][:3]
+    ['auth', 'config', 'temporary']
+    """
 
     AUTH = "auth"  # who signs in
     CONFIG = "config"  # another setting
@@ -394,14 +430,17 @@ def _rebuild(cls: type[SendError], message: str, state: dict[str, Any]) -> SendE
 
 
 class ConnectError(SendError, ConnectionError):
-    """The server was not reached, or the connection broke before the last byte: nothing was sent."""
+    """The server was not reached, or the connection broke before the last byte: nothing was sent.
+
+    Send again; if it stays so, `docmail.send_test()` says what is in the way.
+    """
 
 
 class TLSError(SendError, ConnectionError):
     """The connection could not be encrypted to the right server: nothing was sent.
 
     `certificate` is the one that was not accepted, if the server showed one that can be read, and `fingerprint` its
-    SHA-256.
+    SHA-256. Check host and port; for a server of your own, the guide "Certificates" says what to do.
     """
 
     def __init__(
@@ -413,15 +452,24 @@ class TLSError(SendError, ConnectionError):
 
 
 class AuthenticationError(SendError):
-    """The server does not let this username and password in."""
+    """The server does not let this username and password in: nothing was sent, and a run stops.
+
+    Store the right password, for many providers an app password: `docmail.credentials.ask(settings)`.
+    """
 
 
 class Refused(SendError):
-    """The server refuses for good; repeating would not help."""
+    """The server refuses for good; repeating would not help.
+
+    Correct what its `reply` names: an address (each has its own reply in `refused`), the sender, or the message.
+    """
 
 
 class Deferred(SendError):
-    """The server does not take it now; it may be repeated after `retry_after` seconds (None: not said)."""
+    """The server does not take it now; it may be repeated after `retry_after` seconds (None: not said).
+
+    A run of the outbox repeats it by itself.
+    """
 
     def __init__(self, message: str, *, retry_after: float | None = None, **details: Any) -> None:
         super().__init__(message, **details)
@@ -429,11 +477,17 @@ class Deferred(SendError):
 
 
 class OutcomeUnknown(SendError):
-    """The connection was lost after the last byte: the mail may have arrived, and a person decides."""
+    """The connection was lost after the last byte: the mail may have arrived, and a person decides.
+
+    Look whether it arrived, then say so: `docmail.Outbox().resolve(id, "sent")`, or "resend".
+    """
 
 
 class OrganisationWarning(UserWarning):
-    """The organisation's file cannot be used, so mail is sent without what it fixes, such as a copy to the archive."""
+    """The organisation's file cannot be used, so mail is sent without what it fixes, such as a copy to the archive.
+
+    Its administrator corrects it; `docmail organisation` says what is wrong.
+    """
 
 
 class Action(StrEnum):

@@ -16,9 +16,12 @@ __all__ = ["Certificate", "Reply"]
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server replied: the code (SMTP or HTTP), the enhanced code (RFC 3463, may be empty) and its text.
+    """What a server replied: the `code` (SMTP or HTTP), the `enhanced` code (RFC 3463, may be empty) and its `text`.
 
     The code is 0 where no server replied; the text then says why.
+
+    >>> print(docmail.send(pdf, to="cfo@example.com", subject="Q3").reply)
+    250 2.0.0 Ok, in the inbox
     """
 
     code: int
@@ -42,9 +45,14 @@ class Reply:
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a server's certificate says: whose it is, for which names, from whom, how long it is valid.
+    """What a server's certificate says: whose it is (`subject`, and the host `names`), and who made it (`issuer`).
 
-    The values are foreign text, cleaned like a server's reply text. `fingerprint` is its SHA-256.
+    It is valid between `not_before` and `not_after`. The values are foreign text, cleaned like a server's reply text.
+    `fingerprint` is its SHA-256.
+
+    >>> server = docmail.SmtpServer(box.host, box.port, username="accounts@example.com")
+    >>> docmail.send_test(docmail.Settings("Accounts", server)).failed.certificate.names
+    ('localhost', '127.0.0.1', '::1')
     """
 
     subject: str

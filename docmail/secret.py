@@ -33,11 +33,19 @@ class Secret:
         self._made: Any = None
 
     def reveal(self) -> str:
-        """Return the password. Use it in an expression: a local variable would stand in verbose tracebacks."""
+        """Return the password. Use it in an expression: a local variable would stand in verbose tracebacks.
+
+        >>> docmail.credentials.Secret("correct horse").reveal()
+        'correct horse'
+        """
         return self._value
 
     def shown_to(self, work: Callable[[str], _T]) -> _T:
-        """Return what `work` makes of the password; no error or interrupt in it shows the frames that hold it."""
+        """Return what `work` makes of the password; no error or interrupt in it shows the frames that hold it.
+
+        >>> docmail.credentials.Secret("correct horse").shown_to(len)
+        13
+        """
         try:
             return work(self._value)
         except BaseException as exc:
@@ -46,11 +54,19 @@ class Secret:
             raise
 
     def octets(self) -> bytes:
-        """Return the password in UTF-8."""
+        """Return the password in UTF-8.
+
+        >>> docmail.credentials.Secret("correct horse").octets()
+        b'correct horse'
+        """
         return self._value.encode("utf-8", "surrogatepass")
 
     def forms(self, make: Callable[[Secret], _T]) -> _T:
-        """Return what `make`, always the same, makes of the password; only the first time does it make it."""
+        """Return what `make`, always the same, makes of the password; only the first time does it make it.
+
+        >>> docmail.credentials.Secret("correct horse").forms(lambda secret: len(secret.octets()))
+        13
+        """
         if self._made is None:
             self._made = make(self)
         return cast("_T", self._made)

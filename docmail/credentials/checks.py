@@ -21,7 +21,7 @@ _MAX_LENGTH = 10_000  # the tokens of OAuth 2.0 have a few thousand characters
 
 
 def tidied(settings: Settings, secret: Secret, *, hint: str = "") -> Secret:
-    """Return the password as it is sent: the provider's decorative blanks removed, nothing else changed.
+    """Return the `secret` as it is sent: the provider's decorative blanks removed, nothing else changed.
 
     Raises `CredentialError`, with this `hint`, for what cannot be a password, or a key where one is wanted.
 
@@ -50,7 +50,10 @@ def tidied(settings: Settings, secret: Secret, *, hint: str = "") -> Secret:
 def check_key(settings: Settings, secret: Secret, *, hint: str = "") -> None:
     """Raise `CredentialError` for a key or token with a character that none has, and no header of HTTP can carry.
 
-    Such a character comes along when a key is copied from a web page or a word processor.
+    Such a character comes along when a key is copied from a web page or a word processor. `settings` are those it is
+    for, `secret` is the key, `hint` what the error says to do.
+
+    >>> docmail.credentials.check_key(work, docmail.credentials.Secret("key-0123456789"))
     """
     if found := secret.shown_to(first_strange):
         place, character = found

@@ -45,14 +45,26 @@ def _correct(name: str) -> str:
 
 
 def key_from_variable(settings: Settings, name: str) -> Secret | None:
-    """Return what `from_variable` does; raises `CredentialError` for what no key can be."""
+    """Return what `from_variable` does; raises `CredentialError` for what no key can be.
+
+    `settings` and `name` are its own.
+
+    >>> docmail.credentials.key_from_variable(settings, "DOCMAIL_CLIENT_SECRET") is None
+    True
+    """
     if secret := from_variable(settings, name):
         check_key(settings, secret, hint=_correct(name))
     return secret
 
 
 def from_variable(settings: Settings, name: str) -> Secret | None:
-    """Return what an environment variable holds, or the file that `NAME_FILE` names, for the selected profile only."""
+    """Return what the environment variable `name` holds, or the file that `NAME_FILE` names; None if neither is set.
+
+    That is for the selected profile only: other `settings` get None.
+
+    >>> docmail.credentials.from_variable(settings, "DOCMAIL_PASSWORD") is None
+    True
+    """
     if not is_set(name) or not _is_selected(settings):
         return None
     if os.environ.get(name):

@@ -37,7 +37,7 @@ _lock = threading.Lock()
 
 
 def set(settings: Settings, secret: str | Secret, remember: bool = True) -> Where:  # noqa: A001, FBT001, FBT002 - contract
-    """Keep the password of this account and say where it is kept.
+    """Keep the password (`secret`) of the account of `settings`, and say where it is kept.
 
     With `remember` it goes into the system's keyring and is read back; where there is no keyring, or it drops what it
     is given, it lasts for this session. Blanks inside an app password are removed where the provider shows it with
@@ -73,9 +73,13 @@ def set(settings: Settings, secret: str | Secret, remember: bool = True) -> Wher
 
 
 def ask(settings: Settings, remember: bool = True) -> Where:  # noqa: FBT001, FBT002 - as set()
-    """Ask for the password at the keyboard (getpass) and keep it, without it standing in a cell.
+    """Ask for the password of the account of `settings` at the keyboard (getpass) and keep it; it stands in no cell.
 
-    Raises `CredentialError` where no person can type it, as in a notebook that a scheduler runs.
+    `remember` is that of `set`. Returns where it is kept. Raises `CredentialError` where no person can type it, as in a
+    notebook that a scheduler runs.
+
+    >>> docmail.credentials.ask(work)
+    'session'
     """
     from getpass import getpass
 
@@ -103,7 +107,7 @@ def _no_keyboard(settings: Settings) -> CredentialError:
 
 
 def forget(settings: Settings) -> None:
-    """Remove the password of this account from this session and from the keyring.
+    """Remove the password of the account of `settings` from this session and from the keyring.
 
     >>> docmail.credentials.forget(work)
     >>> docmail.credentials.where(work) is None
@@ -117,7 +121,13 @@ def forget(settings: Settings) -> None:
 
 
 def why_not_kept(settings: Settings) -> CredentialError | None:
-    """Return why the keyring did not take the password of this session; None if it was not asked, or there is none."""
+    """Return why the keyring did not take the password of this session; None if it was not asked, or there is none.
+
+    `settings` name the account.
+
+    >>> docmail.credentials.why_not_kept(work) is None
+    True
+    """
     with _lock:
         return _not_kept.get(settings.account)
 
@@ -209,7 +219,7 @@ def _is_rehearsed(settings: Settings) -> bool:
 
 
 def provide(account: Account, secret: Secret) -> None:
-    """Lend a password to this session (a sandbox does, for exactly its own host and port).
+    """Lend a password (`secret`) to this session (a sandbox does, for exactly its own host and port).
 
     >>> docmail.credentials.provide(work.account, docmail.credentials.Secret("correct horse"))
     >>> docmail.credentials.withdraw(work.account)
@@ -219,6 +229,12 @@ def provide(account: Account, secret: Secret) -> None:
 
 
 def withdraw(account: Account) -> None:
-    """Take a lent password back."""
+    """Take back the password that was lent for this `account`.
+
+    >>> docmail.credentials.provide(work.account, docmail.credentials.Secret("correct horse"))
+    >>> docmail.credentials.withdraw(work.account)
+    >>> docmail.credentials.where(work) is None
+    True
+    """
     with _lock:
         _session.pop(account, None)

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Check:
-    """One phase of the connection: whether it went well, what was found, and how long it took (seconds).
+    """One `phase` of the connection: whether it went well (`ok`), what was found (`text`), and how many `seconds`.
 
     A failed one also says of what `kind` the failure is, what to do (`hint`), which setting to change (`field`), which
-    guide explains more, what the server replied, and the `certificate` that was not accepted with its `fingerprint`.
+    `guide` explains more, the server's `reply`, and the `certificate` that was not accepted with its `fingerprint`.
     Where another port or security was tried and answers, `suggestion` is the server with it.
+
+    >>> check = docmail.send_test().checks[-1]
+    >>> check.phase, check.ok
+    ('data', True)
     """
 
     phase: str
@@ -42,7 +46,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the test email found: one check per phase, in the order met; the failed one, if any, is the last.
+    """What the test email found: `checks` for each phase, in the order met; the failed one, if any, is the last.
 
     `domain` is what the DNS of the sender's domain says about its mails; None for a test that failed, and where there
     is nothing to look at. It is advice, and changes nothing about `ok`.

@@ -52,7 +52,14 @@ _GENERIC = {"chart", "document", "figure", "picture", "report", "table"}
 
 @dataclass(frozen=True)
 class Document:
-    """A document ready to be attached; make one with `Document.of`."""
+    """A document ready to be attached; make one with `Document.of`.
+
+    `name` is what the recipient sees, `media_type` what it is, `source` its content or the file, `size` its bytes.
+
+    >>> document = docmail.Document.of(pdf, "Q3.pdf")
+    >>> document.media_type, document.pages
+    ('application/pdf', 1)
+    """
 
     name: str
     media_type: str

@@ -25,7 +25,7 @@ def normal(text: str) -> str | None:
 
 
 def contrast(one: str, other: str = WHITE) -> float:
-    """Return the contrast of two colours, from 1 to 21.
+    """Return the contrast of `one` colour with the `other`, from 1 to 21 (WCAG 2.2).
 
     >>> docmail.look.contrast("#000000")
     21.0
@@ -54,7 +54,7 @@ def readable(colour: str, background: str = WHITE) -> str:
 
 
 def lightened(colour: str, share: float) -> str:
-    """Return the colour mixed with so much white.
+    """Return the colour mixed with a `share` of white, from 0 to 1.
 
     >>> docmail.look.lightened("#000000", 0.5)
     '#808080'

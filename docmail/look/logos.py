@@ -35,7 +35,13 @@ class LogoError(ValueError):
 
 @dataclass(frozen=True)
 class Logo:
-    """A logo as a mail carries it: a PNG with twice as many dots as it has pixels on the screen."""
+    """A logo as a mail carries it: the `content` of a PNG with twice as many dots as it has pixels on the screen.
+
+    `width` and `height` are in those pixels.
+
+    >>> docmail.look.Logo(b"...", 320, 40).is_a_name
+    True
+    """
 
     content: bytes = field(repr=False)
     width: int

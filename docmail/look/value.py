@@ -143,7 +143,7 @@ class Look:
 
 
 def joined(own: Look | None, fixed: Look | None) -> Look:
-    """Return a look in which what another one fixes wins over one's own; None fixes nothing, and is no look.
+    """Return a look in which what `fixed` says wins over one's `own`; None fixes nothing, and is no look.
 
     >>> docmail.look.joined(docmail.look.Look("Ann", footer="Regards"), docmail.look.Look("Example Ltd")).footer
     'Regards'

@@ -45,7 +45,14 @@ class Bounce:
 
     `recipient` is the address for which the mail was sent, as far as the report names it, `also` are further ones of
     the same recipient. `status` is the enhanced code (RFC 3463), or empty; `action` "failed" or "delayed". `diagnostic`
-    is what the server said, cleaned. `message_ids` may be those of the mail, the likeliest first.
+    is what the server said, cleaned. `message_ids` may be those of the mail, the likeliest first; `envelope_id` is what
+    the mail was given for its way (RFC 3461 4.4).
+
+    >>> box.bounce("left@example.com")
+    >>> result = docmail.send(pdf, to="left@example.com", subject="Q3")
+    >>> bounce = docmail.mailbox.read_bounces(box.mailbox["INBOX"][-1].raw)[0]
+    >>> bounce.recipient, bounce.status, bounce.is_final
+    ('left@example.com', '5.1.1', True)
     """
 
     recipient: str
@@ -63,7 +70,7 @@ class Bounce:
 
 
 def read_bounces(raw: bytes) -> list[Bounce]:
-    """Return what a mail reports of recipients who have not got another one; none for any other mail.
+    """Return what a mail (`raw`: its bytes) reports of recipients who have not got another one; none for others.
 
     It takes time and memory in proportion to the mail's size, and never raises.
 

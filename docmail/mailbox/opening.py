@@ -34,6 +34,10 @@ def open_mailbox(
     password or sign-in for sending (`Settings.mailbox_shares_sign_in`). `timeout` (seconds) is the time until it is
     signed in, and the time for each request after that; `observe` is notified of each phase that went well. Raises
     `SettingsError`, `CredentialError` or `MessageError` (for `timeout`) before anything is connected.
+
+    >>> with docmail.mailbox.open_mailbox() as mailbox:
+    ...     mailbox.count("INBOX")
+    0
     """
     settings = usable(settings)
     check_seconds(timeout)

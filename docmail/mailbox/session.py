@@ -68,7 +68,15 @@ class Position:
 
 
 class OpenMailbox:
-    """A connection to a mailbox; `with` opens and closes it. Nothing in it is deleted, moved or marked as read."""
+    """A connection to a mailbox; `with` opens and closes it. Nothing in it is deleted, moved or marked as read.
+
+    `open_mailbox` makes it, and says what `mailbox`, `secret`, `timeout` and `observe` are; it signs in as `username`
+    with the secret, or at Microsoft and Google with `tokens`.
+
+    >>> with docmail.mailbox.open_mailbox() as mailbox:
+    ...     mailbox.sent_folder(), mailbox.drafts_folder(), mailbox.count("INBOX")
+    ('Sent', 'Drafts', 0)
+    """
 
     def __init__(  # noqa: PLR0913 - what `open_mailbox` knows
         self,
@@ -104,6 +112,10 @@ class OpenMailbox:
         """Connect, encrypt and sign in; raises a `SendError` with the phase that failed.
 
         Raises `SettingsError` where the packages of the extra `mailbox` are missing.
+
+        >>> mailbox = docmail.mailbox.open_mailbox()
+        >>> mailbox.open()
+        >>> mailbox.close()
         """
         protocol = _protocol()
         if self._tokens is not None:
@@ -260,10 +272,14 @@ class OpenMailbox:
         return None if self._examined(folder) is None else self._mails
 
     def holds(self, message_id: str, folder: str) -> bool:
-        """Say whether a mail with this Message-ID is in a folder.
+        """Say whether a mail with this Message-ID (`message_id`) is in a folder.
 
         What the server's search finds is verified. Where it finds nothing, or knows no search for headers, the latest
         mails are looked at.
+
+        >>> with docmail.mailbox.open_mailbox() as mailbox:
+        ...     mailbox.holds("<118@example.com>", "Sent")
+        False
         """
         wanted = _bare(message_id)
         if not wanted or any(character.isspace() or not character.isprintable() for character in wanted):
@@ -297,10 +313,15 @@ class OpenMailbox:
         return any(wanted in known.get(uid, ()) for uid in uids)
 
     def append(self, folder: str, raw: bytes, *, flags: tuple[str, ...] = (), when: datetime | None = None) -> None:
-        """File a mail in a folder, its bytes as they are; `when` is the date that mail programs show (None: now).
+        r"""File a mail in a folder, its bytes (`raw`) as they are, with these `flags` of IMAP (RFC 9051 2.3.2).
 
-        A folder that does not exist is made. Raises `Deferred` where the mailbox is full, and `Refused` for a mail that
-        is larger than the server takes.
+        `when` is the date that mail programs show (None: now). A folder that does not exist is made. Raises `Deferred`
+        where the mailbox is full, and `Refused` for a mail that is larger than the server takes.
+
+        >>> with docmail.mailbox.open_mailbox() as mailbox:
+        ...     mailbox.append("Drafts", b"Subject: Hello\r\n\r\nHello")
+        ...     mailbox.count("Drafts")
+        1
         """
         client = self._open
         self._check_size(len(raw))
@@ -352,9 +373,14 @@ class OpenMailbox:
     ) -> Iterator[tuple[Position, bytes]]:
         """Yield the mails of a folder that came after a position, each with its own position, oldest first.
 
-        Of a large mail only the beginning is read (`MOST_OF_A_MAIL`). With None, or once the folder has new numbers
-        (UIDVALIDITY), all of its mails count, but for those that came before the day `not_before`. A folder that does
-        not exist has none.
+        Of a large mail only the beginning is read (`MOST_OF_A_MAIL`). With `since` None, or once the folder has new
+        numbers (UIDVALIDITY), all of its mails count, but for those that came before the day `not_before`. A folder
+        that does not exist has none.
+
+        >>> result = docmail.send(pdf, to="accounts@example.com", subject="To myself")
+        >>> with docmail.mailbox.open_mailbox() as mailbox:
+        ...     len(list(mailbox.new_mails("INBOX", None)))
+        1
         """
         validity = self._examined(folder)
         if validity is None:
@@ -405,7 +431,13 @@ class OpenMailbox:
             self._connection.close()
 
     def abort(self) -> None:
-        """Abort from another thread: whatever waits for the server fails at once."""
+        """Abort from another thread: whatever waits for the server fails at once.
+
+        >>> mailbox = docmail.mailbox.open_mailbox()
+        >>> mailbox.open()
+        >>> mailbox.abort()
+        >>> mailbox.close()
+        """
         self._connection.abort()
         if self._second is not None:
             self._second.abort()

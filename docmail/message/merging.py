@@ -60,14 +60,15 @@ def merge(  # noqa: PLR0913 - the header fields of a mail
     """Return one message per row, for `Outbox.add_all`.
 
     `rows` is a DataFrame (pandas, Polars), a list of dicts, or the `Path` of a CSV file. `key` names the column that
-    makes a row unique, so that running the same again sends nothing twice. The fields of the message are templates
-    (`"Invoice {{ invoice_no }}"`, `"{{ row['E-mail'] }}"`) or functions of the row; an address field that a template
-    fills is one address, whatever it holds. `documents` is a function that makes the row's document (anything that
-    `Document.of` takes, or a list), a document that all rows share, or a list of both; `name` the file name of what the
-    function makes. `locale` ("de", "en-ZA") sets the signs in the numbers that templates and tables in a body show
-    ("182.450,50"); it needs babel: `pip install "docmail[locale]"`. Unsaid, it is that of the `look` of the mails,
-    which is, unsaid, their sender's. `send_at` and `in_reply_to` (see `Message`) name a column, are a function of the
-    row, or a value that all rows share; an empty cell is a mail that goes at once, or answers none.
+    makes a row unique, so that running the same again sends nothing twice. The fields of the message (`to`, `cc`,
+    `bcc`, `reply_to`, `subject`, `body`) are templates (`"Invoice {{ invoice_no }}"`, `"{{ row['E-mail'] }}"`) or
+    functions of the row; an address field that a template fills is one address, whatever it holds. `documents` is a
+    function that makes the row's document (anything that `Document.of` takes, or a list), a document that all rows
+    share, or a list of both; `name` the file name of what the function makes. `locale` ("de", "en-ZA") sets the signs
+    in the numbers that templates and tables in a body show ("182.450,50"); it needs babel: `pip install
+    "docmail[locale]"`. Unsaid, it is that of the `look` of the mails, which is, unsaid, their sender's. `send_at` and
+    `in_reply_to` (see `Message`) name a column, are a function of the row, or a value that all rows share; an empty
+    cell is a mail that goes at once, or answers none.
 
     Blanks around names and values are left away, and so are rows without any value: `Merge.left_out` counts them.
 
@@ -147,7 +148,16 @@ class BadRow:
 
 
 class Merge:
-    """The messages of a data set; iterating makes them, and raises at the first row that cannot be one."""
+    """The messages of a data set; iterating makes them, and raises at the first row that cannot be one.
+
+    `docmail.merge` makes it: of `rows` it takes the `key`, and fills the `fields` of the message. What it does not fill
+    (`documents`, `locale`, `look`) is as there, and `per_row` holds what each row has of its own (`send_at`,
+    `in_reply_to`).
+
+    >>> merge = docmail.merge(frame, key="Customer", to="{{ row['E-mail'] }}", subject="Hello {{ Customer }}")
+    >>> [message.subject for message in merge]
+    ['Hello Adams', 'Hello Botha']
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a merge is made of
         self,
@@ -184,7 +194,7 @@ class Merge:
         return f"<Merge of {len(self)} rows{f', {self.left_out} empty left out' if self.left_out else ''}>"
 
     def drafts(self) -> Iterator[Draft | BadRow]:
-        """Yield each row's message without its documents, or what is wrong with the row."""
+        """Yield each row's message without its documents, or what is wrong with the row; for docmail itself."""
         for number, raw in enumerate(self._rows, 1):
             if number in self._empty:
                 continue

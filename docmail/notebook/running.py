@@ -52,7 +52,11 @@ _UNKNOWN_YET = "…"  # the subject, until the notebook has been executed
 
 
 class SentAs(StrEnum):
-    """How a notebook travels: as the text of the mail, or attached as a document."""
+    """How a notebook travels: as the text of the mail, or attached as a document.
+
+    >>> docmail.notebook.SentAs("pdf")
+    <SentAs.PDF: 'pdf'>
+    """
 
     BODY = "body"
     PDF = "pdf"
@@ -60,7 +64,11 @@ class SentAs(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of a run: its mail was sent, or had been sent before, or the notebook said that there is nothing."""
+    """What became of a run: its mail was sent, or had been sent before, or the notebook said that there is nothing.
+
+    >>> docmail.notebook.Outcome.NOTHING == "nothing to send"
+    True
+    """
 
     SENT = "sent"
     SENT_BEFORE = "sent before"
@@ -69,10 +77,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class RunResult:
-    """What became of a run: the result of sending, None if there was nothing to send, and why (`skipped`).
+    """What became of a run: what was `sent`, None if there was nothing to send, and why (`skipped`).
 
     `executed` is the file with the executed copy, None if the notebook was not executed again; `seconds` is how long it
     all took.
+
+    >>> result = docmail.notebook.run("report.ipynb", to="cfo@example.com", subject="Sales")
+    >>> result.sent.accepted, result.skipped
+    (('cfo@example.com',), None)
     """
 
     sent: SendResult | None
@@ -90,7 +102,14 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Job:
-    """A notebook to be executed, and the mail that becomes of it; what can be checked beforehand is checked here."""
+    """A notebook to be executed, and the mail that becomes of it; what can be checked beforehand is checked here.
+
+    `Job.of` makes it of what `run` takes: `source` is the notebook that was read, `started` the time that `today` in
+    its `key` means; `to`, `subject`, `cc`, `parameters`, `sent_as` and `timeout` are as given.
+
+    >>> docmail.notebook.Job.of("report.ipynb", to="cfo@example.com", subject="Sales", key="sales {{ today }}").key[:6]
+    'sales '
+    """
 
     source: Source
     to: Addresses
@@ -115,7 +134,10 @@ class Job:
         sent_as: str = SentAs.BODY,
         timeout: float = 600,
     ) -> Job:
-        """Return the job; raises `MessageError` for a value that cannot be used."""
+        """Return the job; raises `MessageError` for a value that cannot be used, and `NotebookError` for the file.
+
+        `path`, `to`, `subject`, `cc`, `parameters`, `key`, `sent_as` and `timeout` (seconds) are those of `run`.
+        """
         if sent_as not in list(SentAs):
             raise MessageError(
                 _("“{value}” is no way to send a notebook.").format(value=sent_as),
@@ -148,11 +170,20 @@ class Job:
         return sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:6]
 
     def message(self, subject: str, body: Any = "", documents: Any = ()) -> Message:
-        """Return the mail of this job, with what the execution has made."""
+        """Return the mail of this job, with the `subject`, `body` and `documents` that the execution has made.
+
+        >>> docmail.notebook.Job.of("report.ipynb", to="cfo@example.com", subject="Sales").message("Sales")
+        <Message to cfo@example.com: 'Sales'>
+        """
         return Message(self.to, subject, body, documents, self.cc, key=self.key)
 
     def result(self, settings: Settings) -> RunResult:
-        """Execute the notebook and send what it shows, unless its key has been sent."""
+        """Execute the notebook and send what it shows through `settings`, unless its key has been sent.
+
+        >>> result = docmail.notebook.Job.of("report.ipynb", to="cfo@example.com", subject="Sales").result(settings)
+        >>> str(result.outcome)
+        'sent'
+        """
         begun = time.monotonic()
 
         def over(sent: SendResult | None, skipped: str | None = None, executed: Path | None = None) -> RunResult:
@@ -275,12 +306,13 @@ def run(  # noqa: PLR0913 - the header fields of a mail, and how the notebook is
     settings: Settings | None = None,
     timeout: float = 600,
 ) -> RunResult:
-    """Execute a notebook in a copy, and email what it shows: `docmail notebook run` does the same.
+    """Execute the notebook at `path` in a copy, and email what it shows: `docmail notebook run` does the same.
 
-    `parameters` are papermill's: they take the place of those in the cell tagged `parameters`. `subject` and `key` are
-    templates with the parameters and `today`; the subject can have every variable of the notebook. With a `key`, the
-    mail is sent once, and a notebook whose key has been sent is not executed again. The mail's text is what the
-    notebook shows, without code; `sent_as` "pdf" or "html" attaches it instead. `timeout` (seconds) covers all cells.
+    `to` and `cc` are as for `docmail.send`, `settings` None are the saved ones. `parameters` are papermill's: they take
+    the place of those in the cell tagged `parameters`. `subject` and `key` are templates with the parameters and
+    `today`; the subject can have every variable of the notebook. With a `key`, the mail is sent once, and a notebook
+    whose key has been sent is not executed again. The mail's text is what the notebook shows, without code; `sent_as`
+    "pdf" or "html" attaches it instead. `timeout` (seconds) covers all cells.
 
     Raises `MessageError` for a value that cannot be used, `NotebookError` if the notebook fails, and what
     `docmail.send` raises. Then one mail says so to `on_error`, without passwords and recipients.
@@ -317,7 +349,10 @@ def _check_subject(subject: str, source: Source, parameters: Mapping[str, Any]) 
 
 
 def check_credential(settings: Settings) -> None:
-    """Raise `CredentialError` if these settings have nothing to sign in with; nothing is connected."""
+    """Raise `CredentialError` if these settings have nothing to sign in with; nothing is connected.
+
+    >>> docmail.notebook.check_credential(settings)
+    """
     if settings.signs_in_with_token:
         from docmail.oauth import tokens_of
 
@@ -331,9 +366,17 @@ def check_credential(settings: Settings) -> None:
 
 @contextmanager
 def reported(path: Path | str, on_error: Addresses, settings: Settings | None) -> Iterator[None]:
-    """Have one mail say to `on_error` what goes wrong in the block; the error goes on.
+    """Have one mail say to `on_error` what goes wrong in the block with the notebook at `path`; the error goes on.
 
-    If that mail cannot be sent either, a note of the error says so.
+    It is sent through `settings` (None: the saved ones). If that mail cannot be sent either, a note of the error says
+    so.
+
+    >>> with docmail.notebook.reported("report.ipynb", "me@example.com", settings):
+    ...     raise docmail.errors.NotebookError("The third cell failed.")
+    Traceback (most recent call last):
+    docmail.errors.NotebookError: The third cell failed...
+    >>> box.inbox[-1].recipients
+    ('me@example.com',)
     """
     try:
         yield
@@ -351,7 +394,14 @@ def reported(path: Path | str, on_error: Addresses, settings: Settings | None) -
 
 
 def report_of(exc: DocmailError, settings: Settings | None = None) -> str:
-    """Return what is said of a failure: sentence, cell, error, last output; no password and no address is in it."""
+    """Return what is said of a failure (`exc`): sentence, cell, error, last output; no password and no address.
+
+    `settings` are those of the run, whose password is left out of it.
+
+    >>> print(docmail.notebook.report_of(docmail.errors.NotebookError("No.", cell=3, error="KeyError: 'x'")))
+    No.
+    ...
+    """
     secrets = known_secrets(settings, {})
     parts = [shown(str(exc), secrets)]
     if isinstance(exc, NotebookError) and exc.cell is not None:

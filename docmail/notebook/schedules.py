@@ -124,9 +124,16 @@ class When:
 
 @dataclass(frozen=True)
 class Plan:
-    """A schedule as text: the line for cron, the files for systemd by name, and what stands in the way of signing in.
+    """A schedule as text: the line for cron, the files for systemd (`units`, by name), and what one should know.
 
-    `cron` is empty, and `no_cron` says why, if the line would be longer than cron takes.
+    `when` is its time. `cron` is empty, and `no_cron` says why, if the line would be longer than cron takes. `notes`
+    are sentences, `no_credential` is why the job cannot sign in, and `password_file` where it looks for a password
+    then.
+
+    >>> call = ["--to", "cfo@example.com", "--subject", "Sales"]
+    >>> found = docmail.notebook.plan("Mon 07:00", Path("report.ipynb"), call, settings, profile=None, timeout=600)
+    >>> found.cron[:9], [name.rpartition(".")[2] for name in found.units]
+    ('0 7 * * 1', ['service', 'timer'])
     """
 
     when: When
@@ -150,9 +157,14 @@ def plan(  # noqa: PLR0913 - what a schedule is made of
 ) -> Plan:
     """Return the schedule of a notebook that `docmail notebook run` executes with these arguments.
 
-    `mark` ends the names of the files for systemd, so that reports of the same name do not overwrite each other.
-    Tries to sign in as the job will have to, which takes some seconds. Raises `MessageError` for a time that cannot be
+    `when` is a time such as "Mon 07:00", `settings` and `profile` are what it sends with, `timeout` is in seconds.
+    `mark` ends the names of the files for systemd, so that reports of the same name do not overwrite each other. Tries
+    to sign in as the job will have to, which takes some seconds. Raises `MessageError` for a time that cannot be
     understood, and for what cannot stand in a line.
+
+    >>> call = ["--to", "cfo@example.com", "--subject", "Sales"]
+    >>> docmail.notebook.plan("1st 06:30", Path("report.ipynb"), call, settings, profile=None, timeout=600).cron[:10]
+    '30 6 1 * *'
     """
     moment = When.of(when)
     for text in (str(notebook), sys.executable, *arguments):

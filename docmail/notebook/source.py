@@ -156,7 +156,11 @@ def typed(text: str) -> Any:
 
 
 def from_yaml(text: str) -> dict[str, Any]:
-    """Return the parameters in a text of YAML; raises `MessageError` for a text that holds none."""
+    r"""Return the parameters in a text of YAML; raises `MessageError` for a text that holds none.
+
+    >>> docmail.notebook.from_yaml("month: 2026-11\naccount: 7")
+    {'month': '2026-11', 'account': 7}
+    """
     try:
         import yaml  # type: ignore[import-untyped]
     except ImportError:

@@ -54,7 +54,14 @@ _REMEMBERED = 16  # documents that were just kept: what many rows share is among
 
 @dataclass(frozen=True)
 class Added:
-    """What became of the rows of a batch: added, known from before, and those that were skipped."""
+    """What became of the rows of a batch: `added`, `known` from before, and those with `problems` that were skipped.
+
+    >>> messages = docmail.merge(frame, key="Customer", to="{{ row['E-mail'] }}", subject="Hello")
+    >>> outbox = docmail.Outbox()
+    >>> added = outbox.add_all(messages, batch="2026-11")
+    >>> outbox.add_all(messages, batch="2026-11").known
+    2
+    """
 
     batch: str
     added: int

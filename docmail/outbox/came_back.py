@@ -38,7 +38,14 @@ _GONE_OUT = {State.SENT, State.BOUNCED, State.SENDING, State.UNKNOWN}
 class FoundBounces:
     """What a look into the mailbox has found: how many recipients' mails came back, or are late; `mails` are the rows.
 
-    `read` is how many new mails were looked at.
+    `bounced` and `delayed` are how many, `read` is how many new mails were looked at; `note` is a sentence about what
+    could not be read, or empty.
+
+    >>> box.bounce("left@example.com")
+    >>> number = docmail.Outbox().add(docmail.Message("left@example.com", "Hello"))
+    >>> run = docmail.Outbox().run()  # looks into the mailbox by itself
+    >>> docmail.Outbox().find_bounces().read
+    0
     """
 
     bounced: int = 0

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SettledDoubts:
-    """The mails that are `sent` after all, because a copy of them was found, and those that stay `unknown`."""
+    """The mails that are `sent` after all, because a copy of them was found, and those that stay `unknown`.
+
+    >>> print(docmail.Outbox().settle_doubts())
+    No email is in doubt.
+    """
 
     sent: tuple[int, ...] = ()
     unknown: tuple[int, ...] = ()

@@ -194,7 +194,7 @@ class Outbox:
         Everything is made and checked before the first mail leaves. Rows that cannot be sent are one `BatchError` with
         `problems`, a table; `bad_rows="skip"` adds the others and returns the table. Keys that are in the batch already
         are recognised, so the same cell can be run again. Documents are made one after the other, or by any `executor`
-        of `concurrent.futures`.
+        of `concurrent.futures`. `settings` None are the saved ones.
 
         >>> messages = docmail.merge(frame, key="Customer", to="{{ row['E-mail'] }}", subject="For {{ Customer }}")
         >>> docmail.Outbox().add_all(messages, batch="2026-11 invoices")
@@ -219,6 +219,8 @@ class Outbox:
 
     def preview(self, n: int = 3, *, batch: str | None = None) -> Preview:
         """Return the first `n` mails that wait, oldest first, as they will arrive; none of them is sent.
+
+        With `batch`, only those of this batch. Raises `MessageError` for an `n` that is no number.
 
         >>> outbox = docmail.Outbox()
         >>> number = outbox.add(docmail.Message("ann@example.com", "Hello"))
@@ -252,6 +254,7 @@ class Outbox:
         says when it can go on. Mails with a `send_at` to come stay in the queue, and hold nothing up: a run from then
         on sends them, or `docmail outbox run --wait`, which waits for them.
 
+        `settings` (None: the saved ones) say for which account, `batch` which of its mails: None is all of them.
         `limit` is the number of mails to send; with it, or for 20 mails and fewer, a notebook does not ask first.
         `redirect_to` sends the first mails (3, or `limit`) to this address instead, which counts as a rehearsal, not as
         sent. `rate` is how fast the account sends from now on ("30/min"); unsaid, as its provider allows. With
@@ -326,7 +329,8 @@ class Outbox:
         """Put the mails of the queue that failed or were refused back into it; return how many.
 
         A mail that others got goes only to those who did not; a missing copy in the archive is no reason to retry.
-        Mails of `send()` are not among them: it has raised, and its caller has decided since.
+        Mails of `send()` are not among them: it has raised, and its caller has decided since. With `batch`, only those
+        of this batch.
 
         >>> outbox = docmail.Outbox()
         >>> box.answer("rcpt", "550 5.1.1 No such mailbox", times=1)
@@ -385,7 +389,7 @@ class Outbox:
     def save_drafts(
         self, messages: Message | Iterable[Message] | Merge, *, settings: Settings | None = None
     ) -> SavedDrafts:
-        """Save a message, or a batch, in the drafts folder of the mailbox, to be looked at and sent from there.
+        """Save `messages`, one or a batch, in the drafts folder of the mailbox, to be looked at and sent from there.
 
         Nothing is sent, and nothing is written down here. The same message is saved once, however often this runs; one
         whose text has changed is another draft. Everything is made and checked before the first is saved: rows that
@@ -401,7 +405,7 @@ class Outbox:
         """Decide about a mail whose outcome is unknown: it arrived ("sent"), or the next `run()` sends it ("resend").
 
         Either is about the recipients whose outcome is unknown: who was refused stays refused, and who was deferred
-        waits.
+        waits. `id` is the row's. Raises `MessageError` for a mail whose outcome is not unknown (any more).
 
         >>> outbox = docmail.Outbox()
         >>> box.drop("end", times=1)  # the connection is lost after the last byte

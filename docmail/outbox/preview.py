@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PreviewedMail:
-    """One mail as it will arrive: its headers, its texts, the names and sizes of what is attached."""
+    r"""One mail as it will arrive.
+
+    `key` and `recipients` are those of its row, `headers` what its readers see of its headers, `text` and `html` its
+    two texts, `attachments` the names and sizes (bytes) of what is attached.
+
+    >>> outbox = docmail.Outbox()
+    >>> number = outbox.add(docmail.Message("ann@example.com", "Q3", "Attached.", docmail.Document.of(pdf, "Q3.pdf")))
+    >>> mail = outbox.preview()[0]
+    >>> mail.text, mail.attachments[0][0]
+    ('Attached.\n', 'Q3.pdf')
+    """
 
     key: str | None
     recipients: tuple[str, ...]
@@ -31,12 +41,16 @@ class PreviewedMail:
         return self.headers.get("Subject", "")
 
     def arrived(self, most: int) -> Arrived:
-        """Return what its recipients will see, in about so many characters at most."""
+        """Return what its recipients will see, in about `most` characters; for docmail itself."""
         return arrived(self._mail.parsed(), most)
 
 
 class Preview(tuple[PreviewedMail, ...]):  # noqa: SLOT001 - tuples of any length take none
-    """The first mails that wait."""
+    """The first mails that wait, as a tuple, and how many wait in all.
+
+    >>> docmail.Outbox().preview()
+    <Preview of 0 of 0 waiting mails>
+    """
 
     waiting: int
     """How many wait in all."""

@@ -23,7 +23,11 @@ _REPLY_TO = re.compile(rb"^Reply-To:((?:[^\r]*\r\n)(?:[ \t][^\r]*\r\n)*)", re.MU
 
 
 class State(Word):
-    """What became of a mail, or of its part for one recipient."""
+    """What became of a mail, or of its part for one recipient; a text that is compared with one.
+
+    >>> [str(state) for state in docmail.outbox.State]
+    ['queued', 'sending', 'sent', 'bounced', 'refused', 'failed', 'unknown']
+    """
 
     QUEUED = "queued"  # waits for a run
     SENDING = "sending"  # on its way now
@@ -42,7 +46,11 @@ UNDELIVERED = {State.REFUSED, State.FAILED}
 
 
 class Role(Word):
-    """Where a mail names a recipient, or that it does not."""
+    """Where a mail names a recipient: To, Cc or Bcc; or nowhere, for the archive's copy (*Copy to*).
+
+    >>> [str(role) for role in docmail.outbox.Role]
+    ['to', 'cc', 'bcc', 'archive']
+    """
 
     TO = "to"
     CC = "cc"
@@ -52,10 +60,14 @@ class Role(Word):
 
 @dataclass(frozen=True)
 class Recipient:
-    """What became of a mail for one recipient.
+    """What became of a mail for one recipient: its `state`, the server's `reply`, and its `role` in the headers.
 
     If it bounced, `status` is the enhanced code (RFC 3463) that was reported, which may be empty, `reason` says in a
     sentence why, and `reply` has both with what the server said. A mail that is only late is “sent”, with a `reason`.
+
+    >>> result = docmail.send(pdf, to="cfo@example.com", subject="Q3")
+    >>> next(iter(docmail.Outbox())).recipients["cfo@example.com"].reply.code
+    250
     """
 
     state: State
@@ -67,7 +79,19 @@ class Recipient:
 
 @dataclass(frozen=True)
 class Row:
-    """One mail in the outbox. `reason` says in a sentence why it was not sent; times are in UTC."""
+    """One mail in the outbox; times are in UTC.
+
+    `id` is its number, `key` and `batch` are as they were given. `state` is what became of it as a whole, `recipients`
+    has that for each address; `to` are those of the people to whom it was written. `reason` says in a sentence why it
+    was not sent, `reply` is the server's. `created` is when it was written down, `sent_at` when the server took it,
+    `user` who did that on this computer. `sender`, `subject` and `message_id` are the mail's, `documents` the names of
+    what is attached.
+
+    >>> result = docmail.send(pdf, to="cfo@example.com", subject="Q3", key="Q3 2026")
+    >>> row = next(iter(docmail.Outbox()))
+    >>> row.id, row.key, row.state, row.to, row.bounced
+    (1, 'Q3 2026', 'sent', ('cfo@example.com',), ())
+    """
 
     id: int
     key: str | None

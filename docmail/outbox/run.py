@@ -70,12 +70,20 @@ class Run(Mapping[str, int]):
     `wait()` returns when it is over and raises what stopped it; `pause()`, `resume()` and `stop()` may be called from
     any thread. `queue` is what it goes through, `progress` how far it is, `rate` how fast it may send.
 
-    `resends` are mails whose outcome is unknown; with `retries`, what failed or was refused is sent
-    as well. Both stay as they are until the run has a connection, and for good if it gets none.
+    `Outbox.run` makes it: `folder` is that of the outbox, and `settings`, `batch`, `limit`, `redirect_to` and `rate`
+    are its own. `resends` are mails whose outcome is unknown; with `retries`, what failed or was refused is sent as
+    well. Both stay as they are until the run has a connection, and for good if it gets none. `limits` is how long it
+    waits.
 
-    >>> run = docmail.Outbox().run(wait=False)
-    >>> run.wait().is_running
-    False
+    >>> outbox = docmail.Outbox()
+    >>> number = outbox.add(docmail.Message("ann@example.com", "Hello"))
+    >>> run = outbox.run(wait=False)
+    >>> run.pause()
+    >>> run.resume()
+    >>> run.wait()
+    <Run over: 1 sent>
+    >>> run["sent"], run.is_running
+    (1, False)
     """
 
     def __init__(  # noqa: PLR0913 - what a run is about
@@ -169,6 +177,9 @@ class Run(Mapping[str, int]):
 
         A mail that was withdrawn, or corrected and added anew, is in none: the later one counts. Where the outbox is
         gone, as that of a closed sandbox, it is what was counted last.
+
+        >>> docmail.Outbox().run().counts()
+        {}
         """
         if self.record.file.is_there:
             self._last_counts = self.queue.counts()
@@ -233,17 +244,34 @@ class Run(Mapping[str, int]):
         return (*self.control.resends, *put_back)
 
     def count_recipients(self) -> int:
-        """Return to how many different addresses it sends; the archive does not count."""
+        """Return to how many different addresses it sends; the archive does not count.
+
+        >>> outbox = docmail.Outbox()
+        >>> run = outbox.run()
+        >>> number = outbox.add(docmail.Message("ann@example.com; bob@example.com", "Hello"))
+        >>> run.again().count_recipients()
+        2
+        """
         return self.queue.count_recipients(again=self._again, retried=self.control.retries)
 
     def doubles(self, most: int) -> tuple[int, dict[str, int]]:
-        """Return how many addresses get more than one of its mails, and the first of them with how many each gets."""
+        """Return how many addresses get more than one of its mails, and the first `most` with how many each gets.
+
+        >>> outbox = docmail.Outbox()
+        >>> run = outbox.run()
+        >>> numbers = [outbox.add(docmail.Message("ann@example.com", subject)) for subject in ("Hello", "Once more")]
+        >>> run.doubles(3)
+        (1, {'ann@example.com': 2})
+        """
         return self.queue.doubles(most, again=self._again, retried=self.control.retries)
 
     def daily_warning(self) -> str:
         """Say how much of its daily limit the account has used, and whether this is too much; nothing if all is well.
 
         The copies for the archive count.
+
+        >>> docmail.Outbox().run().daily_warning()
+        ''
         """
         return self._new_count().warning(self._to_come)
 
@@ -276,7 +304,11 @@ class Run(Mapping[str, int]):
     # --- what a person does ---
 
     def again(self, **options: Any) -> Run:
-        """Return a new run through the same queue, not started yet; the options are those of a run."""
+        """Return a new run through the same queue, not started yet; the `options` are those of a run.
+
+        >>> docmail.Outbox().run().again(rate="30/min").start().wait()
+        <Run over: nothing to send>
+        """
         return Run(self.record.folder, self.settings, batch=self.batch, limits=self._limits, **options)
 
     def start(self) -> Run:
@@ -327,11 +359,23 @@ class Run(Mapping[str, int]):
                 self.over.set()
 
     def stop(self) -> None:
-        """End after the mail that is being sent; the rest stays in the queue."""
+        """End after the mail that is being sent; the rest stays in the queue.
+
+        >>> run = docmail.Outbox().run(wait=False)
+        >>> run.stop()
+        >>> run.wait().is_running
+        False
+        """
         self.control.stop()
 
     def abort(self) -> None:
-        """Stop, and abort the mail that is being sent, unless its last byte has gone."""
+        """Stop, and abort the mail that is being sent, unless its last byte has gone.
+
+        >>> run = docmail.Outbox().run(wait=False)
+        >>> run.abort()
+        >>> run.wait().is_running
+        False
+        """
         self.stop()
         self._sender.abort()
         self._extra.abort()
@@ -352,7 +396,10 @@ class Run(Mapping[str, int]):
         return self
 
     def end(self) -> None:
-        """End as after an interrupt, and return when it has; a second interrupt aborts the mail that is being sent."""
+        """End as after an interrupt, and return when it has; a second interrupt aborts the mail that is being sent.
+
+        >>> docmail.Outbox().run(wait=False).end()
+        """
         if not self.is_running:
             return  # it was not started, or is over
         self.stop()
@@ -372,14 +419,14 @@ class Run(Mapping[str, int]):
                 look()
 
     def say_goodbye(self) -> None:
-        """Stop because this program ends."""
+        """Stop because this program ends; for docmail itself."""
         self.stop()
         self.over.wait(_GOODBYE_SECONDS)
 
     # --- in the thread, and in a forked child ---
 
     def work(self, lock: FileLock) -> None:
-        """Send, and let the next one have the account's queue; for the thread, once the start is done."""
+        """Send, and release the `lock` of the account's queue at the end; for docmail itself, in the run's thread."""
         state = RunState.OVER
         try:
             self._store.file.reopen()
@@ -409,7 +456,7 @@ class Run(Mapping[str, int]):
         return self.control.stopped
 
     def leave(self, lock: FileLock, state: RunState) -> None:
-        """Let the next one have the account's queue; the run is in this state then."""
+        """Release the `lock` of the account's queue, and be in this `state` from then on; for docmail itself."""
         try:
             lock.release()
         finally:
@@ -425,7 +472,7 @@ class Run(Mapping[str, int]):
         return self.record.folder, self.queue.account
 
     def leave_to_the_parent(self) -> None:
-        """Be over in a forked child: the thread that sends is not there."""
+        """Be over in a forked child, because the thread that sends is not there; for docmail itself."""
         self.state = RunState.FAILED
         self.error = DocmailError(
             _("This run continues in the program from which this one was forked; nothing is sent from here."),

@@ -32,9 +32,12 @@ _IN_A_ROW = 3  # copies that cannot be filed: then it is the mailbox, not they
 
 @dataclass(frozen=True)
 class FiledCopies:
-    """How many copies were `filed`, how many were there already (`found`), how many still `wait`, and why.
+    """How many copies were `filed`, or were there already (`found`), and how many are `waiting`, for which `reason`.
 
     `given_up` are those that cannot be made any more.
+
+    >>> docmail.Outbox().file_copies().given_up
+    0
     """
 
     filed: int = 0

@@ -44,9 +44,12 @@ class UnknownNameError(DocmailError, KeyError):
 
 @dataclass(frozen=True)
 class Guide:
-    """A section of the guides: its heading, and its Markdown from there to the next heading of that level.
+    """A section of the guides: its `title`, and its `markdown` from there to the next heading of that level.
 
     `id` is the same in every language: that beside the heading (`# Poorte <!-- ports -->`), or the heading's own words.
+
+    >>> docmail.presets.guide("Ports").markdown[:7]
+    '# Ports'
     """
 
     title: str
@@ -89,7 +92,7 @@ def by_address(address: str) -> Preset | None:
 
 
 def by_host(host: str, port: int | None = None) -> Preset | None:
-    """Return the provider whose mail server this is; one on this computer is known only with its port.
+    """Return the provider whose mail server `host` is; one on this computer is known only with its `port`.
 
     >>> docmail.presets.by_host("smtp.gmail.com").name
     'Gmail'
@@ -104,9 +107,12 @@ def by_host(host: str, port: int | None = None) -> Preset | None:
 
 
 def of_account(host: str, address: str, port: int | None = None) -> Preset | None:
-    """Return the provider of an account at this mail server: of several there, the one of its address.
+    """Return the provider of an account at a mail server (`host`, `port`): of several there, that of its `address`.
 
     Gmail and Google Workspace share a server, and other limits hold for each.
+
+    >>> docmail.presets.of_account("smtp.gmail.com", "ann@example.com").name
+    'Google Workspace'
     """
     found = by_host(host, port)
     if found is None:
@@ -120,7 +126,7 @@ def of_account(host: str, address: str, port: int | None = None) -> Preset | Non
 
 
 def by_mx(mx_host: str) -> Preset | None:
-    """Return the provider behind a company's own domain, judged by a host of its MX records.
+    """Return the provider behind a company's own domain, judged by a host of its MX records (`mx_host`).
 
     >>> docmail.presets.by_mx("aspmx.l.google.com").name
     'Google Workspace'
@@ -129,7 +135,7 @@ def by_mx(mx_host: str) -> Preset | None:
 
 
 def established(host: str) -> Preset | None:
-    """Return the provider if its certificates can always be verified, so that a fingerprint is refused.
+    """Return the provider of `host` if its certificates can always be verified, so that a fingerprint is refused.
 
     >>> docmail.presets.established("mail.example.com") is None
     True
@@ -139,7 +145,7 @@ def established(host: str) -> Preset | None:
 
 
 def same_owner(host: str, other: str) -> bool:
-    """Say whether a server for sending and another one belong to one owner: this computer, a provider, or a domain.
+    """Say whether the server `host` and an `other` one belong to one owner: this computer, a provider, or a domain.
 
     >>> docmail.presets.same_owner("smtp.office365.com", "outlook.office365.com")
     True
@@ -185,7 +191,7 @@ def take_note(host: str, domain: str) -> None:
 
 
 def owner_of(host: str) -> str | None:
-    """Return whose server has this name, if docmail has filled it in; None for what a person has typed.
+    """Return whose server `host` is, if docmail has filled it in; None for what a person has typed.
 
     Nobody is sent to look for a typing error in such a name.
 
@@ -204,7 +210,7 @@ def owner_of(host: str) -> str | None:
 
 
 def size_limit(host: str, port: int) -> int | None:
-    """Return how many octets a mail may have on the wire with the provider of this server; None if not known.
+    """Return how many octets a mail may have on the wire with the provider of `host` and `port`; None if not known.
 
     There an attachment takes 37 % more than its file (base64, RFC 2045 6.8): compare it with `Mail.size`.
 
@@ -217,7 +223,7 @@ def size_limit(host: str, port: int) -> int | None:
 
 @unseen
 def tidy_password(host: str, text: str) -> str:
-    """Return a password without the blanks that this host's provider only displays, any other unchanged.
+    """Return the password `text` without the blanks that the provider of `host` only displays, any other unchanged.
 
     >>> docmail.presets.tidy_password("smtp.gmail.com", "abcd efgh ijkl mnop")
     'abcdefghijklmnop'
@@ -257,7 +263,7 @@ def guides() -> tuple[str, ...]:
 
 
 def steps(preset: Preset | Service) -> Guide:
-    """Return how to set up this provider or mail service: the numbered steps that a form shows beside its fields.
+    """Return how to set up a provider or mail service (`preset`): the steps that a form shows beside its fields.
 
     >>> docmail.presets.steps(docmail.presets.by_name("Gmail")).title
     'How do I set up Gmail?'
@@ -273,7 +279,11 @@ def steps(preset: Preset | Service) -> Guide:
 
 
 def messages() -> Iterator[str]:
-    """Yield what a translator has to translate in `presets.toml`; some of it several times."""
+    """Yield what a translator has to translate in `presets.toml`; some of it several times.
+
+    >>> "app password, 16 letters" in docmail.presets.messages()
+    True
+    """
     for preset in built_in():
         if preset.name != preset.guide:  # otherwise it is a proper name alone
             yield preset.name

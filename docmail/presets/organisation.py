@@ -60,10 +60,15 @@ _known: dict[tuple[Any, ...], Organisation] = {}
 
 @dataclass(frozen=True)
 class Provider:
-    """An own mail server: what it fixes for addresses in its domains.
+    """An own mail server, as the organisation's file has it: what it fixes for addresses in its domains.
 
-    With `api` mail goes through that service over HTTP, at `url` if that is not the usual place; otherwise by SMTP.
-    `username` is a rule of `presets.toml`, or "" for a server at which nobody signs in.
+    `preset` is what docmail knows of it as of any provider. By SMTP, `host`, `port`, `security` and `ca_file` are those
+    of `SmtpServer`; with `api` mail goes through that service over HTTP, at `url` if that is not the usual place. One
+    signs in with `sign_in`, through `application`.
+
+    >>> ours = docmail.presets.Provider(docmail.presets.by_name("Gmail"), host="mail.example.com")
+    >>> ours.port, ours.security
+    (587, 'starttls')
     """
 
     preset: Preset
@@ -79,7 +84,14 @@ class Provider:
 
 @dataclass(frozen=True)
 class Organisation:
-    """What the file fixes; nothing of it if there is none, or if it has a `problem`."""
+    """What the organisation's file (`path`) fixes; nothing of it if there is none, or if it has a `problem`.
+
+    `providers` are its own mail servers, `microsoft` and `google` the applications that everybody signs in with,
+    `copy_to` is the archive's address, `look` how mails look.
+
+    >>> docmail.presets.current_organisation().providers
+    ()
+    """
 
     path: Path | None = None
     providers: tuple[Provider, ...] = ()
@@ -90,12 +102,20 @@ class Organisation:
     problem: str = ""
 
     def provider_of(self, address: str) -> Provider | None:
-        """Return the provider in whose domains this address is; of several, the one that names it most exactly."""
+        """Return the provider in whose domains this address is; of several, the one that names it most exactly.
+
+        >>> docmail.presets.current_organisation().provider_of("ann@example.com") is None
+        True
+        """
         found = of_address(address, [*(each.preset for each in self.providers), *built_in()])
         return next((each for each in self.providers if each.preset is found), None)
 
     def application(self, sign_in: str) -> Application:
-        """Return the application that everybody signs in with, whatever the address."""
+        """Return the application that everybody signs in with; `sign_in` is "microsoft" or "google".
+
+        >>> docmail.presets.current_organisation().application("microsoft").client_id
+        ''
+        """
         return {"microsoft": self.microsoft, "google": self.google}.get(sign_in, _NO_APPLICATION)
 
 

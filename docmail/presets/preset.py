@@ -70,7 +70,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Preset:
-    """What docmail knows about one provider; the fields are explained at the top of `presets.toml`."""
+    """What docmail knows about one provider: its `id` and `name`, and the facts that were `checked` on a day.
+
+    All fields are explained at the top of `presets.toml`.
+
+    >>> gmail = docmail.presets.by_name("Gmail")
+    >>> gmail.servers[0].host, gmail.password
+    ('smtp.gmail.com', 'app-password')
+    """
 
     id: str
     name: str
@@ -111,7 +118,11 @@ class Preset:
     """Whether the organisation's file fixes it (`docmail.presets.organisation`)."""
 
     def limits_of(self, address: str) -> Limits:
-        """Return the limits for a sending address: those of its domain, if the provider has some of its own for it."""
+        """Return the limits for a sending address: those of its domain, if the provider has some of its own for it.
+
+        >>> docmail.presets.by_name("Gmail").limits_of("ann@example.com").per_day
+        500
+        """
         domain = clean(address.rpartition("@")[2])
         return next(
             (limits for pattern, limits in self.domain_limits if _regex(pattern).fullmatch(domain)), self.limits

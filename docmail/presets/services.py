@@ -21,7 +21,11 @@ FORM = "form"
 
 @dataclass(frozen=True)
 class Service:
-    """One mail service; the fields are explained at the top of `services.toml`."""
+    """One mail service; `checked` is the day of its facts, and all fields are explained at the top of `services.toml`.
+
+    >>> docmail.presets.services.by_api("postmark").host
+    'api.postmarkapp.com'
+    """
 
     api: str
     name: str
@@ -40,7 +44,11 @@ class Service:
     pictures: bool = True
 
     def takes_pieces_at(self, host: str) -> bool:
-        """Whether the service may name this host as the place for the pieces of a large mail."""
+        """Whether the service may name this host as the place for the pieces of a large mail.
+
+        >>> docmail.presets.services.by_api("graph").takes_pieces_at("upload.example.com")
+        False
+        """
         return any(host == domain or host.endswith(f".{domain}") for domain in self.upload_domains)
 
     @property

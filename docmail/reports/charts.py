@@ -40,9 +40,10 @@ _drawing = Lock()
 
 
 def chart_file(chart: Any, form: str) -> bytes:
-    """Return a chart as a file: "png" with twice as many dots as pixels, "svg", "pdf" or "jpg"; a picture has no "svg".
+    """Return a chart as a file.
 
-    Raises `DocumentError` naming the package, or the browser, that is missing.
+    `form` is "png" (with twice as many dots as pixels), "svg", "pdf" or "jpg"; a picture has no "svg". Raises
+    `DocumentError` naming the package, or the browser, that is missing.
 
     >>> import PIL.Image
     >>> docmail.reports.chart_file(PIL.Image.new("RGB", (8, 8)), "png")[1:4]

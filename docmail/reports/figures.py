@@ -23,7 +23,7 @@ _WIDE = 0.65  # of the text's width: a figure that is wider is meant to be as wi
 
 
 def is_figure(source: object) -> bool:
-    """Say whether it is a figure of matplotlib's, which is not imported for it.
+    """Say whether `source` is a figure of matplotlib's, which is not imported for it.
 
     >>> docmail.reports.is_figure(figure), docmail.reports.is_figure(frame)
     (True, False)
@@ -32,7 +32,9 @@ def is_figure(source: object) -> bool:
 
 
 def figure_pdf(figure: Any, form: str = "pdf", dpi: float | None = None) -> bytes:
-    """Return a figure as a PDF (or another format that matplotlib writes), its fonts in it as TrueType.
+    """Return a figure as a PDF (or in another `form` that matplotlib writes), its fonts in it as TrueType.
+
+    `dpi` (dots per inch) None is the figure's own; it counts for pictures.
 
     A figure that `plt.close` has closed is as good as an open one.
 

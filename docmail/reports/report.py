@@ -63,8 +63,9 @@ _TODAY: Any = object()
 class Report:
     """A PDF that is being written; each method adds something and returns the report, so that calls can be chained.
 
-    `Document.of` and `docmail.send` take it as it is. `locale` ("de", "en-ZA") sets the signs in the numbers of its
-    tables: "182.450,50". It needs babel: `pip install "docmail[locale]"`.
+    `title` stands at its top, and is what its file is called. `Document.of` and `docmail.send` take it as it is.
+    `locale` ("de", "en-ZA") sets the signs in the numbers of its tables: "182.450,50". It needs babel: `pip install
+    "docmail[locale]"`.
 
     `look` is how it looks (`docmail.look.Look`): letterhead, colour, font, footer, locale and currency; without it, the
     look that is saved with the selected profile, and with `Look.PLAIN` none. `date` is the day that the letterhead

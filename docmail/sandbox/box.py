@@ -49,7 +49,8 @@ class Sandbox:
     """A mail server on this computer; open it with `with`, or `start()` and `close()`.
 
     `settings` lead to its port with STARTTLS, `settings_for()` to the one with TLS and to those that take mail by HTTP.
-    Everything it keeps is below `folder` (None: a temporary one, removed when it closes).
+    Everything it keeps is below `folder` (None: a temporary one, removed when it closes). It lets in `username` with
+    `password`, which docmail has by itself.
 
     `failing` names what goes wrong, such as "gmail-app-password" or "expired-certificate"; `docmail.sandbox.scenarios`
     has the list. Correcting the settings mends what they are to blame for, and `reset()` the rest.
@@ -128,6 +129,11 @@ class Sandbox:
 
         It keeps its settings (profile "sandbox"), its mails and, if they are free, its ports from one time to the next.
         Closing one that another program runs only leaves it; when that program ends, the next call starts it again.
+
+        >>> shared = docmail.Sandbox.shared()
+        >>> shared.settings.server.host
+        '127.0.0.1'
+        >>> shared.close()
         """
         with _Shared.lock:
             box, folder = _Shared.box, homes.shared_sandbox()

@@ -44,7 +44,13 @@ def written(mail: EmailMessage) -> bytes:
 
 @dataclass(frozen=True)
 class Attachment:
-    """One attachment as it arrived."""
+    """One attachment as it arrived: its `name`, `media_type` and `content`.
+
+    >>> result = docmail.send(docmail.Document.of(pdf, "Q3.pdf"), to="cfo@example.com", subject="Q3")
+    >>> attachment = box.inbox[-1].attachments[0]
+    >>> attachment.name, attachment.media_type, attachment.pages
+    ('Q3.pdf', 'application/pdf', 1)
+    """
 
     name: str
     media_type: str
@@ -66,6 +72,11 @@ class ReceivedMail(EmailMessage):
 
     `sender` and `recipients` are those of the envelope (blind copies too), `raw` the bytes as they arrived, `received`
     the time at which they did, `flags` what a mail program noted about it in a mailbox (`\Seen`).
+
+    >>> result = docmail.send(pdf, to="cfo@example.com", subject="Q3", body="Attached.")
+    >>> mail = box.inbox[-1]
+    >>> mail.recipients, mail.subject, mail.text
+    (('cfo@example.com',), 'Q3', 'Attached.\n')
     """
 
     sender: str
@@ -86,7 +97,13 @@ class ReceivedMail(EmailMessage):
         received: datetime | None = None,
         flags: Sequence[str] = (),
     ) -> ReceivedMail:
-        """Read a mail from its bytes; it is received now unless a time is given."""
+        """Read a mail from its bytes (`raw`); it is received now unless a time is given.
+
+        `sender`, `recipients`, `number` (in its folder) and `flags` are not in those bytes.
+
+        >>> type(box.inbox).__name__, docmail.sandbox.ReceivedMail.parse(b"Subject: Q3").subject
+        ('Inbox', 'Q3')
+        """
         parsed = BytesParser(policy=policy.default).parsebytes(with_whole_names(raw))
         for part in parsed.walk():
             # Raw UTF-8 in a header (RFC 6532) is read back as surrogates, which the library does not join.
@@ -147,7 +164,12 @@ class Stored(NamedTuple):
 
 
 class Inbox(Sequence[ReceivedMail]):
-    """The mails that arrived, newest last."""
+    """The mails that arrived, newest last; the sandbox makes it, in a `folder`.
+
+    >>> result = docmail.send(pdf, to="cfo@example.com", subject="Q3")
+    >>> len(box.inbox), box.inbox[-1].subject
+    (1, 'Q3')
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -177,7 +199,12 @@ class Inbox(Sequence[ReceivedMail]):
         return f"<Inbox, {count_mails(len(self))}>"
 
     def numbers(self) -> list[int]:
-        """Return the numbers of the mails, newest last; a mail keeps its number when others are gone."""
+        """Return the numbers of the mails, newest last; a mail keeps its number when others are gone.
+
+        >>> result = docmail.send(pdf, to="cfo@example.com", subject="Q3")
+        >>> box.inbox.numbers()
+        [1]
+        """
         try:
             names = [path.name for path in self._folder.iterdir()]
         except FileNotFoundError:
@@ -185,21 +212,40 @@ class Inbox(Sequence[ReceivedMail]):
         return sorted(int(found[1]) for name in names if (found := re.fullmatch(r"(\d+)\.eml", name)))
 
     def mail(self, number: int) -> ReceivedMail | None:
-        """Return the mail with this number; None if it is gone."""
+        """Return the mail with this number; None if it is gone.
+
+        >>> box.inbox.mail(118) is None
+        True
+        """
         return next(iter(self._read_all([number])), None)
 
     def head(self, number: int) -> ReceivedMail | None:
-        """Return the headers of the mail with this number, without its content; None if it is gone."""
+        """Return the headers of the mail with this number, without its content; None if it is gone.
+
+        >>> result = docmail.send(pdf, to="cfo@example.com", subject="Q3")
+        >>> box.inbox.head(1).subject
+        'Q3'
+        """
         with suppress(FileNotFoundError):
             return self._read(number, _HEAD_OCTETS)
         return None
 
     def after(self, number: int) -> tuple[ReceivedMail, ...]:
-        """Return the mails that came after the one with this number."""
+        """Return the mails that came after the one with this `number`.
+
+        >>> result = docmail.send(pdf, to="cfo@example.com", subject="Q3")
+        >>> [mail.subject for mail in box.inbox.after(0)]
+        ['Q3']
+        """
         return self._read_all(known for known in self.numbers() if known > number)
 
     def wait(self, n: int = 1, timeout: float = 10) -> tuple[ReceivedMail, ...]:
-        """Return all mails as soon as there are `n`; raises `TimeoutError` if they do not come."""
+        """Return all mails as soon as there are `n`; raises `TimeoutError` if they do not come in `timeout` seconds.
+
+        >>> result = docmail.send(pdf, to="cfo@example.com", subject="Q3")
+        >>> [mail.subject for mail in box.inbox.wait()]
+        ['Q3']
+        """
         end = time.monotonic() + timeout
         while len(self) < n:
             if time.monotonic() > end:
@@ -212,7 +258,12 @@ class Inbox(Sequence[ReceivedMail]):
         return self[:]
 
     def clear(self) -> None:
-        """Empty the inbox."""
+        """Empty the inbox.
+
+        >>> box.inbox.clear()
+        >>> len(box.inbox)
+        0
+        """
         for number in self.numbers():
             remove(self._path(number))
 
@@ -225,7 +276,11 @@ class Inbox(Sequence[ReceivedMail]):
         flags: Sequence[str] = (),
         received: datetime | None = None,
     ) -> int:
-        """Put a mail in, received now or then, and return its number; only the server does."""
+        """Put a mail in, `received` now or then, and return its number; for docmail itself, whose server does it.
+
+        `sender` and `recipients` are those of the envelope, `raw` its bytes, `flags` what a mail program noted about
+        it.
+        """
         self._last += 1
         envelope = {"sender": sender, "recipients": list(recipients)} | ({"flags": list(flags)} if flags else {})
         self._write(self._last, envelope, raw, received)
@@ -237,13 +292,16 @@ class Inbox(Sequence[ReceivedMail]):
         return self._last + 1
 
     def stored(self, number: int, *, head_only: bool = False) -> Stored | None:
-        """Return the mail with this number as it is kept, or its headers, unread; None if it is gone."""
+        """Return the mail with this `number` as it is kept, or its headers (`head_only`); None if it is gone.
+
+        What is returned is not parsed; for docmail itself.
+        """
         with suppress(FileNotFoundError):
             return self._stored(number, _HEAD_OCTETS if head_only else None)
         return None
 
     def flag(self, number: int, flags: Sequence[str]) -> None:
-        """Note these flags in the place of those of the mail with this number; only the server does."""
+        """Note these `flags` instead of those of the mail with this `number`; for docmail itself."""
         if found := self.stored(number):
             self._write(number, found.envelope | {"flags": list(flags)}, found.raw, found.received)
 

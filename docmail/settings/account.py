@@ -16,7 +16,13 @@ __all__ = ["Account", "account_of", "lets_in_with_token"]
 
 @dataclass(frozen=True)
 class Account:
-    """Whose password it is. As a text it is the name under which the keyring keeps it."""
+    """Whose password it is: a `username` at a server (`protocol`, `host`, `port`).
+
+    As a text it is the name under which the keyring keeps it.
+
+    >>> print(work.account)
+    smtp://ann@example.com@mail.example.com:587
+    """
 
     protocol: str
     host: str

@@ -33,9 +33,9 @@ MAILBOX_FIELDS: dict[Field, Field] = {
 class Mailbox:
     """The mailbox (IMAP) in which bounces arrive and copies are filed; nothing in it is deleted or marked as read.
 
-    `security` None follows the port: 993 TLS, otherwise STARTTLS, which is then required. `username` None is that for
-    sending, with the same password or sign-in; a username of its own has a password of its own. `fingerprint` and
-    `ca_file` are those of `SmtpServer`.
+    `host` is the server's name. `security` None follows the port: 993 TLS, otherwise STARTTLS, which is then required.
+    `username` None is that for sending, with the same password or sign-in; a username of its own has a password of its
+    own. `fingerprint` and `ca_file` are those of `SmtpServer`.
 
     >>> docmail.mailbox.Mailbox("imap.example.com").effective_security
     <Security.TLS: 'tls'>

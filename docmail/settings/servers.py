@@ -27,7 +27,11 @@ _MAX_PORT = 65535
 
 
 class Security(StrEnum):
-    """How the connection is encrypted (RFC 8314 calls TLS "implicit TLS")."""
+    """How the connection is encrypted (RFC 8314 calls TLS "implicit TLS").
+
+    >>> docmail.SmtpServer("mail.example.com", security="none").effective_security is docmail.settings.Security.NONE
+    True
+    """
 
     TLS = "tls"
     STARTTLS = "starttls"
@@ -35,7 +39,11 @@ class Security(StrEnum):
 
 
 class SignIn(StrEnum):
-    """With what an account lets one in: a password, or a sign-in at its owner in a browser (OAuth 2.0)."""
+    """With what an account lets one in: a password, or a sign-in at its owner in a browser (OAuth 2.0).
+
+    >>> docmail.SmtpServer("smtp.gmail.com", sign_in="google").sign_in
+    <SignIn.GOOGLE: 'google'>
+    """
 
     PASSWORD = "password"  # noqa: S105 - a word, and no password
     MICROSOFT = "microsoft"
@@ -49,11 +57,11 @@ def implied(port: int) -> Security:
 
 @dataclass(frozen=True)
 class SmtpServer:
-    """A submission server (RFC 6409) and the account that signs in there; an empty username signs in nowhere.
+    """A submission server (RFC 6409) and the account that signs in there; an empty `username` signs in nowhere.
 
-    `security` None follows the port: 465 TLS, otherwise STARTTLS, which is then required. `fingerprint`, the SHA-256
-    of a server's certificate, replaces the checks of its chain, name and dates: for a server of one's own. `ca_file`
-    adds an organisation's own certification authority (PEM) to the system's.
+    `host` is its name. `security` None follows the port: 465 TLS, otherwise STARTTLS, which is then required.
+    `fingerprint`, the SHA-256 of a server's certificate, replaces the checks of its chain, name and dates: for a server
+    of one's own. `ca_file` adds an organisation's own certification authority (PEM) to the system's.
 
     `sign_in` says with what one signs in. With Microsoft or Google, `client_id` names the application that was
     registered there for docmail; `tenant` is the organisation at Microsoft (its domain or ID; empty: any). `authority`

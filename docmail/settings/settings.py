@@ -248,7 +248,7 @@ class Settings:
 
     @classmethod
     def load(cls, profile: str | None = None) -> Settings:
-        """Return the settings saved under a name (None: `DOCMAIL_PROFILE`, else "default").
+        """Return the settings saved as this `profile` (None: `DOCMAIL_PROFILE`, else "default").
 
         The name "sandbox" is that of the sandbox which several notebooks share. Raises `SettingsError` if nothing is
         saved there, or the file is damaged or from a newer docmail.

@@ -39,12 +39,16 @@ Progress: TypeAlias = "Callable[[int, int], None]"
 class SendResult:
     """What became of one mail that the server took.
 
-    `accepted` are the recipients it will deliver to, `refused` the others, each with the server's reply. `kinds` says
-    what sort of failure a refusal is where the reply's code does not: `UNKNOWN` for a recipient whose mail may have
-    arrived, `NETWORK` for one to whom nothing was sent; the reply then has no code, and its text says why. `repeated`
-    says that nothing was sent now, because the mail with this key had been sent before; `note` is a sentence about
-    such a repetition, or about a copy that could not be filed yet. `bounced` are those from whom the mail came back
-    since, each with the status and why.
+    `message_id` is the mail's, `reply` what the server said last. `accepted` are the recipients it will deliver to,
+    `refused` the others, each with the server's reply. `kinds` says what sort of failure a refusal is where the reply's
+    code does not: `UNKNOWN` for a recipient whose mail may have arrived, `NETWORK` for one to whom nothing was sent;
+    the reply then has no code, and its text says why. `repeated` says that nothing was sent now, because the mail with
+    this key had been sent before; `note` is a sentence about such a repetition, or about a copy that could not be filed
+    yet. `bounced` are those from whom the mail came back since, each with the status and why.
+
+    >>> result = docmail.send(pdf, to="cfo@example.com", subject="Q3")
+    >>> result.accepted, result.refused, result.repeated
+    (('cfo@example.com',), {}, False)
     """
 
     message_id: str

@@ -99,7 +99,7 @@ class EmailButton(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
         return self.panel.children[0] if self.panel.children else None
 
     def settings_saved(self, _settings: Settings, _profile: str) -> None:
-        """Offer what is possible since a form saved settings."""
+        """Offer what is possible since a form saved `_settings` as `_profile`; for docmail itself."""
         self._offer()
 
     def _offer(self) -> None:

@@ -189,7 +189,9 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
 
     @_speaking
     def fill(self, **values: Any) -> None:
-        """Fill fields in, by their names in `Settings` (host, port, username, sender, ...); never the password.
+        """Fill in the fields that `values` names as `Settings` does (host, port, username, sender, ...); no password.
+
+        A name that is no field, or that of the password, is a `TypeError`.
 
         >>> form = docmail.SettingsForm("work")
         >>> form.fill(host="mail.example.com", port=465, username="accounts@example.com")
@@ -541,7 +543,7 @@ class SettingsForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not 
 
     @_speaking
     def settings_saved(self, settings: Settings, profile: str) -> None:
-        """Follow what a form has saved under this profile, but leave alone what is being typed here."""
+        """Follow the `settings` that a form saved as `profile`, but not where somebody types; for docmail itself."""
         if profile == self._profile and settings.home == self._home:
             before = self._values()
             self._saved = self._as_shown = settings
