@@ -7,8 +7,8 @@ import doctest
 import inspect
 import re
 from functools import cached_property
-from itertools import pairwise
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +124,7 @@ def shown(name: str, value: Any) -> bool:
 
 def explained(value: Any) -> str:
     """Return what explains the parameters: the docstring, those below the fields, or the head of the data."""
-    text = doc_of(value)
+    text, _, _ = doc_of(value).partition("\n>>> ")
     if inspect.isclass(value):
         body = ast.parse(inspect.getsource(value)).body[0].body  # type: ignore[attr-defined]
         for field, below in pairwise(body):

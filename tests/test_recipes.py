@@ -386,6 +386,10 @@ def _letterhead(kitchen: Kitchen) -> None:
     assert "Larkfield Analytics" in mail.html
     assert "48.200" in mail.html
     assert "Ann Adams" in mail.text
+    (report,) = mail.attachments
+    page = pdf_of(report).pages[0].extract_text()
+    assert "Larkfield Analytics" in page
+    assert "114.830,75" in page
     docmail.send([], to="cfo@example.com", subject="Another", body="Hello")
     assert "Larkfield Analytics" in kitchen.arrived[-1].html
 

@@ -23,7 +23,8 @@ _MAX_LENGTH = 10_000  # the tokens of OAuth 2.0 have a few thousand characters
 def tidied(settings: Settings, secret: Secret, *, hint: str = "") -> Secret:
     """Return the `secret` as it is sent: the provider's decorative blanks removed, nothing else changed.
 
-    Raises `CredentialError`, with this `hint`, for what cannot be a password, or a key where one is wanted.
+    `settings` name the provider. Raises `CredentialError`, with this `hint`, for what cannot be a password, or a key
+    where one is wanted.
 
     >>> docmail.credentials.tidied(settings, docmail.credentials.Secret("correct horse"))
     •••

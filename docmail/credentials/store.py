@@ -133,7 +133,7 @@ def why_not_kept(settings: Settings) -> CredentialError | None:
 
 
 def where(settings: Settings) -> Where | None:
-    """Return where the password in use comes from; None if no password is stored.
+    """Return where the password in use for `settings` comes from; None if no password is stored.
 
     >>> docmail.credentials.where(settings)
     'session'
@@ -143,7 +143,7 @@ def where(settings: Settings) -> Where | None:
 
 
 def get(settings: Settings) -> Secret | None:
-    """Return the password to sign in with; None for an account that does not sign in.
+    """Return the password to sign in with at the account of `settings`; None for one that does not sign in.
 
     Raises `CredentialError` if none is stored, the keyring is locked or does not answer, or the named file is missing.
 
@@ -219,7 +219,7 @@ def _is_rehearsed(settings: Settings) -> bool:
 
 
 def provide(account: Account, secret: Secret) -> None:
-    """Lend a password (`secret`) to this session (a sandbox does, for exactly its own host and port).
+    """Lend the password of an `account` (`secret`) to this session, as a sandbox does for its own host and port.
 
     >>> docmail.credentials.provide(work.account, docmail.credentials.Secret("correct horse"))
     >>> docmail.credentials.withdraw(work.account)

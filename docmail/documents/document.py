@@ -159,7 +159,7 @@ class Document:
         return file
 
     def check(self, file: BinaryIO) -> None:
-        """Raise `DocumentError` if what `open` returned has changed since the document was made.
+        """Raise `DocumentError` if `file`, as `open` returned it, has changed since the document was made.
 
         >>> document = docmail.Document.of(pdf, "Q3.pdf")
         >>> with document.open() as file:

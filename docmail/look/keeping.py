@@ -26,7 +26,7 @@ _OTHERS = tuple(each.name for each in fields(Look) if each.name not in _FILES)
 
 
 def keep(look: Look, folder: Path, profile: str) -> None:
-    """Keep the look of a profile; that of `Look.PLAIN` takes away what was kept. Raises `SettingsError`.
+    """Keep the look of a profile in a `folder` of settings; `Look.PLAIN` takes it away. Raises `SettingsError`.
 
     >>> docmail.look.keep(docmail.look.Look("Example Ltd"), folder, "default")
     >>> docmail.look.kept(folder, "default").name
@@ -60,7 +60,7 @@ def keep(look: Look, folder: Path, profile: str) -> None:
 
 
 def kept(folder: Path, profile: str) -> Look | None:
-    """Return the look that is kept of a profile; None if there is none. Raises `SettingsError`.
+    """Return the look that a profile has in a `folder` of settings; None if it has none. Raises `SettingsError`.
 
     >>> docmail.look.kept(folder, "nobody") is None
     True

@@ -46,7 +46,7 @@ _NO_SUCH_FOLDER = re.compile(
 
 @dataclass(frozen=True)
 class Position:
-    """How far a folder has been read: the mail's number (UID), and the validity of all numbers in the folder.
+    """How far a folder has been read: the mail's number (`uid`), and the `validity` of all numbers in the folder.
 
     As a text it can be kept: `str()` of it, and `Position.read()`.
 

@@ -134,7 +134,7 @@ class Job:
         sent_as: str = SentAs.BODY,
         timeout: float = 600,
     ) -> Job:
-        """Return the job; raises `MessageError` for a value that cannot be used, and `NotebookError` for the file.
+        """Return the job; raises `MessageError` for a value, or a file, that cannot be used.
 
         `path`, `to`, `subject`, `cc`, `parameters`, `key`, `sent_as` and `timeout` (seconds) are those of `run`.
         """

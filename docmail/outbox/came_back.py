@@ -38,8 +38,8 @@ _GONE_OUT = {State.SENT, State.BOUNCED, State.SENDING, State.UNKNOWN}
 class FoundBounces:
     """What a look into the mailbox has found: how many recipients' mails came back, or are late; `mails` are the rows.
 
-    `bounced` and `delayed` are how many, `read` is how many new mails were looked at; `note` is a sentence about what
-    could not be read, or empty.
+    `bounced` and `delayed` are how many, `read` is how many new mails were looked at; `note` says why there are
+    none where a service sends none, or is empty.
 
     >>> box.bounce("left@example.com")
     >>> number = docmail.Outbox().add(docmail.Message("left@example.com", "Hello"))

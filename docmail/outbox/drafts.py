@@ -42,7 +42,7 @@ __all__ = ["SavedDrafts", "save_draft", "save_drafts"]
 class SavedDrafts:
     """How many drafts were `saved` in this `folder` of the mailbox, and how many were there already (`found`).
 
-    `note` is a sentence about what is missing, or empty.
+    `note` is a sentence about what a draft cannot keep (`send_at`), or empty.
 
     >>> print(docmail.Outbox().save_drafts(docmail.Message("ann@example.com", "Hello")))
     1 draft was saved in the folder Drafts of the mailbox; nothing was sent.

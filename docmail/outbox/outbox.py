@@ -191,10 +191,11 @@ class Outbox:
     ) -> Added:
         """Write a batch down, to be sent by `run(batch=...)`: all of it, or nothing.
 
-        Everything is made and checked before the first mail leaves. Rows that cannot be sent are one `BatchError` with
-        `problems`, a table; `bad_rows="skip"` adds the others and returns the table. Keys that are in the batch already
-        are recognised, so the same cell can be run again. Documents are made one after the other, or by any `executor`
-        of `concurrent.futures`. `settings` None are the saved ones.
+        `messages` are those of `docmail.merge`, or any. Everything is made and checked before the first mail leaves.
+        Rows that cannot be sent are one `BatchError` with `problems`, a table; `bad_rows="skip"` adds the others and
+        returns the table. Keys that are in the batch already are recognised, so the same cell can be run again.
+        Documents are made one after the other, or by any `executor` of `concurrent.futures`. `settings` None are the
+        saved ones.
 
         >>> messages = docmail.merge(frame, key="Customer", to="{{ row['E-mail'] }}", subject="For {{ Customer }}")
         >>> docmail.Outbox().add_all(messages, batch="2026-11 invoices")

@@ -60,13 +60,13 @@ def send(  # noqa: PLR0913 - the header fields of a mail
     """Email one or more documents now: one attempt, written down before and after.
 
     `documents` is anything `Document.of` takes, or a list of it; `to`, `cc`, `bcc` a text with addresses separated by
-    `;` or `,`, or a list of addresses; `reply_to`, written in the same way, where answers go (None: as the settings
-    say); `body` Markdown, the path of an executed notebook, or a list of Markdown, figures, small DataFrames and such
-    paths. With a `key`, the same call sends once: run again, it returns the recorded result with `repeated=True`;
-    `resend=True` sends again on purpose. `timeout` (seconds) covers everything up to the server's reply to the last
-    recipient. `locale` ("de", "en-ZA") sets the signs in the numbers of DataFrames in the body. `settings` None are the
-    saved ones; `look` takes the place of theirs. `in_reply_to` is the mail that this one answers, as a reminder does: a
-    row of the outbox, what `send` returned, or a Message-ID.
+    `;` or `,`, or a list of addresses; `subject` one line of text; `reply_to`, written in the same way, where answers
+    go (None: as the settings say); `body` Markdown, the path of an executed notebook, or a list of Markdown, figures,
+    small DataFrames and such paths. With a `key`, the same call sends once: run again, it returns the recorded result
+    with `repeated=True`; `resend=True` sends again on purpose. `timeout` (seconds) covers everything up to the server's
+    reply to the last recipient. `locale` ("de", "en-ZA") sets the signs in the numbers of DataFrames in the body.
+    `settings` None are the saved ones; `look` takes the place of theirs. `in_reply_to` is the mail that this one
+    answers, as a reminder does: a row of the outbox, what `send` returned, or a Message-ID.
 
     Returns the recipients that were accepted and those that were refused (which also warns). Raises `SettingsError`,
     `CredentialError` or `MessageError` before anything is sent, `SendError` if nobody gets it, and `OutcomeUnknown` if

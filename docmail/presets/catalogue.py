@@ -181,7 +181,7 @@ def _domain_of(host: str) -> str:
 
 
 def take_note(host: str, domain: str) -> None:
-    """Remember, as long as this process lives, a server that a search has found for a domain.
+    """Remember, as long as this process lives, a server (`host`) that a search has found for a domain.
 
     >>> docmail.presets.take_note("mail.host.example", "example.com")
     >>> docmail.presets.owner_of("mail.host.example")

@@ -62,9 +62,9 @@ _known: dict[tuple[Any, ...], Organisation] = {}
 class Provider:
     """An own mail server, as the organisation's file has it: what it fixes for addresses in its domains.
 
-    `preset` is what docmail knows of it as of any provider. By SMTP, `host`, `port`, `security` and `ca_file` are those
-    of `SmtpServer`; with `api` mail goes through that service over HTTP, at `url` if that is not the usual place. One
-    signs in with `sign_in`, through `application`.
+    `preset` is what docmail knows of it as of any provider; its `username` is "" where nobody signs in. By SMTP,
+    `host`, `port`, `security` and `ca_file` are those of `SmtpServer`; with `api` mail goes through that service over
+    HTTP, at `url` if that is not the usual place. One signs in with `sign_in`, through `application`.
 
     >>> ours = docmail.presets.Provider(docmail.presets.by_name("Gmail"), host="mail.example.com")
     >>> ours.port, ours.security

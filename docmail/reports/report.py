@@ -134,7 +134,7 @@ class Report:
         formats: Mapping[str, Format] | None = None,
         locale: str | None = None,
     ) -> Report:
-        """Add a DataFrame as a table.
+        """Add a DataFrame (`frame`) as a table, under a `title` if it has one.
 
         `totals=True` adds up the columns of amounts and counts in a last row, but no identifiers, years, shares or
         prices per unit; `totals=["Revenue"]` those that it names. `formats` says how to write the numbers of a column:
@@ -158,7 +158,9 @@ class Report:
         return self
 
     def figure(self, figure: Any, *, title: str = "") -> Report:
-        """Add a figure of matplotlib's, plotly's or altair's, or a picture: as wide as the text, or smaller if it is.
+        """Add a figure of matplotlib's, plotly's or altair's, or a picture, with a `title` above it if there is one.
+
+        It is as wide as the text, or smaller if it is so itself.
 
         >>> docmail.reports.Report("Q3").figure(figure, title="Sales")
         <Report 'Q3', 0 tables, 1 figures>

@@ -49,10 +49,11 @@ class Settings:
     """Where mail is sent through, and as whom.
 
     `sender` is a name with or without an address (`Accounts <accounts@example.com>`); without one, a username that is
-    an address is the sender's. `copy_to` receives every mail as a blind copy. `reply_to`, one address or several, is
-    where answers go; required for HTTP. `look` is how mails look (`docmail.look.Look`); settings without one keep, when
-    they are saved, the look that was saved before, and `Look.PLAIN` takes it away. `mailbox` is where bounces arrive
-    and copies are filed (`docmail.mailbox.Mailbox`); without one, nothing is read or filed.
+    an address is the sender's. `server` is a `SmtpServer` or `HttpServer`. `copy_to` receives every mail as a blind
+    copy. `reply_to`, one address or several, is where answers go; required for HTTP. `look` is how mails look
+    (`docmail.look.Look`); settings without one keep, when they are saved, the look that was saved before, and
+    `Look.PLAIN` takes it away. `mailbox` is where bounces arrive and copies are filed (`docmail.mailbox.Mailbox`);
+    without one, nothing is read or filed.
 
     >>> server = docmail.SmtpServer("mail.example.com", username="accounts@example.com")
     >>> docmail.Settings("Accounts", server).problems()
