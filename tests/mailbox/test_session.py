@@ -12,6 +12,7 @@ import traceback
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -530,7 +531,8 @@ def _introspected() -> Iterator[ImapServer]:
     class Introspection(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            answer = {"active": "true", "username": ANN} if asked.startswith("token=good&") else {"active": "false"}
+            good = parse_qs(asked)["token"] == ["good"]
+            answer = {"active": "true", "username": ANN} if good else {"active": "false"}
             body = json.dumps(answer).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))

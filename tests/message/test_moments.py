@@ -114,7 +114,7 @@ def test_what_is_no_time_is_refused_in_a_sentence(wrong: Any) -> None:
     assert "2026-12-07 07:00" in caught.value.hint
 
 
-@pytest.mark.parametrize("missing", [pd.NaT, float("nan"), np.datetime64("NaT")])
+@pytest.mark.parametrize("missing", [pd.NaT, float("nan"), np.datetime64("NaT", "s")])
 def test_a_missing_time_is_said_to_be_missing(missing: Any) -> None:
     with pytest.raises(MessageError, match="missing value"):
         moment(missing)
