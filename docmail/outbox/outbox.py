@@ -33,6 +33,7 @@ from docmail.outbox.drafts import SavedDrafts, save_drafts
 from docmail.outbox.keys import account_of, gives_way
 from docmail.outbox.limits import DEFAULT
 from docmail.outbox.mailbox_work import mailbox_of, without_bounces
+from docmail.outbox.resending import correct_and_send
 from docmail.outbox.run import Run, run_of, sent_or_failed
 from docmail.outbox.sent_copies import FiledCopies, file_copies
 from docmail.outbox.single_mail import entry_in
@@ -41,7 +42,7 @@ from docmail.outbox.tables import pandas_of, polars_of
 from docmail.settings import Settings, usable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Executor
     from typing import Self
 
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from docmail.outbox.batch import Added
     from docmail.outbox.preview import Preview
     from docmail.outbox.rows import Row
+    from docmail.transport import SendResult
 
 _MOST_DAYS = 36_500
 _REHEARSED = 3  # mails, if nobody says how many
@@ -401,6 +403,29 @@ class Outbox:
         'Drafts'
         """
         return save_drafts(self._store, messages, self._usable(settings))
+
+    def correct_and_send(
+        self,
+        id: int,  # noqa: A002 - the row's name for it
+        corrected: Mapping[str, str],
+        *,
+        settings: Settings | None = None,
+    ) -> SendResult:
+        """Send a mail that was refused or bounced to corrected addresses: `{"old@example.com": "new@example.com"}`.
+
+        It stays the same mail with its key, and goes to those alone who have not got it. The record remembers for whom
+        it was written down. Raises `AddressError` for what is no address, and what `send` raises; then nothing has
+        changed.
+
+        >>> outbox = docmail.Outbox()
+        >>> box.answer("rcpt", "550 5.1.1 No such mailbox", times=1)
+        >>> number = outbox.add(docmail.Message("an@example.com", "Hello"))
+        >>> outbox.run()
+        <Run over: 1 refused>
+        >>> outbox.correct_and_send(number, {"an@example.com": "ann@example.com"}).accepted
+        ('ann@example.com',)
+        """
+        return correct_and_send(self._store.folder, id, self._usable(settings), corrected)
 
     def resolve(self, id: int, outcome: Literal["sent", "resend"]) -> None:  # noqa: A002 - the row's name for it
         """Decide about a mail whose outcome is unknown: it arrived ("sent"), or the next `run()` sends it ("resend").

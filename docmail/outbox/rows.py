@@ -83,7 +83,7 @@ class Row:
 
     `id` is its number, `key` and `batch` are as they were given. `state` is what became of it as a whole, `recipients`
     has that for each address; `to` are those of the people to whom it was written. `reason` says in a sentence why it
-    was not sent, `reply` is the server's. `created` is when it was written down, `sent_at` when the server took it,
+    was not sent, or why it bounced; `reply` is the server's. `created` is when it was written down, `sent_at` when the server took it,
     `user` who did that on this computer. `sender`, `subject` and `message_id` are the mail's, `documents` the names of
     what is attached.
 
@@ -152,11 +152,13 @@ def row_of(row: sqlite3.Row, parts: Parts, corrected: dict[str, str]) -> Row:
     """Return the row that the journal's tables hold."""
     copy = parts.copies[0] if parts.copies else None
     is_owed = copy is not None and bool(copy["owed"])
+    state = State(row["state"])
+    recipients = {each["address"]: _recipient(each, parts.bounces) for each in parts.recipients}
     return Row(
         id=row["id"],
         key=row["key"],
         batch=row["batch"] or None,
-        state=State(row["state"]),
+        state=state,
         to=tuple(json.loads(row["addressed"])),
         subject=row["subject"],
         message_id=row["message_id"],
@@ -165,8 +167,8 @@ def row_of(row: sqlite3.Row, parts: Parts, corrected: dict[str, str]) -> Row:
         reply=reply_from_json(row["reply"]),
         user=row["user"],
         sender=row["sender"],
-        reason=row["reason"],
-        recipients={each["address"]: _recipient(each, parts.bounces) for each in parts.recipients},
+        reason=_why_bounced(recipients) if state == State.BOUNCED else row["reason"],
+        recipients=recipients,
         documents=tuple(each["name"] for each in parts.attachments),
         body_sha256=row["body_sha256"],
         contents=tuple(each["sha256"] for each in parts.attachments),
@@ -193,6 +195,12 @@ def _recipient(row: sqlite3.Row, bounces: list[sqlite3.Row]) -> Recipient:
         return Recipient(state, reply, role, status, reason)
     text = _("{what} It said: {reply}").format(what=reason, reply=sentence(said)) if said else reason
     return Recipient(State.BOUNCED, Reply(0, status, text), role, status, reason)
+
+
+def _why_bounced(recipients: dict[str, Recipient]) -> str:
+    """Return why a mail bounced: what is said of its recipients, each sentence once."""
+    bounced = [each for each in recipients.values() if each.state == State.BOUNCED and each.role != Role.ARCHIVE]
+    return " ".join(dict.fromkeys(each.reason for each in bounced))
 
 
 def _reply_to(head: bytes) -> frozenset[str]:

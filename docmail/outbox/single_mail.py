@@ -279,7 +279,12 @@ class _SingleMail:
             self._settle_success(attempt.success(result), settle)
         finally:
             transport.close()
-        note = work_quietly(store, self.settings, look=False)
+        try:
+            note = work_quietly(store, self.settings, look=False)
+        except KeyboardInterrupt:
+            # It is raised on, because it is meant for the loop of sends that it may have met in the middle.
+            said = _("The mail was sent, and is recorded as sent; its copy is filed with the next mail.")
+            raise KeyboardInterrupt(said) from None
         return replace(result, note=note) if note else result
 
     @staticmethod

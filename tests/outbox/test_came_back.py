@@ -11,31 +11,18 @@ import pytest
 import docmail
 from docmail.command_line import commands as command_line
 from docmail.errors import ConnectError, Kind, MessageError, SettingsError
-from docmail.mailbox import Mailbox
 from docmail.outbox import Group, Outbox, csv_of, history_of, resending
 from docmail.outbox.search import Wanted
 from docmail.outbox.tables import missed_csv
 from tests.support.bounces import NO_BOUNCES, RETURNED, group, notification
-from tests.support.fake_mailbox import FakeMailbox
 
 if TYPE_CHECKING:
     from docmail.outbox import Row
     from docmail.sandbox import Sandbox
     from docmail.settings import Settings
+    from tests.support.fake_mailbox import FakeMailbox
 
 NO_MAILBOX = "There is no such mailbox; check the address."
-
-
-@pytest.fixture
-def mailbox(monkeypatch: pytest.MonkeyPatch) -> FakeMailbox:
-    fake = FakeMailbox()
-    fake.stand_in(monkeypatch)
-    return fake
-
-
-@pytest.fixture
-def settings(box: Sandbox) -> Settings:
-    return replace(box.settings, mailbox=Mailbox("localhost", username="accounts@example.com"))
 
 
 def sent(settings: Settings, *people: str, key: str = "1", batch: str = "b") -> Row:
@@ -259,6 +246,31 @@ def test_a_key_whose_mail_came_back_serves_for_the_corrected_address(
     assert [mail.recipients for mail in box.inbox] == [("gone@example.com",), ("here@example.com",)]
     with pytest.raises(MessageError, match="other recipients"):
         docmail.send((), to="gone@example.com", subject="Q3", key="q3", settings=settings)
+
+
+def test_a_mail_that_came_back_from_everybody_says_why_and_no_longer_once_it_was_sent_again(
+    settings: Settings, mailbox: FakeMailbox, box: Sandbox
+) -> None:
+    row = sent(settings, "gone", "left", "full")
+    mailbox.folders["INBOX"] += [bounce(row), bounce(row, "left"), bounce(row, "full", "5.2.2")]
+    Outbox().find_bounces(settings=settings)
+    assert only().reason == f"{NO_MAILBOX} The mailbox is full; the recipient has to make room before it is sent again."
+    box.answer("mail", "451 4.3.0 Busy", times=1)
+    with pytest.raises(docmail.errors.Deferred):
+        resending.send_again(Outbox().folder, row.id, settings)
+    assert only().reason == f"{NO_MAILBOX} The mailbox is full; the recipient has to make room before it is sent again."
+    resending.send_again(Outbox().folder, row.id, settings)
+    assert (only().state, only().reason) == ("sent", "")
+
+
+def test_the_outbox_sends_to_corrected_addresses_and_says_who_got_it(settings: Settings, mailbox: FakeMailbox) -> None:
+    row = came_back(settings, mailbox, "gone")
+    with pytest.raises(docmail.errors.AddressError, match="is not an email address"):
+        Outbox().correct_and_send(row.id, {"gone@example.com": "here"}, settings=settings)
+    assert only().state == "bounced"
+    result = Outbox().correct_and_send(row.id, {"gone@example.com": "here@example.com"}, settings=settings)
+    assert result.accepted == ("here@example.com",)
+    assert only().corrected == {"here@example.com": "gone@example.com"}
 
 
 @pytest.mark.parametrize("people", [("gone",), ("got", "gone")])

@@ -9,28 +9,15 @@ import pytest
 
 import docmail
 from docmail.errors import Deferred, Kind, OutcomeUnknown
-from docmail.mailbox import Mailbox
 from docmail.outbox import Outbox
-from tests.support.fake_mailbox import FakeMailbox
 
 if TYPE_CHECKING:
     from docmail.outbox import Row
     from docmail.sandbox import Sandbox
     from docmail.settings import Settings
+    from tests.support.fake_mailbox import FakeMailbox
 
 ME = "accounts@example.com"
-
-
-@pytest.fixture
-def mailbox(monkeypatch: pytest.MonkeyPatch) -> FakeMailbox:
-    fake = FakeMailbox()
-    fake.stand_in(monkeypatch)
-    return fake
-
-
-@pytest.fixture
-def settings(box: Sandbox) -> Settings:
-    return replace(box.settings, mailbox=Mailbox("localhost", username=ME))
 
 
 def in_doubt(settings: Settings, box: Sandbox, to: str = "ann@example.com") -> Row:

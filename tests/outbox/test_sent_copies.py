@@ -21,7 +21,6 @@ from docmail.mailbox import Mailbox
 from docmail.outbox import Outbox, mailbox_work, sent_copies
 from docmail.secret import Secret
 from docmail.settings import Security, Settings, SmtpServer
-from tests.support.fake_mailbox import FakeMailbox
 from tests.support.imapserver import PASSWORD, ImapServer
 from tests.support.slow_server import SlowServer
 
@@ -31,21 +30,10 @@ if TYPE_CHECKING:
 
     from docmail.outbox import Row
     from docmail.sandbox import Sandbox
+    from tests.support.fake_mailbox import FakeMailbox
 
 PDF = b"%PDF-1.4\n1 0 obj\n%%EOF\n"
 FULL = "The mailbox is full."
-
-
-@pytest.fixture
-def mailbox(monkeypatch: pytest.MonkeyPatch) -> FakeMailbox:
-    fake = FakeMailbox()
-    fake.stand_in(monkeypatch)
-    return fake
-
-
-@pytest.fixture
-def settings(box: Sandbox) -> Settings:
-    return replace(box.settings, mailbox=Mailbox("localhost", username="accounts@example.com"))
 
 
 def send(settings: Settings, subject: str = "Q3", **details: object) -> docmail.SendResult:
@@ -79,6 +67,18 @@ def test_the_copy_has_the_octets_that_were_sent_is_read_and_of_the_same_time(
     assert raw.replace(b"\r\n", b"\n") == box.inbox[0].raw.replace(b"\r\n", b"\n")
     assert (flags, when) == (("\\Seen",), row.sent_at)
     assert (row.filed, row.not_filed, result.note) == (True, "", "")
+
+
+def test_an_interrupt_while_the_copy_is_filed_says_that_the_mail_was_sent(
+    settings: Settings, mailbox: FakeMailbox, box: Sandbox
+) -> None:
+    mailbox.failures["append"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt, match="The mail was sent, and is recorded as sent"):
+        send(settings, key="q3")
+    assert (only().state, only().filed, len(box.inbox)) == ("sent", False, 1)
+    mailbox.failures.clear()
+    assert send(settings, key="q3").repeated
+    assert Outbox().file_copies(settings=settings).filed == 1
 
 
 def test_a_run_files_a_copy_of_each_mail(settings: Settings, mailbox: FakeMailbox) -> None:

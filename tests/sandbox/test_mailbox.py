@@ -374,7 +374,7 @@ def test_a_batch_that_comes_back_in_part_is_found_corrected_and_sent(box: Sandbo
     assert (row.key, row.recipients["left@example.com"].status) == ("left", "5.1.1")
     assert len(box.mailbox["Sent"]) == 3
     corrected = {"left@example.com": "found@example.com"}
-    docmail.outbox.correct_and_send(outbox.folder, row.id, box.settings, corrected)
+    outbox.correct_and_send(row.id, corrected, settings=box.settings)
     assert [mail.recipients for mail in box.inbox] == [("ann@example.com",), ("found@example.com",)]
     assert {row.state for row in outbox} == {"sent"}
 

@@ -152,7 +152,7 @@ def detail(row: Row, *, asks: str, said: str, has_mailbox: bool = False) -> Mark
         *([_copy(row)] if row.filed is not None else []),
     ]
     parts = [_recipients(row), tag("div", " · ".join(facts), class_="dm-facts dm-said-about")]
-    if row.reason and row.state != State.SENT:
+    if row.reason and row.state not in {State.SENT, State.BOUNCED}:  # a bounce stands at its recipient
         parts.append(tag("div", row.reason, class_="dm-said-about"))
     parts.append(tag("div", data_zone="mail"))
     parts += [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from docmail import presets
 from docmail.addresses import trimmed
-from docmail.errors import Field, Kind
+from docmail.errors import Field, Guide, Kind
 from docmail.language import _
 from docmail.settings import HttpServer, Security
 from docmail.widgets.parts import markup
@@ -73,6 +73,7 @@ class MailboxPanel:
             classes=["dm-mailbox-actions", *shown_in],
             within=True,
         )
+        self.guide = light(Html, _dom_classes=["dm-report", "dm-if-after-sending", "dm-in-more"])
         self._work = Work(self.actions, self._show_failure)
         self._result = report.mailbox_untested()
         self._show(self._result)
@@ -80,7 +81,7 @@ class MailboxPanel:
     def stand_in(self, controls: list[ipywidgets.Widget]) -> None:
         """Take the places among the form's fields: below the last row of the mailbox."""
         at = controls.index(self._rows[AFTER_SENDING[-1]].control) + 1
-        controls[at:at] = [self.actions, self.report]
+        controls[at:at] = [self.actions, self.report, self.guide]
 
     # --- what the rows say ---
 
@@ -90,6 +91,8 @@ class MailboxPanel:
         fold = self._fields[FormField.AFTER_SENDING]
         name = _("After sending")
         fold.description = f"{name} · {mailbox.host}" if mailbox is not None and mailbox.host else name
+        if fold.value and not self.guide.value:  # a closed fold costs nothing
+            self.guide.value = markup.guide(Guide.AFTER_SENDING)
         self._rows[FormField.MAILBOX].hint = _about(settings)
         known = mailbox is not None and self._is_known(values)
         self._show_state("mailbox-known", known)

@@ -93,6 +93,14 @@ def test_a_form_says_what_docmail_does_in_a_mailbox_and_looks_into_none_unasked(
     assert Settings.load().mailbox is None
 
 
+def test_the_guide_stands_in_the_fold_once_it_is_opened() -> None:
+    form = filled()
+    assert not form.mailbox.guide.value
+    form.fields["after_sending"].value = True
+    assert "Show me how: After sending" in form.mailbox.guide.value
+    assert "How do I set up the mailbox?" in form.mailbox.guide.value
+
+
 def test_what_is_filled_in_is_saved_and_comes_back_folded_under_the_server_s_name() -> None:
     form = filled(mailbox_host="imap.example.com", mailbox_port=143)
     assert form.save()
