@@ -74,7 +74,7 @@ def checked_logo(content: bytes) -> tuple[int, int]:
     if getattr(image, "is_animated", False):
         raise LogoError(_("The logo moves; save one of its pictures as PNG."))
     if _upright(image).getbbox(alpha_only=True) is None:
-        raise LogoError(_("Nothing is to be seen in the logo: all of it is transparent."))
+        raise LogoError(_("The logo cannot be seen: all of it is transparent."))
     return width, height
 
 

@@ -167,7 +167,7 @@ def checked(look: object) -> Look | None:
     if look is None or isinstance(look, Look):
         return look
     raise SettingsError(
-        _("This is no look, but {type}.").format(type=type(look).__name__),
+        _("A look is a docmail.look.Look, not {type}.").format(type=type(look).__name__),
         field="look",
         hint=_('Write look=docmail.look.Look("Example Ltd", ...), or look=docmail.look.Look.PLAIN for none.'),
     )

@@ -60,11 +60,17 @@ def without_bounces(settings: Settings) -> str:
 
 
 def work_quietly(
-    store: Store, settings: Settings, *, look: bool = True, stopped: Callable[[], bool] = lambda: False
+    store: Store,
+    settings: Settings,
+    *,
+    batch: str | None = None,
+    look: bool = True,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> str:
     """Do what is to be done in the mailbox, and return in sentences what came of it; never raises.
 
-    Without `look`, only copies are filed, and nothing is said of what went well.
+    Without `look`, only copies are filed, and nothing is said of what went well. With a `batch`, nothing is said of
+    mails outside it that stay in doubt.
     """
     if settings.mailbox is None or stopped():
         return ""
@@ -77,7 +83,7 @@ def work_quietly(
             return _not_looked_into(reason)
         _slow.pop(settings.mailbox, None)
         with mailbox_of(settings, _SECONDS) as box:
-            return _work(store, box, settings, look=look, stopped=stopped)
+            return _work(store, box, settings, batch=batch, look=look, stopped=stopped)
     except SettingsError as exc:
         if settings.recorded_in.rehearsal:
             return ""  # the packages are missing: every sandbox has a mailbox, and nobody asked for it
@@ -97,13 +103,16 @@ def _not_looked_into(reason: str) -> str:
     )
 
 
-def _work(store: Store, box: OpenMailbox, settings: Settings, *, look: bool, stopped: Callable[[], bool]) -> str:
+def _work(  # noqa: PLR0913
+    store: Store, box: OpenMailbox, settings: Settings, *, batch: str | None, look: bool, stopped: Callable[[], bool]
+) -> str:
     copies = file_copies(store, box, settings, stopped=stopped)
     said = [str(copies)] if copies.waiting or copies.given_up or (look and copies.filed + copies.found) else []
     if not look:
         return " ".join(said)
     doubts = settle_doubts(store, box, settings, stopped=stopped)
-    said += [str(doubts)] if doubts.sent or doubts.unknown else []
+    unknown = tuple(each for each in doubts.unknown if batch is None or store.journal.row(each).batch == batch)
+    said += [str(replace(doubts, unknown=unknown))] if doubts.sent or unknown else []
     bounces = find_bounces(store, box, settings, stopped=stopped)
     said += [str(bounces)] if bounces.bounced or bounces.delayed else []
     return " ".join(said)

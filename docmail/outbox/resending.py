@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from docmail import home as homes
 from docmail.addresses import parse_address
-from docmail.errors import AddressError, Field, MessageError
+from docmail.errors import AddressError, Field, MessageError, listed
 from docmail.language import _
 from docmail.message import Message, address_header, new_message_id
 from docmail.outbox.rows import Role, State
@@ -135,12 +135,14 @@ def correct_and_send(  # noqa: PLR0913
     """Send a mail once more because a person has corrected addresses that were refused; each with its correction.
 
     It stays the same mail with its key, and goes to those who have not got it; the record remembers for whom it was
-    written down. Nothing is changed before there is a connection for it. Raises `AddressError` for what is no address.
+    written down. Nothing is changed before there is a connection for it. Raises `AddressError` for what is no address,
+    and `MessageError` for an address that has got the mail.
     """
     settings = _recorded_here(folder, settings)
     with closing(Store.looked_through(folder)) as store:
         found = store.journal.row(number)
         check_sender(found, settings)
+        _check_missed(found, corrected)
         addresses = {old: _correction(found, old, new) for old, new in corrected.items()}
         mail = store.journal.mail(number)
         head, to = mail.head, found.to
@@ -162,6 +164,20 @@ def _recorded_here(folder: Path, settings: Settings) -> Settings:
     if not takes_mail_of(homes.of_record(folder), settings.recorded_in):
         raise elsewhere(settings.recorded_in, folder)
     return replace(settings, home=replace(settings.recorded_in, outbox=folder))
+
+
+def _check_missed(row: Row, corrected: Mapping[str, str]) -> None:
+    """Raise `MessageError` if an address is to be corrected that is not one of those who have not got the mail."""
+    missed = missing(row)
+    for old in corrected:
+        if old not in missed:
+            raise MessageError(
+                _("{address} is not among those who have not got this mail.").format(address=old),
+                field="to",
+                hint=_("Correct one of these: {addresses}.").format(addresses=listed(missed))
+                if missed
+                else _("Everybody has got it."),
+            )
 
 
 def _correction(row: Row, old: str, new: str) -> Address:

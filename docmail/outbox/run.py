@@ -440,7 +440,9 @@ class Run(Mapping[str, int]):
                 finally:
                     self._sender.hang_up()
                     if self.redirect_to is None:
-                        self.after_sending = work_quietly(self._store, self.settings, stopped=self._has_to_end)
+                        self.after_sending = work_quietly(
+                            self._store, self.settings, batch=self.batch, stopped=self._has_to_end
+                        )
                 self.counts()  # for those who look when the outbox is gone
             if self.control.stopped:
                 state = RunState.STOPPED

@@ -180,7 +180,7 @@ class HttpEndpoint:
         if not hmac.compare_digest(
             headers.get("authorization", "").encode(), f"Bearer {self._rehearsal.token}".encode()
         ):
-            return Response(HTTPStatus.FORBIDDEN, _("This sandbox accepts no orders without its token."))
+            return Response(HTTPStatus.FORBIDDEN, _("This sandbox accepts no requests without its token."))
         if not body:
             return Response(HTTPStatus.OK, _("I am here."))
         order = json.loads(body)

@@ -104,7 +104,7 @@ def mailbox_problems(mailbox: Mailbox, username_for_sending: str) -> Iterator[Pr
         yield problem
     elif mailbox.username is None and not username_for_sending:
         yield Problem(
-            Field.MAILBOX_USERNAME, _("Give the username of the mailbox: sending has none that it could have as well.")
+            Field.MAILBOX_USERNAME, _("Give the username of the mailbox: there is none for sending that it could use.")
         )
     for problem in trust_problems(mailbox.fingerprint, mailbox.ca_file, host):
         yield Problem(MAILBOX_FIELDS[Field(problem.field)], problem.message)

@@ -270,7 +270,11 @@ class Settings:
                 if name == "default"
                 else _("No email settings are saved under the name “{name}”.").format(name=name),
                 hint=homes.hint_for(
-                    notebook=_("Open docmail.SettingsForm(), fill it in and press Update."),
+                    notebook=_("Open docmail.SettingsForm(), fill it in and press Update.")
+                    if name == "default"
+                    else _("Open docmail.SettingsForm({name}), fill it in and press Update, or check the name.").format(
+                        name=f'"{name}"'
+                    ),
                     terminal=_(
                         "Save them in Python with docmail.Settings(...).save(), or set DOCMAIL_HOME "
                         "to the folder that contains them."

@@ -502,15 +502,18 @@ def _missing(name: Any, fields: dict[Any, Any], row: Any, field: str) -> Message
         )
     if name in fields:
         return MessageError(
-            _("The {field} needs the field “{name}”, which has no value here.").format(field=field, name=name),
+            _("“{field}” needs the field “{name}”, which has no value here.").format(field=field, name=name),
             field=field,
-            hint=_("Fill it in, or write {place} in the template.").format(
+            hint=_("Fill it in.")
+            if field == "to"
+            else _("Fill it in, or write {place} in the template.").format(
                 # An address may be left out, but a hyphen is not one.
                 place=f"{{{{ {_place(name)} | default({'' if field in _MAY_BE_EMPTY else '-'!r}) }}}}"
             ),
         )
     known = [str(each) for each in fields]
-    near = difflib.get_close_matches(str(name).casefold(), [each.casefold() for each in known], n=1)
+    # By the usual 0.6, “number” would be taken for a typing error of “name”.
+    near = difflib.get_close_matches(str(name).casefold(), [each.casefold() for each in known], n=1, cutoff=0.75)
     meant = next((each for each in known if near and each.casefold() == near[0]), None)
     if meant is not None:
         hint = _("Write {place}.").format(place=f"{{{{ {_place(meant)} }}}}")
@@ -520,7 +523,7 @@ def _missing(name: Any, fields: dict[Any, Any], row: Any, field: str) -> Message
     else:
         hint = _("Give its value, or take it out of the template.")
     return MessageError(
-        _("The {field} needs the field “{name}”, which does not exist.").format(field=field, name=name),
+        _("“{field}” needs the field “{name}”, which does not exist.").format(field=field, name=name),
         field=field,
         hint=hint,
     )

@@ -209,7 +209,7 @@ def _steps(diagnosis: Diagnosis, shown: Callable[[str], str]) -> Markup:
             "✓" if check.ok else "✗",
             markup.phase(check.phase),
             shown(check.text if check.ok else f"{check.text} {check.hint}".strip()),
-            markup.seconds(check.seconds),
+            markup.seconds(check.seconds).replace(" ", "\N{NO-BREAK SPACE}"),  # a narrow window would break it
         ]
         for check in diagnosis.checks
     ]

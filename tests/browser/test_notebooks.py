@@ -190,6 +190,7 @@ def test_the_second_tutorial_s_failures_are_met_and_mended_in_its_form(lab: LabP
     play(lab.page, PLAYED[:1])
     form = lab.page.locator(".docmail-form")
     form.get_by_label("Failure").select_option("A wrong password")
+    expect(form.locator(".widget-label", has_text="To mend it: type “sandbox-password”")).to_be_visible()
     form.get_by_role("button", name="Test email settings").click()
     expect(form.locator(".dm-field-password .dm-problem")).to_be_visible(timeout=40_000)
     pictures.of(form.last, "test-email-failed")

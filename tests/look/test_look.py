@@ -239,7 +239,7 @@ def test_a_mail_has_the_look_of_its_sender_unless_it_has_its_own(box: Sandbox) -
     docmail.send((), **given, look=Look.PLAIN)
     names = [[name for name in ("Example Ltd", "Another") if name in (mail.html or "")] for mail in box.inbox]
     assert names == [["Example Ltd"], ["Another"], []]
-    with pytest.raises(SettingsError, match="no look, but str"):
+    with pytest.raises(SettingsError, match="not str"):
         docmail.send((), **given, look="blue")  # type: ignore[arg-type]
 
 

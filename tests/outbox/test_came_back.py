@@ -267,10 +267,14 @@ def test_the_outbox_sends_to_corrected_addresses_and_says_who_got_it(settings: S
     row = came_back(settings, mailbox, "gone")
     with pytest.raises(docmail.errors.AddressError, match="is not an email address"):
         Outbox().correct_and_send(row.id, {"gone@example.com": "here"}, settings=settings)
+    with pytest.raises(MessageError, match=r"other@example.com is not among those .* Correct one of these: gone@exam"):
+        Outbox().correct_and_send(row.id, {"other@example.com": "here@example.com"}, settings=settings)
     assert only().state == "bounced"
     result = Outbox().correct_and_send(row.id, {"gone@example.com": "here@example.com"}, settings=settings)
     assert result.accepted == ("here@example.com",)
     assert only().corrected == {"here@example.com": "gone@example.com"}
+    with pytest.raises(MessageError, match="Everybody has got it"):
+        Outbox().correct_and_send(row.id, {"here@example.com": "there@example.com"}, settings=settings)
 
 
 @pytest.mark.parametrize("people", [("gone",), ("got", "gone")])

@@ -101,6 +101,17 @@ def test_a_run_settles_doubts_by_itself_and_files_no_second_copy(
     assert only().filed
 
 
+def test_a_run_of_a_batch_says_nothing_of_doubts_outside_it(
+    settings: Settings, mailbox: FakeMailbox, box: Sandbox
+) -> None:
+    in_doubt(settings, box)
+    outbox = Outbox()
+    outbox.add_all([docmail.Message("ben@example.com", "Q4", key="q4")], batch="b", settings=settings)
+    assert outbox.run(settings=settings, batch="b").after_sending == "1 copy is in the Sent folder."
+    assert len(mailbox.folders["Sent"]) == 1
+    assert "proves nothing" in outbox.run(settings=settings).after_sending
+
+
 def test_a_mailbox_that_fails_settles_nothing(settings: Settings, mailbox: FakeMailbox, box: Sandbox) -> None:
     in_doubt(settings, box)
     mailbox.failures["holds"] = Deferred("Not now.", kind=Kind.TEMPORARY)

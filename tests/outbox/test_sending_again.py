@@ -490,7 +490,7 @@ def test_a_correction_that_is_refused_as_well_can_be_corrected_again(box: docmai
 
 def test_what_was_corrected_meanwhile_is_not_sent_twice(box: docmail.Sandbox, partly: Outbox) -> None:
     corrected(box, partly, to="somebody@example.com")
-    with pytest.raises(docmail.errors.MessageError, match="settled meanwhile"):
+    with pytest.raises(docmail.errors.MessageError, match="Everybody has got it"):
         corrected(box, partly, to="third@example.com")
     assert len(box.inbox) == 2
 

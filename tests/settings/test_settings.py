@@ -324,6 +324,8 @@ def test_the_name_of_the_shared_sandbox_is_not_for_real_settings() -> None:
 
 
 def test_without_settings_the_form_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"under the name “work”. Open docmail\.SettingsForm\(\"work\"\)"):
+        Settings.load("work")
     with pytest.raises(SettingsError, match=r"No email settings are saved yet.*docmail\.SettingsForm\(\)"):
         Settings.load()
     SMTP.save()

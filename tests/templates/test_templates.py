@@ -120,9 +120,15 @@ def test_a_value_that_is_none_is_missing(nothing: Any) -> None:
         fill("Dear {{ name }}", {"name": nothing}, field="subject")
     assert caught.value.field == "subject"
     assert str(caught.value) == (
-        "The subject needs the field “name”, which has no value here. "
+        "“subject” needs the field “name”, which has no value here. "
         "Fill it in, or write {{ name | default('-') }} in the template."
     )
+
+
+def test_a_missing_address_is_to_be_filled_in_and_has_no_stand_in() -> None:
+    with pytest.raises(MessageError) as caught:
+        fill("{{ email }}", {"email": None}, field="to")
+    assert str(caught.value) == "“to” needs the field “email”, which has no value here. Fill it in."
 
 
 @pytest.mark.parametrize(
@@ -130,6 +136,7 @@ def test_a_value_that_is_none_is_missing(nothing: Any) -> None:
     [
         ("{{ nam }}", "the field “nam”, which does not exist. Write {{ name }}."),
         ("{{ NAME }}", "Write {{ name }}."),
+        ("{{ number }}", "Use one of these fields: name, qty, price"),
         ("{{ row['Email'] }}", "Write {{ row['E-mail'] }}."),
         ("{{ zzzzzz }}", "Use one of these fields: name, qty, price"),
         ("{{ lines[1].amount }}", "the field “amount”, which has no value here"),

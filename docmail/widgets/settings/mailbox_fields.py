@@ -85,8 +85,8 @@ def mailbox_rows() -> list[Row]:
         ),
         Row(
             Field.MAILBOX_USERNAME,
-            text(_("IMAP user name")),
-            hint=_("empty: that of sending, with its password or sign-in"),
+            text(_("IMAP username")),
+            hint=_("leave it empty to use the one for sending, with its password or sign-in"),
             when=when,
             style=folded,
         ),
@@ -122,7 +122,7 @@ def mailbox_rows() -> list[Row]:
 
 def what_it_does() -> str:
     """Return the sentence that says what docmail does in a mailbox, and what it never does."""
-    return _("Reads bounces and files copies of what was sent; deletes nothing.")
+    return _("Reads which mails came back (bounced), files copies of what was sent, deletes nothing.")
 
 
 def self_signed_for_mailbox() -> str:

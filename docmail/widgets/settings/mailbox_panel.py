@@ -124,7 +124,9 @@ class MailboxPanel:
             "environment": _("comes from {variable}").format(variable="DOCMAIL_MAILBOX_PASSWORD"),
         }
         self.password.placeholder = _("•••••••• stored; empty keeps it") if kept else ""
-        self._rows[Field.MAILBOX_PASSWORD].hint = said.get(kept or "", "") or _("of the mailbox, not that of sending")
+        self._rows[Field.MAILBOX_PASSWORD].hint = said.get(kept or "", "") or _(
+            "of the mailbox, not the one for sending"
+        )
 
     def _is_known(self, values: Mapping[str, Any]) -> bool:
         """Whether the mailbox is the one that the provider's facts name, so that one line says all of it."""
@@ -246,7 +248,7 @@ def _about(settings: Settings) -> str:
     if not isinstance(server, HttpServer) or (server.service is not None and server.service.has_mailbox):
         provider = presets.by_host(settings.account.host)
         if provider is not None and provider.files_sent:
-            said = _("Reads bounces; deletes nothing. {provider} itself files copies of what was sent.")
+            said = _("Reads which mails came back (bounced), deletes nothing. {provider} itself files the copies.")
             return said.format(provider=_(provider.name))
         return mailbox_fields.what_it_does()
     from docmail.mailbox import in_words

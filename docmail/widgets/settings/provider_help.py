@@ -344,7 +344,7 @@ class ProviderHelp:
         if service is None:
             parts += [_("port {port}").format(port=self._said(Field.PORT)), _("encrypted")]
         elif preset.protocol == "http":
-            parts.append(_("by HTTP: a key is enough, and no network blocks it"))
+            parts.append(_("by HTTP: a key is enough, and networks seldom block it"))
         else:
             parts.append(_("by HTTP, not SMTP"))
         username = trimmed(self._value(Field.USERNAME))
@@ -468,7 +468,7 @@ def _ways(preset: Preset | None, protocol: str) -> str:
         smtp, http = _("SMTP: as mail programs send"), _("HTTP: for a server that takes mail as a web form does")
         return f"{smtp}; {http}"
     if preset.protocol == "http":
-        return _("HTTP needs only a key, and no network blocks it; SMTP wants a username and a password of its own")
+        return _("HTTP needs only a key, and networks seldom block it; SMTP wants a username and a password of its own")
     if protocol == "smtp":
         return _("SMTP is what a password is for; HTTP needs a registered application")
     return _("HTTP works where a network blocks SMTP; it needs a registered application")

@@ -27,7 +27,7 @@ HERE = {"host": "smtp.example.com", "username": "accounts@example.com", "sender"
 SERVER = SmtpServer("smtp.example.com", username="accounts@example.com")
 OWN = Mailbox("imap.example.com", username="bounces@example.com")
 FINGERPRINT = ":".join(["AB"] * 32)
-SENTENCE = "Reads bounces and files copies of what was sent; deletes nothing."
+SENTENCE = "Reads which mails came back (bounced), files copies of what was sent, deletes nothing."
 GOOD = [("settings", "complete"), ("auth", "signed in"), ("folders", "copies go to “Sent”")]
 
 
@@ -162,7 +162,9 @@ def test_a_mailbox_of_a_known_provider_is_prefilled_and_one_line_once_it_is_want
     assert "mailbox-known" not in states(form)
     form.fields["mailbox"].value = True
     assert "mailbox-known" in states(form)
-    assert form.rows["mailbox"].note.startswith("Reads bounces; deletes nothing. Gmail itself files copies")
+    assert form.rows["mailbox"].note.startswith(
+        "Reads which mails came back (bounced), deletes nothing. Gmail itself files the copies"
+    )
     assert "imap.gmail.com · port 993 · encrypted" in form.rows["mailbox_server"].note
     assert form.fields["mailbox_self_signed"].disabled
     form.fields["mailbox_username"].value = "other@gmail.com"
