@@ -75,7 +75,7 @@ def test_a_server_of_one_s_own_has_every_row_and_the_port_says_how_it_is_encrypt
     assert [row for row in rows(form) if row not in before] == [
         *("mailbox", "mailbox_host", "mailbox_port", "mailbox_security", "mailbox_username", "mailbox_self_signed"),
     ]
-    form.get_by_label("IMAP username").fill("bounces@example.com")
+    form.get_by_label("IMAP user name").fill("bounces@example.com")
     expect(form.get_by_label("IMAP password", exact=True)).to_be_visible()
     form.get_by_label("Allow a self-signed certificate of the mailbox").check()
     expect(form.get_by_label("IMAP certificate")).to_be_visible()

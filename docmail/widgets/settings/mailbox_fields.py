@@ -85,7 +85,7 @@ def mailbox_rows() -> list[Row]:
         ),
         Row(
             Field.MAILBOX_USERNAME,
-            text(_("IMAP username")),
+            text(_("IMAP user name")),
             hint=_("leave it empty to use the one for sending, with its password or sign-in"),
             when=when,
             style=folded,
