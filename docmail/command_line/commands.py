@@ -298,6 +298,7 @@ def _send(options: argparse.Namespace) -> int:
 
 def _outbox(options: argparse.Namespace) -> int:
     from docmail import Outbox, Settings
+    from docmail.outbox import nothing_of
 
     # A named profile, also one named by the environment, may have an outbox of its own: the sandbox has.
     named = options.profile or os.environ.get("DOCMAIL_PROFILE")
@@ -313,10 +314,14 @@ def _outbox(options: argparse.Namespace) -> int:
         if options.what == "bounces":
             _say(str(outbox.find_bounces(settings=settings)))
             return 0
+        is_empty = True
         for row in outbox:
             if options.batch is None or row.batch == options.batch:
+                is_empty = False
                 when = (row.sent_at or row.created).astimezone().strftime("%Y-%m-%d %H:%M")
                 _say(f"{row.id:>5}  {row.state:<8} {when}  {', '.join(row.to)}: {row.subject}{_known_of(row)}")
+        if is_empty:
+            print(nothing_of(options.batch), file=sys.stderr)  # a program that reads the list gets none
     finally:
         outbox.close()
     return 0

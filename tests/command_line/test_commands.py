@@ -168,6 +168,13 @@ def test_a_profile_can_be_named(box: Sandbox, pdf: str, capsys: pytest.CaptureFi
     assert "other" in capsys.readouterr().err
 
 
+def test_an_empty_list_says_so_beside_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["outbox", "list"]) == 0
+    assert capsys.readouterr() == ("", "The outbox is empty.\n")
+    assert main(["outbox", "list", "--batch", "novenber"]) == 0
+    assert "holds no mail of the batch “novenber”" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("box")
 def test_the_outbox_lists_what_was_sent(pdf: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["outbox", "list"]) == 0
