@@ -1,9 +1,9 @@
 """What stands around the text of a mail in HTML: a column of 600 pixels, letterhead, signature; light and dark.
 
 Outlook on Windows shows mails with Word's engine, which lays out tables and knows no `max-width` elsewhere: the column
-is a table, inside another one that only Outlook sees. All else that some programs leave away is in two style elements,
+is a table, inside another one that only Outlook sees. All else that some programs leave out is in two style elements,
 without which the mail is still whole: the narrow column of a phone, and the colours of a dark one. The guide *Looks of
-mail* lists what is left away where; a test compares both with the data of caniemail.com.
+mail* lists what is left out where; a test compares both with the data of caniemail.com.
 
 A mail without a letterhead sets neither a ground nor a colour for its text: both are the reader's own, in the dark as
 well.

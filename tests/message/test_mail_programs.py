@@ -21,7 +21,7 @@ PROGRAMS = {
     "Yahoo Mail": ("yahoo", None),
     "Samsung Email": ("samsung-email", None),
 }
-GUIDE = "What do mail programs leave away?"
+GUIDE = "What do mail programs leave out?"
 
 # What the data has no entry for, because every program has had it from the beginning.
 EVERYWHERE = {
