@@ -58,12 +58,12 @@ class FoundBounces:
         said = []
         if self.bounced:
             said.append(
-                ngettext("{number} email came back.", "{number} emails came back.", self.bounced).format(
+                ngettext("{number} email bounced.", "{number} emails bounced.", self.bounced).format(
                     number=self.bounced
                 )
             )
         else:
-            said.append(_("No email came back."))
+            said.append(_("No email bounced."))
         if self.delayed:
             said.append(
                 ngettext(

@@ -67,7 +67,7 @@ def test_bounces_are_looked_for_and_corrected_in_the_batch_and_stand_in_the_hist
     batch.get_by_role("button", name="Look for bounces").click()
     opener = batch.get_by_role("button", name="2 bounced")
     expect(opener).to_have_attribute("aria-expanded", "false", timeout=20_000)
-    expect(batch.get_by_text("2 emails came back.")).to_be_visible()
+    expect(batch.get_by_text("2 emails bounced.")).to_be_visible()
     pictures.take("bounces-2-found", 0)
     assert found_by_axe(lab, 0) == []
     opener.press("Enter")

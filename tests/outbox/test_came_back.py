@@ -60,7 +60,7 @@ def test_a_recipient_whose_mail_came_back_is_bounced_with_status_and_a_sentence(
     outbox = Outbox()
     found = outbox.find_bounces(settings=settings)
     assert (found.bounced, found.delayed, found.read, found.mails) == (1, 0, 3, (row.id,))
-    assert str(found) == "1 email came back. 3 new mails were read."
+    assert str(found) == "1 email bounced. 3 new mails were read."
     row = only()
     assert states(row) == {"got": "sent", "gone": "bounced"}
     assert (row.state, row.bounced) == ("sent", ("gone@example.com",))
@@ -81,7 +81,7 @@ def test_a_mail_that_came_back_from_everybody_is_bounced_as_a_whole_and_counted_
     row = sent(settings, "gone")
     mailbox.folders["INBOX"].append(bounce(row))
     run = Outbox().run(settings=settings, batch="b")
-    assert run.after_sending == "1 email came back. 1 new mail was read."
+    assert run.after_sending == "1 email bounced. 1 new mail was read."
     assert dict(run) == {"sent": 1, "bounced": 1}
     assert repr(Outbox()) == "<Outbox 1 bounced, 1 sent>"
     assert [row.state for row in Outbox()] == ["sent", "bounced"]

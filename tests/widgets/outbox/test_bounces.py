@@ -115,7 +115,7 @@ def press_missed(view: Any, action: str, which: object = "", **values: str) -> s
 def test_a_look_finds_what_came_back_and_the_counts_open_the_table(view: BatchView) -> None:
     assert "4 sent" in words(view.heading.value)
     assert view.missed.html == ""
-    assert "1 email came back." in look(view)
+    assert "1 email bounced." in look(view)
     assert "3 sent · 1 bounced" in words(view.heading.value)
     assert 'aria-expanded="false"' in view.heading.value
     assert NO_MAILBOX not in view.missed.html, "it is folded until somebody opens it"
@@ -276,7 +276,7 @@ def number(outbox: Outbox, key: str) -> int:
 
 def test_the_history_looks_for_bounces_and_opens_their_table(history: HistoryView, outbox: Outbox) -> None:
     shown = press(history, "look")
-    assert "1 email came back." in shown
+    assert "1 email bounced." in shown
     assert "3 sent · 1 bounced" in shown
     assert NO_MAILBOX in shown, "in the line of the mail"
     press(history, "missed")
