@@ -8,9 +8,11 @@ from __future__ import annotations
 import io
 import re
 import zlib
-from datetime import datetime
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["Form", "Writer", "literal", "text_string"]
 
@@ -50,11 +52,12 @@ class _Bookmark(NamedTuple):
 class Writer:
     """The objects of a PDF, numbered in the order in which they are added.
 
-    `language` is that of its text ("en", "de-AT"), by which it is read aloud.
+    `language` is that of its text ("en", "de-AT"), by which it is read aloud; `made` is its date of creation.
     """
 
-    def __init__(self, title: str = "", author: str = "", language: str = "") -> None:
+    def __init__(self, made: datetime, title: str = "", author: str = "", language: str = "") -> None:
         self._objects: list[bytes] = []
+        self._made = made
         self._title = title
         self._author = author
         self._language = language
@@ -182,7 +185,7 @@ class Writer:
         if self._bookmarks:
             shown += b" /Outlines %d 0 R" % self._outline(kids)
         self.put(catalog, b"<< /Type /Catalog /Pages %d 0 R%b >>" % (parent, shown))
-        made = datetime.now().astimezone().strftime("D:%Y%m%d%H%M%S%z")
+        made = self._made.strftime("D:%Y%m%d%H%M%S%z")
         title = b" /Title %b" % text_string(self._title) if self._title else b""
         title += b" /Author %b" % text_string(self._author) if self._author else b""
         date = f"({made[:-2]}'{made[-2:]}')".encode()

@@ -92,7 +92,9 @@ class Report:
         # What is given is taken as it is now: a look that is saved later is that of later documents.
         self._look = current_look() if look is None else checked(look) or Look.PLAIN
         self._locale = self._look.locale if locale is None else locale
-        self._date = dt.datetime.now().astimezone().date() if date is _TODAY else date
+        # The date of creation is the report's, so that what was sent is the same file as what is shown.
+        self._made = dt.datetime.now().astimezone()
+        self._date = self._made.date() if date is _TODAY else date
         self.title = " ".join(title.split())
         self._parts: list[Paragraph | _Table | _Figure] = []
         if self.title:
@@ -192,7 +194,7 @@ class Report:
         b'%PDF-'
         """
         look = self._look
-        writer = Writer(self.title, author=look.name, language=self._locale or current())
+        writer = Writer(self._made, self.title, author=look.name, language=self._locale or current())
         try:
             fonts = Fonts((text for text, _where in self._texts()), look.font)
         except MissingCharacterError as exc:

@@ -174,7 +174,7 @@ def test_a_table_of_some_columns_is_as_wide_as_the_page_with_its_numbers_at_the_
 
 
 def test_what_is_no_look_is_refused() -> None:
-    with pytest.raises(SettingsError, match="no look, but str"):
+    with pytest.raises(SettingsError, match="not str"):
         Report("Q3", look="blue")  # type: ignore[arg-type]
 
 

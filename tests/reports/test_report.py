@@ -7,6 +7,7 @@ import datetime as dt
 import io
 import math
 import re
+import time
 import warnings
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -109,6 +110,14 @@ UPRIGHT, ACROSS = (595, 842), (842, 595)
 )
 def test_values_are_written_as_people_write_them(values: list[Any], said: list[str]) -> None:
     assert cells(values) == said
+
+
+def test_a_report_is_the_same_file_each_time_and_another_one_is_not() -> None:
+    report = Report("Q3").text("Sales rose.")
+    before = report.pdf()
+    time.sleep(1.1)  # a date of creation counts whole seconds
+    assert report.pdf() == before
+    assert Report("Q3").text("Sales rose.").pdf() != before
 
 
 def test_every_kind_of_column_is_read_and_numbers_stand_at_the_right() -> None:
