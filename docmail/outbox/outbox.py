@@ -414,7 +414,8 @@ class Outbox:
         """Send a mail that was refused or bounced to corrected addresses: `{"old@example.com": "new@example.com"}`.
 
         It stays the same mail with its key, and goes to those alone who have not got it. The record remembers for whom
-        it was written down. Raises `AddressError` for what is no address, `MessageError` for an address that has got
+        it was written down. `id` is the row's, `corrected` has the new address of each old one; without `settings`,
+        those saved are used. Raises `AddressError` for what is no address, `MessageError` for an address that has got
         the mail, and what `send` raises; then nothing has changed.
 
         >>> outbox = docmail.Outbox()

@@ -83,9 +83,9 @@ class Row:
 
     `id` is its number, `key` and `batch` are as they were given. `state` is what became of it as a whole, `recipients`
     has that for each address; `to` are those of the people to whom it was written. `reason` says in a sentence why it
-    was not sent, or why it bounced; `reply` is the server's. `created` is when it was written down, `sent_at` when the server took it,
-    `user` who did that on this computer. `sender`, `subject` and `message_id` are the mail's, `documents` the names of
-    what is attached.
+    was not sent, or why it bounced; `reply` is the server's. `created` is when it was written down, `sent_at` when the
+    server took it, `user` who did that on this computer. `sender`, `subject` and `message_id` are the mail's,
+    `documents` the names of what is attached.
 
     >>> result = docmail.send(pdf, to="cfo@example.com", subject="Q3", key="Q3 2026")
     >>> row = next(iter(docmail.Outbox()))
@@ -106,6 +106,7 @@ class Row:
     user: str
     sender: str
     reason: str
+    """Why it was not sent, or why it bounced, in a sentence."""
     recipients: dict[str, Recipient]
     documents: tuple[str, ...]
     body_sha256: str = field(repr=False)
