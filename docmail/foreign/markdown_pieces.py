@@ -1,13 +1,15 @@
 """Turns the Markdown of cells and outputs into pieces: docmail's own Markdown, and its pictures and formulas.
 
 Jupyter's Markdown has what a mail's has not: elements of HTML, formulas, files attached to the cell. Elements become
-the Markdown that shows the same, or their words; a formula that stands alone is drawn.
+the Markdown that shows the same, or their words; a formula that stands alone is drawn. And the lines of a paragraph are
+one in Jupyter, where in the text of a mail each is as it was typed.
 """
 
 from __future__ import annotations
 
 import re
 from html import unescape
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
@@ -102,6 +104,14 @@ _HTML_BLOCK = re.compile(
     r"|form|fieldset|h[1-6]|pre|script|style|iframe|video|audio|svg|object|embed|hr)\b",
     re.IGNORECASE,
 )
+_BEGINS = re.compile(
+    r"\s*(?:[>|#]|[-+*](?:\s|$)|\d{1,9}[.)](?:\s|$)|=+\s*$|-+\s*$|(?:[*_-]\s*){3,}$|\[[^\]]+\]:|:?-+:?\s*\|)"
+)
+"""What begins with a line of its own, or makes the line above a heading."""
+_ENDS = re.compile(
+    r"\s*$|\s*(?:#|=+\s*$|-+\s*$|(?:[*_-]\s*){3,}$|\[[^\]]+\]:)|(?:    |\t)|.*(?:\||  |\\|<br ?/?>)$", re.IGNORECASE
+)
+"""A line that nothing continues: a heading, a rule, code, a row of a table, and one with a line break at its end."""
 _LINK = "\x00"  # stands before the address of a link that is open
 _MARKS = {"b": "**", "strong": "**", "i": "*", "em": "*", "del": "~~", "s": "~~", "code": "`", "kbd": "`"}
 _KNOWN = {
@@ -131,11 +141,23 @@ def markdown_pieces(text: str, beside: Beside | None) -> Iterator[Shown]:
         else:
             for piece in _inline(chunk, beside):
                 if isinstance(piece, str):
-                    waiting.append(piece.strip("\n"))
+                    waiting.append(_unwrapped(piece.strip("\n")))
                 else:
                     yield from said()
                     yield piece
     yield from said()
+
+
+def _unwrapped(text: str) -> str:
+    """Return Markdown with each paragraph in one line."""
+    lines = text.split("\n")
+    found = lines[:1]
+    for above, line in pairwise(lines):
+        if not line.strip() or "|" in line or _BEGINS.match(line) or _ENDS.match(above) or "|" in above:
+            found.append(line)
+        else:
+            found[-1] = f"{found[-1].rstrip()} {line.strip()}"
+    return "\n".join(found)
 
 
 def _chunks(text: str) -> Iterator[str]:

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 _MOST_OCTETS = 200_000_000
+_MARKDOWN_AS_CODE = re.compile(r"\s*%md(?:-sandbox)?(?:[ \t]*\n|[ \t]+|$)")
 _PYTHON = {"", "ipython", "python", "python2", "python3", "sage", "xpython"}
 _CONFLICT = re.compile(r"^\s*(?:<{7}|>{7})(?:\s|$)", re.MULTILINE)
 _FORMAT = 4  # of nbformat
@@ -224,13 +225,14 @@ def _cells(cells: list[Any], name: str) -> list[Cell]:
                 _("Cell {number} of {name} is damaged: it does not say what it is.").format(number=number, name=name),
                 hint=_("Open it in JupyterLab, and save it again."),
             )
+        kind, source = _kind_and_source(cell)
         metadata = _mapping(cell.get("metadata"))
         tags, count, outputs = metadata.get("tags"), cell.get("execution_count"), cell.get("outputs")
         found.append(
             Cell(
                 number,
-                cell["cell_type"],
-                joined(cell.get("source")),
+                kind,
+                source,
                 count if isinstance(count, int) and not isinstance(count, bool) else None,
                 frozenset(tag.lower().replace("_", "-") for tag in tags if isinstance(tag, str))
                 if isinstance(tags, list)
@@ -241,6 +243,14 @@ def _cells(cells: list[Any], name: str) -> list[Cell]:
             )
         )
     return found
+
+
+def _kind_and_source(cell: dict[str, Any]) -> tuple[str, str]:
+    """Return what a cell is, and its source; what Databricks keeps as code that begins with %md is Markdown."""
+    source = joined(cell.get("source"))
+    if cell["cell_type"] == "code" and (mark := _MARKDOWN_AS_CODE.match(source)):
+        return "markdown", source[mark.end() :]
+    return cell["cell_type"], source
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from docmail.message.html_text import markdown_to_html
     from docmail.message.mail import Attachment, Mail, Openable, base64_pieces, changed
     from docmail.message.merging import BadRow, Draft, Merge, completed, described, made, merge
-    from docmail.message.message import Message, draft, look_of, seen
+    from docmail.message.message import Message, draft, look_of, rendered, seen
     from docmail.message.plain_text import markdown_to_text
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "markdown_to_text",
     "merge",
     "new_message_id",
+    "rendered",
     "seen",
     "text_in",
     "with_whole_names",
@@ -61,7 +62,7 @@ if not TYPE_CHECKING:
             "html_text": ("markdown_to_html",),
             "mail": ("Attachment", "Mail", "Openable", "base64_pieces", "changed"),
             "merging": ("BadRow", "Draft", "Merge", "completed", "described", "made", "merge"),
-            "message": ("Message", "draft", "look_of", "seen"),
+            "message": ("Message", "draft", "look_of", "rendered", "seen"),
             "plain_text": ("markdown_to_text",),
         },
     )

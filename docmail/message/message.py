@@ -175,6 +175,15 @@ def _without_logo(look: Look) -> Look:
     return Look.again(**{**vars(look), "logo": None})
 
 
+def rendered(message: Message, settings: Settings, message_id: str | None) -> Mail:
+    """Return the mail as these settings send it, under this Message-ID; without one, under a new one."""
+    mail = message.render(settings)
+    if message_id is None:
+        return mail
+    head = mail.head.replace(mail.message_id.encode(), message_id.encode(), 1)
+    return replace(mail, head=head, message_id=message_id)
+
+
 def draft(message: Message, settings: Settings, *, message_id: str | None = None) -> bytes:
     """Return a message as a file (.eml) that mail programs open as a draft, to be looked at and sent there.
 
@@ -182,11 +191,8 @@ def draft(message: Message, settings: Settings, *, message_id: str | None = None
     `message_id`, it is a draft for a mailbox.
     """
     hidden = list(message.bcc)
-    mail = message.render(settings)
+    mail = rendered(message, settings, message_id)
     hidden += [parse_address(address, "copy_to") for address in mail.recipients if address in mail.archive]
-    unsent = b"X-Unsent: 1\r\n"  # which Outlook knows a draft by that is a file
-    if message_id is not None:
-        mail = replace(mail, head=mail.head.replace(mail.message_id.encode(), message_id.encode(), 1))
-        unsent = b""
+    unsent = b"" if message_id else b"X-Unsent: 1\r\n"  # which Outlook knows a draft by that is a file
     head = unsent + (address_header("Bcc", hidden) if hidden else b"")
     return head + b"".join(mail.wire())

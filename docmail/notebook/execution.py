@@ -144,7 +144,7 @@ class _Engine(NBClientEngine):  # type: ignore[misc]
 
     @classmethod
     def execute_managed_notebook(
-        cls, nb_man: Any, kernel_name: str, *, execution: Execution | None = None, folder: str = "", **_options: Any
+        cls, nb_man: Any, kernel_name: str, *, execution: Execution | None = None, path: str = "", **_options: Any
     ) -> None:
         assert execution is not None  # noqa: S101 - nobody else names this engine
         execution.notebook = nb_man.nb
@@ -153,13 +153,15 @@ class _Engine(NBClientEngine):  # type: ignore[misc]
             kernel_name=kernel_name,
             startup_timeout=max(1, int(min(_START_SECONDS, execution.left))),
             timeout_func=lambda _cell: execution.left,
-            resources={"metadata": {"path": folder}},
+            resources={"metadata": {"path": str(Path(path).parent)}},
             log=_log,
         )
         client.execution = execution
         # What the kernel itself writes is about the kernel; what the cells show comes as messages.
+        # Started in a notebook's kernel, this one would inherit the name of that notebook.
+        env = {**os.environ, "JPY_SESSION_NAME": path}
         try:
-            client.execute(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            client.execute(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
         finally:
             _remove_sockets(client.sockets)
 
@@ -201,7 +203,7 @@ def execute(
             engine_name=_ENGINE,
             progress_bar=False,
             execution=execution,
-            folder=str(source.path.parent),
+            path=str(source.path),
         )
     except PapermillExecutionError:
         pass  # what failed is looked for below: papermill takes a cell that is tagged raises-exception for one, too

@@ -279,7 +279,12 @@ class Job:
     def _made(self, execution: Execution, executed: Path, secrets: list[Secret]) -> Message:
         """Return the mail with what the notebook shows."""
         known = {"today": self.started.date(), **execution.values, **self.parameters}
-        subject = fill(self.subject, known, field="subject")
+        try:
+            subject = fill(self.subject, known, field="subject")
+        except MessageError as exc:
+            if missing := sorted(fields_of(self.subject) - known.keys()):
+                raise self.source.without(missing[0], executed=True) from exc
+            raise
         try:
             # The pictures that its Markdown names lie beside the source.
             notebook = Notebook(executed, folder=self.source.path.parent)
@@ -341,11 +346,7 @@ def _check_subject(subject: str, source: Source, parameters: Mapping[str, Any]) 
     check(subject, field="subject")
     for name in sorted(fields_of(subject)):
         if name != "today" and name not in parameters and not source.may_set(name):
-            raise MessageError(
-                _("The subject needs “{field}”, which {name} does not have.").format(field=name, name=source.path.name),
-                field="subject",
-                hint=_("It can have the parameters, every variable of the notebook, and today."),
-            )
+            raise source.without(name)
 
 
 def check_credential(settings: Settings) -> None:
@@ -386,7 +387,9 @@ def reported(path: Path | str, on_error: Addresses, settings: Settings | None) -
                 _report(on_error, Path(path).name, report_of(exc, settings), settings)
             except DocmailError as other:
                 exc.add_note(
-                    _("The mail about it could not be sent: {reason}").format(
+                    _("The mail about it could not be sent either.")
+                    if str(other) == str(exc)
+                    else _("The mail about it could not be sent: {reason}").format(
                         reason=shown(str(other), known_secrets(None, {}))
                     )
                 )

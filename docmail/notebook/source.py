@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from docmail.errors import DocmailError, Guide, MessageError, NotebookError, listed
 from docmail.files import reason_of
+from docmail.home import hint_for
 from docmail.language import _
 from docmail.text import is_numpy_scalar
 
@@ -53,6 +54,34 @@ class Source:
         """Say whether some cell may give this name a value; False only if none of them mentions it."""
         code = "\n".join(text_of(cell) for cell in self.cells if cell.get("cell_type") == "code")
         return bool(_ELSEWHERE.search(code) or re.search(rf"\b{re.escape(name)}\b", code))
+
+    def without(self, name: str, *, executed: bool = False) -> MessageError:
+        """Return the error for a subject with a name that the notebook does not have, or not when it has ended."""
+        sets = (text_of(cell) for cell in self.cells if cell.get("cell_type") == "code")
+        known = sorted({each for text in sets for each in _names_set_in(text) if each[0] != "_" and each != name})
+        sentence = (
+            _("The subject needs “{field}”, which {name} does not have when all its cells have run; nothing was sent.")
+            if executed
+            else _("The subject needs “{field}”, which {name} does not have.")
+        )
+        parameters = self.parameters()
+        mend = (
+            _(
+                "Set “{field}” in a cell. To give it with each call ({call}), set it in a cell with the tag "
+                "“parameters”."
+            )
+            if parameters is None
+            else _("Set “{field}” in a cell; in the one with the tag “parameters”, each call can give it: {call}.")
+        )
+        call = hint_for(notebook=f'parameters={{"{name}": ...}}', terminal=f"-p {name} …")
+        return MessageError(
+            sentence.format(field=name, name=self.path.name),
+            field="subject",
+            hint=_("It has: {known}.").format(known=listed(["today", *known], ", ", 12))
+            + " "
+            + mend.format(field=name, call=call),
+            guide=Guide.SCHEDULED,
+        )
 
     def check(self, parameters: Mapping[str, Any]) -> None:
         """Raise `MessageError` for parameters that the notebook does not have: they would change nothing."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from docmail.outbox.control import Happened
     from docmail.outbox.daily import daily_warning
     from docmail.outbox.doubts import SettledDoubts
-    from docmail.outbox.drafts import SavedDrafts, save_draft
+    from docmail.outbox.drafts import SavedDrafts, can_save_drafts, save_draft
     from docmail.outbox.later import due_text, is_due
     from docmail.outbox.mailbox_work import look_for_bounces, look_for_copies
     from docmail.outbox.observers import BatchProgress
@@ -61,6 +61,7 @@ __all__ = [
     "SettledDoubts",
     "State",
     "Wanted",
+    "can_save_drafts",
     "cells_of",
     "check_sender",
     "correct_and_send",
@@ -104,7 +105,7 @@ if not TYPE_CHECKING:
             "bad_rows": ("cells_of", "further_of", "table_of"),
             "batch": ("Added",),
             "doubts": ("SettledDoubts",),
-            "drafts": ("SavedDrafts", "save_draft"),
+            "drafts": ("SavedDrafts", "can_save_drafts", "save_draft"),
             "later": ("due_text", "is_due"),
             "mailbox_work": ("look_for_bounces", "look_for_copies"),
             "observers": ("BatchProgress",),

@@ -390,19 +390,22 @@ class Outbox:
             return settle_doubts(self._store, box, settings)
 
     def save_drafts(
-        self, messages: Message | Iterable[Message] | Merge, *, settings: Settings | None = None
+        self, messages: Message | Iterable[Message] | Merge, *, settings: Settings | None = None, again: bool = False
     ) -> SavedDrafts:
         """Save `messages`, one or a batch, in the drafts folder of the mailbox, to be looked at and sent from there.
 
         Nothing is sent, and nothing is written down here. The same message is saved once, however often this runs; one
         whose text has changed is another draft. Everything is made and checked before the first is saved: rows that
-        cannot be a mail are one `BatchError`. Raises `SettingsError` if the settings have no mailbox, and `SendError`
-        if it cannot be opened.
+        cannot be a mail are one `BatchError`. With `again`, those that are there, or may be, are saved once more.
+
+        Settings without a mailbox save through Microsoft Graph or the Gmail API where the token has the permission
+        Mail.ReadWrite or gmail.compose. There a request that is not confirmed raises `OutcomeUnknown`, and the draft
+        is not tried again by itself. Raises `SettingsError` if there is neither, and `SendError` if it is refused.
 
         >>> docmail.Outbox().save_drafts(docmail.Message("ann@example.com", "Hello")).folder
         'Drafts'
         """
-        return save_drafts(self._store, messages, self._usable(settings))
+        return save_drafts(self._store, messages, self._usable(settings), again=again)
 
     def correct_and_send(
         self,

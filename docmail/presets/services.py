@@ -41,6 +41,7 @@ class Service:
     upload_domains: tuple[str, ...] = ()
     max_recipients: int | None = None
     sign_in: Literal["password", "microsoft", "google"] = "password"
+    drafts: str = ""
     pictures: bool = True
 
     def takes_pieces_at(self, host: str) -> bool:

@@ -34,8 +34,8 @@ Step = Literal[
 """Where in a conversation: `data` and `chunk` are the answers to DATA and BDAT, `end` the one after the final dot.
 
 `delivery` is what the recipient's server replies later, when the mail was taken: refused there, it comes back.
-By HTTP, `http` is the request that sends a mail; `draft` and `upload` are those with which Microsoft Graph prepares a
-large one: the first, and each of those for its attachments.
+By HTTP, `http` is the request that sends a mail; `draft` makes a draft at Microsoft Graph, which a large mail is at
+first, or in Gmail, and `upload` is each request for the attachments of such a large mail.
 """
 
 Does = Literal["answer", "drop", "delay", "reset", "say", "say-and-cut", "drip", "endless"]

@@ -111,7 +111,7 @@ class HttpEndpoint:
                 return self._take_order(headers, body)
             _check_sender(request.method, headers)
             if api := mail_services.api_of(target):
-                return await self._serve_api(api, headers, body)
+                return await self._serve_api(api, headers, body, draft=mail_services.makes_draft(target))
             mail = _mail(list(_parts(headers.get("content-type", ""), body)))
         except _Trouble as exc:
             return Response(exc.status, str(exc))
@@ -121,7 +121,9 @@ class HttpEndpoint:
             return Response(HTTPStatus.OK, _("Sent."))
         return None if failure.does == "drop" else Response(failure.code, failure.reply[4:])
 
-    async def _serve_api(self, api: str, headers: dict[str, str], body: bytes) -> Response | None:
+    async def _serve_api(
+        self, api: str, headers: dict[str, str], body: bytes, *, draft: bool = False
+    ) -> Response | None:
         """Respond as a mail service does; a mail is taken as a whole, except at Postmark."""
         media_type = headers.get("content-type", "")
         if not self._rehearsal.lets_in(mail_services.key_of(api, headers)):
@@ -130,7 +132,18 @@ class HttpEndpoint:
             mail = mail_services.mail_of(api, media_type, body, lambda: _parts(media_type, body))
         except mail_services.NoMailError as exc:
             return mail_services.refusal(api, 400, str(exc))
+        if draft:
+            return await self._keep_draft(api, mail_services.gmail_raw(media_type, body), mail.recipients)
         return await self._send_mail(api, mail)
+
+    async def _keep_draft(self, api: str, content: bytes, recipients: tuple[str, ...]) -> Response | None:
+        """Put a draft of Gmail into the mailbox; one that is cut off after the last byte is there all the same."""
+        failure = await self._rehearsal.failures.meet("draft", recipients)
+        if failure is None or failure.takes_mail:
+            self._rehearsal.folders["Drafts"].deliver("", (), content, flags=("\\Draft", "\\Seen"))
+        if failure is not None:
+            return None if failure.does == "drop" else mail_services.refusal(api, failure.code, failure.reply[4:])
+        return mail_services.success(api)
 
     async def _serve_draft(self, call: DraftCall, headers: dict[str, str], body: bytes) -> Response | None:
         """Respond to a request about a draft of Microsoft Graph; it is sent as any other mail."""

@@ -44,9 +44,10 @@ class NoMailError(Exception):
     """The service does not understand the request."""
 
 
+_GMAIL = r"(/upload)?/gmail/v1/users/[^/]+"
 _PATHS = {
     "graph": r"/v1\.0/(me|users/[^/]+)/sendMail",
-    "gmail": r"(/upload)?/gmail/v1/users/[^/]+/messages/send",
+    "gmail": rf"{_GMAIL}/(messages/send|drafts)",
     "mailgun": r"/v3/[^/]+/messages\.mime",
     "postmark": r"/email",
     "resend": r"/emails",
@@ -58,6 +59,11 @@ _PATHS = {
 def api_of(path: str) -> str | None:
     """Return the service that listens at a path."""
     return next((api for api, known in _PATHS.items() if re.fullmatch(known, path.partition("?")[0])), None)
+
+
+def makes_draft(path: str) -> bool:
+    """Say whether a request to this path makes a draft in Gmail, and sends nothing."""
+    return re.fullmatch(rf"{_GMAIL}/drafts", path.partition("?")[0]) is not None
 
 
 def key_of(api: str, headers: Mapping[str, str]) -> str:
@@ -80,8 +86,7 @@ def mail_of(api: str, media_type: str, body: bytes, parts: Callable[[], Iterable
         if api == "graph":
             return whole(base64.b64decode(body, validate=True))
         if api == "gmail":
-            raw = body if media_type == "message/rfc822" else base64.urlsafe_b64decode(json.loads(body)["raw"])
-            return whole(raw)
+            return whole(gmail_raw(media_type, body))
         if api == "mailgun":
             form = list(parts())
             to = tuple(part.text for part in form if part.name == "to")
@@ -90,6 +95,14 @@ def mail_of(api: str, media_type: str, body: bytes, parts: Callable[[], Iterable
         return _assembled(_READ[api](json.loads(body)))
     except (KeyError, ValueError, TypeError, IndexError, DocmailError, binascii.Error) as exc:
         raise NoMailError(str(exc)) from exc
+
+
+def gmail_raw(media_type: str, body: bytes) -> bytes:
+    """Return the mail that Gmail gets to be sent, or, one object further in, as a draft; with its blind recipients."""
+    if media_type == "message/rfc822":
+        return body
+    content = json.loads(body)
+    return base64.urlsafe_b64decode(content.get("message", content)["raw"])
 
 
 def whole(raw: bytes) -> Taken:

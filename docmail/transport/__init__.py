@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from docmail.transport.base import SendResult, Transport, Waits
     from docmail.transport.capabilities import Capabilities
     from docmail.transport.memory import MemoryTransport
-    from docmail.transport.opening import open_transport
+    from docmail.transport.opening import open_drafts, open_transport
     from docmail.transport.smtp.conversation import SlowReply, other_protocol
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "SlowReply",
     "Transport",
     "Waits",
+    "open_drafts",
     "open_transport",
     "other_protocol",
 ]
@@ -31,7 +32,7 @@ if not TYPE_CHECKING:
             "base": ("SendResult", "Transport", "Waits"),
             "capabilities": ("Capabilities",),
             "memory": ("MemoryTransport",),
-            "opening": ("open_transport",),
+            "opening": ("open_drafts", "open_transport"),
             "smtp.conversation": ("SlowReply", "other_protocol"),
         },
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from docmail.settings import Settings
     from docmail.transport.base import Observe, Transport
     from docmail.transport.capabilities import Capabilities
+    from docmail.transport.http.transport import HttpTransport
 
 
 def open_transport(  # noqa: PLR0913 - as `Access`
@@ -56,3 +57,16 @@ def open_transport(  # noqa: PLR0913 - as `Access`
     from docmail.transport.smtp.transport import SmtpTransport
 
     return SmtpTransport(access)
+
+
+def open_drafts(settings: Settings) -> HttpTransport:
+    """Return the transport that saves drafts over HTTP (`HttpTransport.save_draft`), not yet connected.
+
+    Raises as `open_transport` does, and `TypeError` for settings that do not send over HTTP.
+    """
+    from docmail.transport.http.transport import HttpTransport
+
+    transport = open_transport(settings)
+    if not isinstance(transport, HttpTransport):
+        raise TypeError(settings.server)
+    return transport

@@ -286,3 +286,33 @@ def test_the_fourth_tutorial_shows_its_report_and_emails_it_by_button(lab: LabPa
     mail.get_by_label("Subject").fill("Sales")
     mail.get_by_role("button", name="Send", exact=True).click()
     expect(mail.get_by_text("Sent to 1 recipient.")).to_be_visible(timeout=20_000)
+
+
+def test_the_sixth_tutorial_is_run_twice_and_emails_itself_by_button(lab: LabPage, pictures: Pictures) -> None:
+    name = "6_monday_report"
+    run(lab, name)
+    running = numbered(name, "result = docmail.notebook.run(\n    report")
+    assert lab.output_text(running)[0].strip() == "'sent'"
+    pictures.take("monday-run", running)
+    pictures.take("monday-failure", numbered(name, "print(box.inbox[-1].text)"))
+    lab.run_all(timeout=120)
+    expect(lab.page.locator(ERRORS)).to_have_count(0)
+    assert lab.output_text(running)[0].strip() == "'sent before'"
+    button = numbered(name, "EmailButton")
+    form = lab.cell(button)
+    form.get_by_role("button", name="✉ Email").click()
+    line = form.locator(".dm-field-notebook")
+    expect(line).to_contain_text("Save the notebook first")
+    pictures.take("monday-unsaved", button)
+    lab.save()
+    line.get_by_role("button", name="Refresh").click()
+    expect(line).not_to_contain_text("Save the notebook first")
+    expect(line).not_to_contain_text("✗")
+    pictures.take("monday-button", button)
+    form.get_by_role("button", name="Send", exact=True).click()
+    expect(form.locator(".dm-report")).to_contain_text("Sent to 1 recipient.")
+    pictures.take("monday-sent", button)
+    inbox = button + 1
+    lab.run(inbox)
+    lab.cell(inbox).get_by_role("button", name="The Monday report").click()
+    pictures.take("monday-inbox", inbox)

@@ -79,6 +79,19 @@ def test_a_failure_is_on_standard_error_or_in_one_mail(
     assert [mail.recipients for mail in box.inbox] == [("admin@example.com",)]
 
 
+def test_a_sign_in_that_fails_is_on_standard_error_because_no_mail_can_say_it(
+    box: Sandbox, report: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docmail.credentials.set(box.settings, "sEcRet-Wrong-99", remember=False)
+    assert called(report, "--on-error", "admin@example.com") == 1
+    shown = capsys.readouterr()
+    assert outcome(shown.out) == "failed"
+    assert "does not accept this username and password" in shown.err
+    assert shown.err.endswith("The mail about it could not be sent either.\n")
+    assert "sEcRet" not in shown.out + shown.err
+    assert not box.inbox
+
+
 @pytest.mark.parametrize(
     "options", [("-p", "mnth", "1"), ("-y", "["), ("--timeout", "0"), ("--subject", "{{ mnth }}"), ("--cc", "nobody")]
 )

@@ -224,6 +224,12 @@ def test_raw_cells_and_cells_of_other_kinds_are_left_out(path: Path) -> None:
     assert words(read_notebook(path)) == ["a"]
 
 
+@pytest.mark.parametrize("source", ["%md\n# Sales", "%md # Sales", "\n%md-sandbox\n# Sales", ["%md\n", "# Sales"]])
+def test_markdown_that_databricks_keeps_as_code_is_markdown(path: Path, source: Any) -> None:
+    write(path, ran(source, count=None), ran("1", printed("1")), ran("%mdx", printed("2"), count=2))
+    assert words(read_notebook(Notebook(path, code=True))) == ["# Sales", "1", "1", "%mdx", "2"]
+
+
 # --- files as programs write them -------------------------------------------------------------------------------------
 
 

@@ -488,6 +488,24 @@ def test_a_block_of_html_in_markdown_is_read_as_html(path: Path) -> None:
     assert text(pieces) == "# Title\n\n**Note**\n\n### Middle\n\nend"
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("one **two\nthree** four", "one **two three** four"),
+        ("- one\n  two\n- three\n1. four\n   five", "- one two\n- three\n1. four five"),
+        ("Title\n=====\none\ntwo", "Title\n=====\none two"),
+        ("# Title\none\ntwo\n***", "# Title\none two\n***"),
+        ("one  \ntwo\nthree\\\nfour<br>\nfive", "one  \ntwo three\\\nfour<br>\nfive"),
+        ("| a | b |\n|---|---|\n| 1 | 2 |", "| a | b |\n|---|---|\n| 1 | 2 |"),
+        ("    x = 1\n    y = 2\n\none\ntwo", "    x = 1\n    y = 2\n\none two"),
+        ("```\nx = 1\ny = 2\n```", "```\nx = 1\ny = 2\n```"),
+        ("> one\n\n[a]: https://example.com\ntwo", "> one\n\n[a]: https://example.com\ntwo"),
+    ],
+)
+def test_the_lines_of_a_paragraph_are_one_as_in_jupyter(path: Path, written: str, read: str) -> None:
+    assert text(markdown(path, written)) == read
+
+
 def test_code_in_markdown_stays_code_and_is_closed(path: Path) -> None:
     write(path, said("```python\nx = '<b>'\n\n<div>"), said("# Next"))
     assert text(read_notebook(path)) == "```python\nx = '<b>'\n\n<div>\n```\n\n# Next"

@@ -277,7 +277,7 @@ def test_a_notebook_that_cannot_be_executed_or_shows_nothing_is_a_sentence(
     [
         ({"to": "nobody"}, "to", "nobody"),
         ({"parameters": {"mnth": 1}}, "parameters", "no parameter mnth.*sets: month, year"),
-        ({"subject": "{{ totl }}"}, "subject", "“totl”, which a.ipynb does not have"),
+        ({"subject": "{{ totl }}"}, "subject", r"“totl”, which a.ipynb does not have\. It has: today, month, year\."),
         ({"subject": "{{ month"}, "subject", "template"),
         ({"key": "{{ total }}"}, "key", "total"),
         ({"timeout": 0}, "timeout", "number of seconds"),
@@ -293,6 +293,46 @@ def test_a_wrong_call_is_said_before_anything_is_executed(
     assert caught.value.field == field
     assert isinstance(caught.value, AddressError) or not isinstance(caught.value, NotebookError)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_notebook_that_a_notebook_executes_is_itself_and_not_the_other(
+    box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The button of the one would otherwise send the other: a kernel inherits the environment of the first."""
+    monkeypatch.setenv("JPY_SESSION_NAME", str(written(tmp_path / "outer.ipynb", "1")))
+    path = written(tmp_path / "inner.ipynb", "import docmail\nb = docmail.EmailButton(None, notebook=True)", "print(b)")
+    run(path, to="a@example.com", subject="S")
+    assert "<EmailButton inner.ipynb>" in box.inbox[0].text
+
+
+def test_a_name_of_the_subject_that_is_not_there_after_all_says_which_names_are(box: Sandbox, tmp_path: Path) -> None:
+    """Code that gives a name a value only in some month passes every check before it runs."""
+    cell = "total = _hidden = 5\nif total > 7:\n    month = 3"
+    for path, call in (
+        (
+            written(tmp_path / "a.ipynb", cell),
+            'To give it with each call (parameters={"month": ...}), set it in a cell',
+        ),
+        (
+            written(tmp_path / "b.ipynb", tagged("region = 1", "parameters"), cell),
+            "each call can give it: parameters={",
+        ),
+    ):
+        with pytest.raises(MessageError) as caught:
+            run(path, to="a@example.com", subject="Sales {{ month }}")
+        assert f"“month”, which {path.name} does not have when all its cells have run" in caught.value.message
+        assert caught.value.field == "subject"
+        assert call in caught.value.hint
+        assert "today" in caught.value.hint
+        assert "total" in caught.value.hint
+        assert "_hidden" not in caught.value.hint
+    assert not box.inbox
+    run(
+        written(tmp_path / "c.ipynb", f"{cell}\ntotal"),
+        to="a@example.com",
+        subject="Sales {{ month | default('none') }}",
+    )
+    assert box.inbox[0].subject == "Sales none"
 
 
 @pytest.mark.parametrize(

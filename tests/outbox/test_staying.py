@@ -285,6 +285,25 @@ def test_it_ends_cleanly_when_it_is_asked_to_and_the_next_one_continues(shared: 
     assert len(shared.inbox) == 0
 
 
+@pytest.mark.timeout(180)
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends a program without a signal")
+def test_killed_while_it_waits_the_next_one_sends_once_what_is_due_by_then(shared: Sandbox) -> None:
+    outbox, at = outbox_of(shared), soon(8)
+    outbox.add(docmail.Message("a@example.com", "Later", send_at=at), settings=shared.settings)
+    killed = started("--profile", "sandbox")
+    assert killed.stdout is not None
+    assert "1 is due later" in killed.stdout.readline()
+    killed.kill()
+    killed.communicate(timeout=60)
+    time.sleep(max((at - dt.datetime.now(dt.UTC)).total_seconds(), 0) + 0.1)
+    assert len(shared.inbox) == 0
+    for words in ("1 sent\n", ""):
+        runner = started("--profile", "sandbox")
+        out, error = runner.communicate(timeout=60)
+        assert (runner.returncode, out, error) == (0, words, "")
+        assert [mail.subject for mail in shared.inbox] == ["Later"]
+
+
 def test_an_empty_outbox_and_a_limit_are_said(box: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert box.inbox is not None
     assert main(["outbox", "run", "--wait"]) == 0

@@ -87,6 +87,24 @@ def requests_for(mail: Mail, server: HttpServer) -> list[MailRequest]:
     return [request]
 
 
+def draft_request(mail: Mail, server: HttpServer) -> MailRequest | None:
+    """Return what saves a mail as a draft in the mailbox; None where the service, or this URL, has no place for that.
+
+    A draft of the mail without its attachments, to which they are added, is one that says so (`MailRequest.draft`).
+    Raises `Refused` for a mail that is too large.
+    """
+    service = server.service
+    if service is None or not service.drafts:
+        return None
+    made = (_gmail_draft if service.api == "gmail" else _whole_draft)(mail, server)
+    size, limit = (made.body.size, service.one_request or service.max_bytes) if made else (0, None)
+    if made and service.one_request and size > service.one_request and (split := _draft(mail, server)):
+        made, size, limit = split, mail.size, service.max_bytes
+    if limit and size > limit:
+        raise too_large(size, limit, service.name, Phase.REQUEST)
+    return made
+
+
 def _refused(message: str, hint: str) -> Refused:
     return Refused(message, kind=Kind.MESSAGE, phase=Phase.REQUEST, hint=hint, guide=Guide.SENDING)
 
@@ -143,24 +161,50 @@ def _draft(mail: Mail, server: HttpServer) -> MailRequest | None:
     A draft may be made of a whole mail, too (learn.microsoft.com/graph/api/user-post-messages, read 2026-11-30), so
     that headers and text are those that a small mail goes out with.
     """
-    service, split = _service(server), urlsplit(server.full_url)
-    place = split.path.removesuffix("/sendMail")
-    request = _graph(replace(mail, attachments=()), server)
-    if not mail.attachments or place == split.path or request.body.size > (service.one_request or 0):
+    request = _whole_draft(replace(mail, attachments=()), server)
+    if request is None or not mail.attachments or request.body.size > (_service(server).one_request or 0):
         return None
-    url = urlunsplit(split._replace(path=f"{place}/messages"))
+    return replace(request, draft=mail)
+
+
+def _whole_draft(mail: Mail, server: HttpServer) -> MailRequest | None:
+    """Return what makes a draft of a whole mail, or None if it has no place."""
+    split = urlsplit(server.full_url)
+    place = split.path.removesuffix("/sendMail")
+    if place == split.path:
+        return None
+    request, url = _graph(mail, server), urlunsplit(split._replace(path=f"{place}/messages"))
     # Microsoft responds with the whole draft, its text included.
-    return replace(request, url=url, sends=False, most=4 * request.body.size + 1_000_000, draft=mail)
+    return replace(request, url=url, sends=False, most=4 * request.body.size + 1_000_000)
 
 
 def _gmail(mail: Mail, server: HttpServer) -> MailRequest:
     wire = _with_blind(mail, _service(server))
     body = json_body({"raw": Base64(wire, for_url=True)})
-    if body.size <= _GMAIL_JSON_BYTES:
-        return MailRequest(mail.recipients, body)
-    split = urlsplit(server.full_url)
+    return MailRequest(mail.recipients, body) if body.size <= _GMAIL_JSON_BYTES else _upload(wire, server.full_url)
+
+
+def _upload(wire: Wire, url: str) -> MailRequest:
+    split = urlsplit(url)
     url = urlunsplit(split._replace(path=f"/upload{split.path}", query="uploadType=media"))
-    return MailRequest(mail.recipients, Body("message/rfc822", (wire,)), url=url)
+    return MailRequest(wire.mail.recipients, Body("message/rfc822", (wire,)), url=url)
+
+
+def _gmail_draft(mail: Mail, server: HttpServer) -> MailRequest | None:
+    """Return what makes a draft, or None if it has no place.
+
+    developers.google.com/workspace/gmail/api/reference/rest/v1/users.drafts/create, read 2026-12-01: as for sending,
+    with the mail one object further in; it takes gmail.compose or gmail.modify.
+    """
+    split = urlsplit(server.full_url)
+    place = split.path.removesuffix("/messages/send")
+    if place == split.path:
+        return None
+    wire, url = _with_blind(mail, _service(server)), urlunsplit(split._replace(path=f"{place}/drafts"))
+    body = json_body({"message": {"raw": Base64(wire, for_url=True)}})
+    if body.size > _GMAIL_JSON_BYTES:
+        return replace(_upload(wire, url), sends=False)
+    return MailRequest(mail.recipients, body, url=url, sends=False)
 
 
 def _mailgun(mail: Mail, _server: HttpServer) -> MailRequest:

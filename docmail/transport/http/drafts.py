@@ -1,7 +1,10 @@
-"""Sends a mail that is too large for one request to Microsoft Graph: a draft, its attachments one by one, `send`.
+"""Makes drafts: of mails that are too large for one request to Microsoft Graph, and of those that are only saved.
+
+A large mail is a draft, its attachments one by one, and `send`.
 
 Until the request to send, nothing has gone out, whatever happens: the draft is deleted as well as one can, and where
 that fails the error says where it lies. After that request the outcome is unknown until there is a reply to it.
+A draft that is only saved, at Microsoft or in Gmail, may be there until there is a reply to the request for it.
 
 What Microsoft says (read 2026-11-30):
 
@@ -39,9 +42,10 @@ from docmail.errors import (
     SendError,
 )
 from docmail.language import _
-from docmail.replies import clean, object_of, sentence
+from docmail.replies import DOUBTFUL, clean, first_match, object_of, sentence, table
 from docmail.secret import Secret, frames_hidden
-from docmail.transport.http.apis import MailRequest, address_lists, file_type
+from docmail.settings import SignIn
+from docmail.transport.http.apis import MailRequest, address_lists, draft_request, file_type
 from docmail.transport.http.body import Base64, Body, File, Octets, json_body
 
 if TYPE_CHECKING:
@@ -91,6 +95,20 @@ def send_draft(request: MailRequest, server: HttpServer, way: _Way, progress: Pr
     return upload.run(request)
 
 
+def save_draft(mail: Mail, server: HttpServer, way: _Way) -> bool:
+    """Save a mail as a draft in the mailbox, and send nothing; return whether there is a place for drafts.
+
+    Raises `OutcomeUnknown` if it may have been saved; after any other error it was not.
+    """
+    request, service = draft_request(mail, server), server.service
+    if request is None or service is None:
+        return False
+    # Without a mail whose attachments are added, the request has them all.
+    kept = request.draft or replace(mail, attachments=())
+    _Upload(kept, server, service, way, _Count(request.body.size, kept, None)).keep(request)
+    return True
+
+
 class _Count:
     """Adds up what the requests of one mail send."""
 
@@ -133,19 +151,52 @@ class _Upload:
                 exc.message = f"{exc.message} {sentence_about.format(mailbox=self._server.username)}"
             raise
 
+    def keep(self, request: MailRequest) -> None:
+        try:
+            if self._service.api == "graph":
+                self._fill(request)
+            else:
+                self._ask(request)
+        except BaseException as exc:
+            left, reply = self._is_left(request, exc), exc.reply if isinstance(exc, SendError) else None
+            lost = reply is not None and reply.code in DOUBTFUL and self._draft is None
+            if (left or lost) and isinstance(exc, DocmailError):
+                raise self._perhaps_saved(exc) from exc
+            if reply is not None and (known := first_match(table("drafts"), str(reply), self._service.api)):
+                # As everywhere: who signs in with a token that docmail gets has no field to paste another one into.
+                field = known.field if self._server.sign_in is SignIn.PASSWORD else Field.SIGN_IN
+                raise replace(known, field=field, guide=self._service.guide).error(Phase.REPLY, reply) from exc
+            raise
+
+    def _perhaps_saved(self, failure: DocmailError) -> OutcomeUnknown:
+        return OutcomeUnknown(
+            _("The draft may have been saved: {service} did not confirm it.").format(service=self._service.name),
+            kind=Kind.UNKNOWN,
+            phase=Phase.REPLY,
+            reply=getattr(failure, "reply", None),
+            hint=_("Look into the Drafts folder of {mailbox} before you save it again.").format(
+                mailbox=self._server.username
+            ),
+            guide=self._service.guide,
+        )
+
     def _prepare(self, request: MailRequest) -> None:
         try:
-            self._create(request)
-            for attachment in self._mail.attachments:
-                if attachment.size < _ONE_POST:
-                    self._attach(attachment)
-                else:
-                    self._upload(attachment)
+            self._fill(request)
         except AuthenticationError as exc:
             if exc.reply is None or exc.reply.code != _FORBIDDEN:
                 raise
             # It would be the permission to send for a small mail, which is another one.
             raise _not_permitted(self._service, exc.reply) from exc
+
+    def _fill(self, request: MailRequest) -> None:
+        """Make the draft, and attach the files."""
+        self._create(request)
+        for attachment in self._mail.attachments:
+            if attachment.size < _ONE_POST:
+                self._attach(attachment)
+            else:
+                self._upload(attachment)
 
     def _is_left(self, request: MailRequest, failure: BaseException) -> bool:
         """Delete the draft; say whether it may still be there."""
@@ -157,17 +208,21 @@ class _Upload:
 
     _asked = False
 
-    def _create(self, request: MailRequest) -> None:
-        """Make the draft, with everything but the attachments, and set what Microsoft left out of it."""
+    def _ask(self, request: MailRequest) -> str:
+        """Make the request for the draft; return the text of the response."""
         notify = self._count.within(request.body.size)
 
         def on_sent(sent: int, whole: int) -> None:
-            self._asked = True
+            self._asked = sent >= whole
             if notify:
                 notify(sent, whole)
 
         _reply, text = self._way.ask(request, on_sent)
-        content = object_of(text)
+        return text
+
+    def _create(self, request: MailRequest) -> None:
+        """Make the draft, with everything but the attachments, and set what Microsoft left out of it."""
+        content = object_of(self._ask(request))
         identity = content.get("id")
         if not isinstance(identity, str) or not re.fullmatch(r"[!-~]{1,1000}", identity):
             raise self._unreadable()

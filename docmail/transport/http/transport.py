@@ -48,7 +48,7 @@ from docmail.secret import Secret
 from docmail.settings import HttpServer
 from docmail.transport.base import Access, Notify, Progress, SendResult, Transport, ignore_outcome
 from docmail.transport.http.apis import requests_for
-from docmail.transport.http.drafts import send_draft
+from docmail.transport.http.drafts import save_draft, send_draft
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -146,6 +146,13 @@ class HttpTransport(Transport):
             # An interrupt from here on leaves a mail that must not count as unsent.
             self.in_doubt = True
         return SendResult(mail.message_id, tuple(accepted), refused, first, kinds=kinds)
+
+    def save_draft(self, mail: Mail) -> bool:
+        """Save the mail as a draft in the mailbox, and send nothing; return whether the service has a place for it.
+
+        Raises `OutcomeUnknown` if it may have been saved; after any other error it was not.
+        """
+        return save_draft(mail, self._server, self)
 
     def _post(self, request: MailRequest, progress: Progress | None) -> tuple[Reply, list[str]]:
         """Return the reply, and the recipients whom it leaves out."""

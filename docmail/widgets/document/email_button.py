@@ -154,7 +154,9 @@ class EmailButton(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not t
         return f"<EmailButton {self._first.name}>"
 
     def _ipython_display_(self) -> None:
-        text = _("Run this cell to email {name}.").format(name=self._first.name)
+        # A notebook that runs by itself shows this and no more, so it says what is to be done.
+        unknown = self._first.problem if isinstance(self._first, _Unknown) else None
+        text = str(unknown) if unknown else _("Run this cell to email {name}.").format(name=self._first.name)
         static_fallback.show({"text/html": markup.paragraph(text), "text/plain": repr(self)}, self)
 
     def _display_(self) -> Any:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from docmail.documents import Document
     from docmail.mailbox import OpenMailbox
     from docmail.secret import Secret
-    from docmail.transport import SendResult
+    from docmail.transport import SendResult, Transport
     from docmail.widgets.mail.notebook_row import NotebookRow
     from docmail.widgets.mail.open_notebook import OpenNotebook
 
@@ -84,6 +84,7 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
         self._open_settings = open_settings
         self._given = dict(given or {})
         self._confirmed: tuple[object, ...] | None = None
+        self._perhaps_saved: tuple[object, ...] | None = None
         self._submitted: dict[str, Any] = {}
         begun = beginning.Beginning(subject, body) if subject or body else self._beginning()
         self.rows = Rows(*self._made(to, begun))
@@ -353,12 +354,32 @@ class MailForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not type
             message, settings = _with_copy(message, settings)
         from docmail.outbox import save_draft
 
-        said = save_draft(message, settings, hold=lambda box: self._work.hold(_Uploading(box)))
+        meant = _meant(message)
+        again, self._perhaps_saved = self._perhaps_saved == meant, None
+        try:
+            said = save_draft(message, settings, hold=lambda way: self._work.hold(_Uploading(way)), again=again)
+        except OutcomeUnknown as exc:  # nothing was sent, so it is no doubt about a mail
+            self._ask_to_look(meant, exc.message, exc.hint)
+            return
+        if said.unknown:
+            place = _("Look into the Drafts folder of {mailbox} before you save it again.")
+            self._ask_to_look(
+                meant,
+                _("It may have been saved at an earlier attempt, which was not confirmed."),
+                place.format(mailbox=settings.account.username),
+            )
+            return
         self.report.value = markup.box("good", markup.good(str(said)))
+
+    def _ask_to_look(self, meant: tuple[Any, ...], *sentences: str) -> None:
+        """Say that a draft may be there; the next press saves it whatever is there."""
+        self._perhaps_saved = meant
+        advice = _("If it is not there, press “{button}” once more.").format(button=_("Save to Drafts"))
+        self.report.value = markup.box("mind", markup.paragraph(" ".join(sentences)), markup.paragraph(advice))
 
     def _asks_first(self, message: Message, settings: Settings, *, anyway: bool) -> bool:
         """Ask whether it is meant; the button that then takes the place of Send says yes."""
-        meant = (message.to, message.cc, message.bcc, message.subject, message.body, message.documents)
+        meant = _meant(message)
         if anyway and self._confirmed == meant:
             return False
         questions = [
@@ -456,19 +477,26 @@ def saved_settings() -> Settings | None:
 
 @dataclass(frozen=True)
 class _Uploading:
-    """A mailbox into which a draft goes, as Stop takes it: whatever happens, nothing was sent."""
+    """The way by which a draft goes into a mailbox, as Stop takes it: whatever happens, nothing was sent."""
 
-    box: OpenMailbox
+    way: OpenMailbox | Transport
     in_doubt = False
 
     def abort(self) -> None:
-        self.box.abort()
+        self.way.abort()
+
+
+def _meant(message: Message) -> tuple[Any, ...]:
+    """Return what makes one mail another one than that about which was asked."""
+    return message.to, message.cc, message.bcc, message.subject, message.body, message.documents
 
 
 def _actions(label: str, action: str) -> list[list[str]]:
     """Return the buttons: the first one, and what can be done instead of sending."""
+    from docmail.outbox import can_save_drafts
+
     settings = saved_settings()
-    drafts = [[DRAFTS, _("Save to Drafts")]] if settings is not None and settings.mailbox is not None else []
+    drafts = [[DRAFTS, _("Save to Drafts")]] if settings is not None and can_save_drafts(settings) else []
     return [[action, label], [EML, _("Save as .eml")], *drafts]
 
 

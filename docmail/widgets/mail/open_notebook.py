@@ -1,7 +1,7 @@
 """Finds the file of the notebook in which a button stands, and says whether what ran last is saved in it.
 
 A kernel is not told of the notebook whose cells it runs. Jupyter's server names its file in the kernel's environment
-(JupyterLab, Notebook 7), VS Code in a name of its own; elsewhere a person names it.
+(JupyterLab, Notebook 7), VS Code in a name of its own; elsewhere (papermill, Colab, a console) a person names it.
 """
 
 from __future__ import annotations
@@ -92,10 +92,19 @@ def find_notebook(named: Any) -> OpenNotebook:
         return OpenNotebook(existing[0])
     if found:
         raise DocumentError(
-            _("The notebook was {name} when its kernel was started, and has been renamed or moved since.").format(
-                name=found[0].name
+            _(
+                "There is no file {name}: the notebook has not been saved yet, or was renamed or moved after its "
+                "kernel was started."
+            ).format(name=found[0].name),
+            hint=_('Save it, or name its file: docmail.EmailButton(notebook="report.ipynb").'),
+        )
+    if "google.colab" in sys.modules:
+        raise DocumentError(
+            _("In Colab the notebook is in Google Drive, and not on the computer where its cells run."),
+            hint=_(
+                'Mount Drive (google.colab.drive.mount("/content/drive")), and name the file: '
+                'docmail.EmailButton(notebook="/content/drive/MyDrive/Colab Notebooks/report.ipynb").'
             ),
-            hint=_('Name its file: docmail.EmailButton(notebook="report.ipynb").'),
         )
     raise DocumentError(
         _("Nothing here says which file this notebook is in."),

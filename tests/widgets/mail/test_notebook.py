@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
+import types
+import warnings
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import nbformat
 import pytest
 
 from docmail.errors import DocumentError
@@ -84,7 +88,9 @@ def test_vs_code_and_the_kernel_say_it_by_a_name(path: Path, shell: Any, name: s
 
 def test_a_notebook_that_was_renamed_is_asked_for(path: Path, shell: Any) -> None:
     shell.user_ns["__session__"] = str(path.with_name("old name.ipynb"))
-    with pytest.raises(DocumentError, match=r"was old name\.ipynb when its kernel was started") as caught:
+    with pytest.raises(
+        DocumentError, match=r"no file old name\.ipynb: .* not been saved yet, or was renamed"
+    ) as caught:
         find_notebook(named=True)
     assert 'notebook="report.ipynb"' in caught.value.hint
 
@@ -109,6 +115,38 @@ def test_where_nothing_says_it_the_button_says_how_to_name_it_and_stops_no_noteb
     assert button.bar.actions == []
     with pytest.raises(DocumentError, match="Nothing here says"):
         _ = button.document
+
+
+@pytest.mark.usefixtures("shell")
+def test_in_colab_it_says_how_to_reach_the_file_in_drive(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("google", "google.colab"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    [problem] = EmailButton(notebook=True).panel.children
+    assert "In Colab the notebook is in Google Drive" in problem.value
+    assert "drive.mount" in problem.value
+    assert "notebook=&#34;/content/drive/MyDrive/" in problem.value
+
+
+def test_under_papermill_the_cell_says_how_to_name_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    papermill = pytest.importorskip("papermill")
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    source = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell("import docmail\ndocmail.EmailButton(notebook=True)"),
+            nbformat.v4.new_code_cell("docmail.EmailButton(notebook='report.ipynb')"),
+        ],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    nbformat.write(source, tmp_path / "report.ipynb")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # papermill's and nbclient's own
+        done = papermill.execute_notebook(
+            str(tmp_path / "report.ipynb"), str(tmp_path / "done.ipynb"), cwd=str(tmp_path), progress_bar=False
+        )
+    unknown, named = (cell.outputs[0].data["text/html"] for cell in done.cells)
+    assert "Nothing here says which file this notebook is in." in unknown
+    assert "docmail.EmailButton(notebook=" in unknown
+    assert "Run this cell to email report.ipynb." in named
 
 
 # --- from when it is --------------------------------------------------------------------------------------------------
