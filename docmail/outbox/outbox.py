@@ -394,13 +394,14 @@ class Outbox:
     ) -> SavedDrafts:
         """Save `messages`, one or a batch, in the drafts folder of the mailbox, to be looked at and sent from there.
 
-        Nothing is sent, and nothing is written down here. The same message is saved once, however often this runs; one
+        Nothing is sent, or recorded as sent. The same message is saved once, however often this runs; one
         whose text has changed is another draft. Everything is made and checked before the first is saved: rows that
         cannot be a mail are one `BatchError`. With `again`, those that are there, or may be, are saved once more.
 
-        Settings without a mailbox save through Microsoft Graph or the Gmail API where the token has the permission
-        Mail.ReadWrite or gmail.compose. There a request that is not confirmed raises `OutcomeUnknown`, and the draft
-        is not tried again by itself. Raises `SettingsError` if there is neither, and `SendError` if it is refused.
+        `settings` (None: the saved ones) without a mailbox save through Microsoft Graph or the Gmail API, where the
+        token has the permission Mail.ReadWrite or gmail.compose. There a request that is not confirmed raises
+        `OutcomeUnknown`, and the draft is not tried again by itself. Raises `SettingsError` if there is neither, and
+        `SendError` if the mailbox cannot be opened, or the service refuses.
 
         >>> docmail.Outbox().save_drafts(docmail.Message("ann@example.com", "Hello")).folder
         'Drafts'
