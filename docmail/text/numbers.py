@@ -38,6 +38,7 @@ __all__ = [
 
 _SURE = 12  # significant digits; a float of so few was typed, one of 16 was calculated
 _EXACT = 15  # significant digits that every float keeps
+_UNTYPED = 1e-3  # less than that may be what a calculation adds
 _FARTHEST = 400  # places before or behind the point, beyond all floats; a decimal may have millions
 NARROW = {2: "e", 4: "f"}
 """The octets of floats that NumPy has and Python has not, with their codes in the module struct."""
@@ -90,8 +91,11 @@ def digits(value: float | Decimal) -> str:
     if value != value or value in {float("inf"), float("-inf")}:  # noqa: PLR0124 - NaN
         return repr(float(value))
     text = value.digits if isinstance(value, Narrow) else repr(float(value))
-    if len(text) > _EXACT and significant(short := f"{value:.{_EXACT}g}") <= _SURE:
-        text = short
+    if len(text) > _EXACT and not value.is_integer():
+        short = f"{value:.{_EXACT}g}"
+        # Of a large number, the sixteenth digit may be one that somebody has typed.
+        if significant(short) <= _SURE and abs(value - float(short)) < _UNTYPED:
+            text = short
     return _written_out(Decimal(text)).removesuffix(".0")
 
 

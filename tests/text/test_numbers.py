@@ -51,6 +51,20 @@ def test_a_decimal_keeps_its_own_digits(value: Decimal) -> None:
     assert "E" not in digits(value)
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (4000000000000002.0, "4000000000000002"),  # the number of a card, of a column with a gap
+        (1000000000000002.5, "1000000000000002.5"),
+        (10_000_000_000_000.03, "10000000000000.03"),
+        (0.1 + 0.2, "0.3"),
+        (1.005 * 1000, "1005"),
+    ],
+)
+def test_only_what_a_calculation_adds_is_left_away(value: float, said: str) -> None:
+    assert digits(value) == said
+
+
 def test_a_decimal_of_a_million_places_fills_no_memory() -> None:
     assert digits(Decimal("1E+999999")) == "1E+999999"
     assert digits(10**5000) == f"1{'0' * 5000}"
