@@ -76,6 +76,8 @@ def subject_header(text: str) -> bytes:
         return f"Subject: {_encoded(text, 'Subject')}\r\n".encode()
     if len(text) <= _SHORT_SUBJECT:
         return f"Subject: {text}\r\n".encode()  # as the library writes it, in a hundredth of its time
+    if max(map(len, text.split(" "))) > _SHORT_SUBJECT:  # before a word that fills a line, the library adds a blank
+        return f"Subject: {_encoded(text, 'Subject')}\r\n".encode()
     header = EmailMessage(policy=policy.SMTP)
     header["Subject"] = text
     return bytes(header).removesuffix(b"\r\n")

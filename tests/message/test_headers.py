@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from email import policy
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 
 import pytest
@@ -43,3 +45,11 @@ def test_a_subject_of_plain_letters_is_what_the_library_writes(text: str) -> Non
     header = EmailMessage(policy=policy.SMTP)
     header["Subject"] = text
     assert subject_header(text) == bytes(header).removesuffix(b"\r\n")
+
+
+@pytest.mark.parametrize("long", [67, 68, 75, 78, 200])
+@pytest.mark.parametrize("form", ["Report {}", "See {} and {}", "{} of today", "{} " + "y" * 90])
+def test_a_subject_with_a_word_as_long_as_a_line_arrives_with_its_own_blanks(form: str, long: int) -> None:
+    text = form.replace("{}", "x" * long)
+    line = re.sub(r"\r\n(?=[ \t])", "", subject_header(text).decode()).removeprefix("Subject:")  # RFC 5322 2.2.3
+    assert str(make_header(decode_header(line.strip()))) == text
