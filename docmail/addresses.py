@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -185,7 +187,7 @@ def parse_address(text: str, field: str) -> Address:
             _("“{text}” is not one email address.").format(text=_short(text)),
             address=text,
             field=field,
-            hint=_hint_for_several(text, pieces) if pieces else _("An address looks like name@example.com."),
+            hint=_hint_for_several(text, pieces, field) if pieces else _("An address looks like name@example.com."),
         )
     return _one(pieces[0], field)
 
@@ -201,7 +203,7 @@ def parse_addresses(value: str | Address | Iterable[str | Address], field: str) 
     if isinstance(value, Address):
         value = [value]
     if isinstance(value, str):
-        if line := _quoted(value):
+        if line := _quoted(value, field):
             raise AddressError(
                 _("“{text}” contains a name with a comma that is not in quotation marks.").format(text=_short(value)),
                 address=value,
@@ -209,7 +211,7 @@ def parse_addresses(value: str | Address | Iterable[str | Address], field: str) 
                 hint=_("Put the name in quotes: {line}.").format(line=line),
             )
         found = [_one(piece, field) for piece in _split(value, field)]
-    elif isinstance(value, (bytes, bytearray)):
+    elif isinstance(value, (bytes, bytearray, Mapping)):  # of a dict, the names would be lost
         raise _not_text(value, field)
     else:
         try:
@@ -339,7 +341,7 @@ _NAMED = re.compile(r"(?P<name>.*?)\s*<(?P<address>[^<>]*)>", re.DOTALL)
 _NAME_WITH_COMMA = re.compile(r"(?P<name>[^<>@\";]*,[^<>@\";]*?)\s*<(?P<address>[^<>@\s]+@[^<>@\s]+)>")
 
 
-def _quoted(text: str) -> str | None:
+def _quoted(text: str, field: str) -> str | None:
     """Return a text with each name that holds a comma in quotation marks; None if none needs them."""
     if "," not in text or "<" not in text or len(text) > _MAX_TEXT:
         return None
@@ -350,7 +352,8 @@ def _quoted(text: str) -> str | None:
         match if match and trimmed(match["name"]).strip(",") == trimmed(match["name"]) else None for match in named
     ]
     if not any(found):
-        return None
+        cut, joined = _split(text, field), _pieces_of(text)
+        return "; ".join(joined) if len(joined) < len(cut) else None
     lines = (
         f'"{trimmed(match["name"])}" <{match["address"]}>' if match else piece
         for match, piece in zip(found, pieces, strict=True)
@@ -358,26 +361,25 @@ def _quoted(text: str) -> str | None:
     return "; ".join(filter(None, lines))
 
 
-def _hint_for_several(text: str, pieces: list[str]) -> str:
+def _hint_for_several(text: str, pieces: list[str], field: str) -> str:
     """Return the line that does it right, where one address is wanted and several are there, or perhaps one."""
-    if line := _quoted(text):
+    if line := _quoted(text, field):
         return _("Put the name in quotes: {line}.").format(line=line)
     if all("@" in piece for piece in pieces) and len(text) <= _MAX_TEXT:
-        several = ", ".join(f'"{piece}"' if '"' not in piece else f"'{piece}'" for piece in pieces)
-        return _("For several, give a list: [{addresses}].").format(addresses=several)
+        return _list_of(pieces)
     return _('Give exactly one; put a name with a comma in quotes: "Smith, J" <j@example.com>.')
+
+
+def _list_of(pieces: list[str]) -> str:
+    several = ", ".join(f'"{piece}"' if '"' not in piece else f"'{piece}'" for piece in pieces)
+    return _("For several, give a list: [{addresses}].").format(addresses=several)
 
 
 def _one(text: str, field: str) -> Address:
     if len(text) > _MAX_TEXT:
         raise _invalid(text, field)
     if control := first_control(text):
-        raise AddressError(
-            _("“{text}” contains the invisible character {code}.").format(text=_short(text), code=control),
-            address=text,
-            field=field,
-            hint=_("Type the address again."),
-        )
+        raise _with_control(text, field, control)
     named = _NAMED.fullmatch(text)
     name, addr_spec = (named["name"], trimmed(named["address"])) if named else ("", text)
     name = trimmed(name)
@@ -433,11 +435,32 @@ def _domain(domain: str, text: str, field: str) -> str:
 
 
 def _invalid(text: str, field: str) -> AddressError:
+    several = _ADDRESSES.findall(text[:_MAX_TEXT])
+    if len(several) < 2 and (hidden := _first_hidden(text.rpartition("<")[2])):  # noqa: PLR2004 - several
+        return _with_control(text, field, hidden)
     return AddressError(
         _("“{text}” is not an email address.").format(text=_short(text)),
         address=text,
         field=field,
-        hint=_("An address looks like name@example.com."),
+        hint=_list_of(several) if len(several) > 1 else _("An address looks like name@example.com."),
+    )
+
+
+_ADDRESSES = re.compile(r"[^\s@<>()\[\],;:|/\"']{1,64}@[^\s@<>()\[\],;:|/\"'.]{1,63}\.[^\s@<>()\[\],;:|/\"']{1,190}")
+
+
+def _first_hidden(text: str) -> str | None:
+    """Return the name of the first character that nobody sees, such as a soft hyphen or a zero-width space."""
+    found = (each for each in text if not each.isascii() and (each.isspace() or unicodedata.category(each) == "Cf"))
+    return next((f"U+{ord(each):04X}" for each in found), None)
+
+
+def _with_control(text: str, field: str, code: str) -> AddressError:
+    return AddressError(
+        _("“{text}” contains the invisible character {code}.").format(text=_short(text), code=code),
+        address=text,
+        field=field,
+        hint=_("Type the address again."),
     )
 
 

@@ -223,7 +223,11 @@ def test_addresses_that_only_look_the_same_are_two_recipients() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, 5, True, float("nan"), b"a@example.com", object(), [None], [5], [b"a@b.example"]]
+    "value",
+    [
+        *(None, 5, True, float("nan"), b"a@example.com", object(), [None], [5], [b"a@b.example"]),
+        {"a@example.com": "Ann"},  # as other mail programs for Python take it: the name would be lost
+    ],
 )
 def test_what_is_no_text_is_no_address(value: object) -> None:
     wrong = value[0] if isinstance(value, list) else value
@@ -306,6 +310,10 @@ def test_trimming_twice_is_trimming_once(text: str) -> None:
             "Acme, Inc. <a@example.com>;Müller, Ö. <b@example.com>;",
             '"Acme, Inc." <a@example.com>; "Müller, Ö." <b@example.com>',
         ),
+        (
+            "Meyer, Anna <a@example.com>, Bob <b@example.com>, Li, Wei <c@example.com>",
+            '"Meyer, Anna" <a@example.com>; Bob <b@example.com>; "Li, Wei" <c@example.com>',
+        ),
     ],
 )
 def test_a_name_with_a_comma_is_refused_with_the_line_that_does_it_right(text: str, right: str) -> None:
@@ -329,3 +337,19 @@ def test_two_addresses_in_one_item_are_refused_with_the_list_that_does_it_right(
     with pytest.raises(AddressError) as caught:
         parse_addresses(['a@example.com; "B, C" <b@example.com>'], "to")
     assert caught.value.hint == """For several, give a list: ["a@example.com", '"B, C" <b@example.com>']."""
+
+
+@pytest.mark.parametrize("between", [" ", " / ", " | ", " and ", "\u00a0"])
+def test_addresses_that_nothing_separates_are_refused_with_the_list_that_does_it_right(between: str) -> None:
+    for read in (parse_address, parse_addresses):
+        with pytest.raises(AddressError) as caught:
+            read(f"a@example.com{between}b@example.org", "to")
+        assert caught.value.hint == """For several, give a list: ["a@example.com", "b@example.org"]."""
+
+
+@pytest.mark.parametrize("sign", ["\u200b", "\u200e", "\u00a0", "\u2060"])
+@pytest.mark.parametrize("form", ["an{}n@example.com", "Ann <an{}n@example.com>", "\u200e{}ann@example.com"])
+def test_what_nobody_sees_in_an_address_is_named(form: str, sign: str) -> None:
+    """It said that “ann@example.com” is not an email address, and looks like name@example.com."""
+    with pytest.raises(AddressError, match=r"contains the invisible character U\+(00A0|20)"):
+        parse_address(form.format(sign), "to")

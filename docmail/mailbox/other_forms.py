@@ -30,7 +30,7 @@ _SERVERS = re.compile(
 _ANSWERS = ("x-autoreply", "x-autorespond", "x-autoresponse", "x-auto-reply", "x-vacation", "x-mail-autoreply")
 # Where the copy of the mail begins.
 _COPY = re.compile(
-    r"^[-=_* \t]*(this is a copy|below this line|(here is )?(the|your)? ?(original|returned) (mail|message)"
+    r"^[-=_* \t]*(this is a copy|below this line|(here is )?(the|your)? ?(original|returned) (mail|message)(?! was )"
     r"|(the )?header of the original|copy of (the|your) message|forwarded message|-+ ?original message"
     r"|begin of quoted|message header|(the )?headers? of (the|your) (original )?message|ursprüngliche nachricht)",
     re.IGNORECASE,
@@ -43,20 +43,29 @@ _FAILED = re.compile(
     r"(?<![\d.])[45]\d\d(?![\d.]*\d)|(?<![\d.])[45]\.\d{1,3}\.\d{1,3}|error|fail|unknown|invalid|no such|not found"
     r"|does(n't| not) exist|reject|refused|quota|full|undeliver|unable to|could ?n[o']t|cannot|timed? ?out"
     r"|not reachable|not been delivered|does ?n[o']t like"
-    # German, French, Spanish, Italian, Portuguese, Dutch, Japanese, Chinese, Korean
+    # German, French, Spanish, Italian, Portuguese, Dutch and Afrikaans, Japanese, Chinese, Korean
     r"|unzustellbar|nicht (zugestellt|übermittelt|gefunden)|unbekannt|existiert nicht|nicht erreichbar|abgelehnt"
     r"|n.a pas pu|n.ont pas pu|n.existe pas|inexistant|introuvable|inconnu|échec|échoué|refusé"
     r"|no (se )?(ha )?(pudo|podido|existe)|rechazad|desconocid|non (esiste|è stato possibile)|impossibile|inesistente"
     r"|sconosciut|não (existe|foi|pôde)|recusad|desconhecid|kon niet|niet (bezorgd|afgeleverd)|bestaat niet|onbekend"
+    r"|kon nie|nie (afgelewer|bestel)|bestaan nie|geweier"
     r"|でき(ません|なかった)|届けられ|見つかりません|存在しません|不明|拒否"
-    r"|退信|退回|不存在|无法|無法|失败|失敗|拒[绝絕]|못했|없습니다|실패",
+    r"|退信|退回|不存在|无法|無法|失败|失敗|拒[绝絕]|못했|없습니다|실패"
+    # Scandinavian languages, Finnish, Polish, Czech and Slovak, Hungarian, Romanian, Russian and Ukrainian, Turkish
+    r"|kunde inte|okänd|finns inte|kunne ikke|ukendt|ukjent|fin[dn]es ikke|ei voitu|tuntematon|ei ole olemassa"
+    r"|niedostarcz|nie (mogł|może|można|udało|został|istnieje)|nieznan|nelze doručit|nedoručen|neexistuje|neznám"
+    r"|nepodařilo|nepodarilo|nem (sikerült|létezik|kézbesít)|kézbesíthetetlen|ismeretlen|nu a (putut|fost)|nu există"
+    r"|necunoscut|не (может быть|удалось|найден|существует|доставлен)|недоставлен|неизвестн|отклонен"
+    r"|не (вдалося|знайден|існує)|невідом|teslim edilem|bulunamad|bilinmeyen|reddedildi",
     re.IGNORECASE,
 )
 _DELAYED = re.compile(
     r"warning message only|not yet been delivered|still (being )?(retr|try)"
     r"|will (be|keep|continue)[^.]{0,30}(retr|try)"
     r"|delivery (has been |is |was )?delayed|temporarily delayed|do not need to resend"
-    r"|noch nicht zugestellt|verzögert|retardé|pas encore (été )?(remis|distribué)|retrasad|aún no|in ritardo|vertraagd"
+    r"|noch nicht zugestellt|verzögert|retardé|pas encore (été )?(remis|distribué)|retrasad|aún no|in ritardo"
+    r"|vertraagd?\b|nog nie|ännu inte|fördröj|försenad|end?nu ikke|ennå ikke|forsinke[dt]|viivästy|jeszcze nie"
+    r"|opóźni|zatím ne|zpožd|késedelm|még nem|întârzi|ещ[её] не|задерж|ще не|затрим|henüz|gecik"
     r"|遅延|延迟|延遲",
     re.IGNORECASE,
 )
@@ -89,7 +98,7 @@ def failures_in(mail: Part, parts: list[Part]) -> list[Failure]:
     everybody = (
         named or [*permanent, *temporary] or [address for address, said in about.items() if _FAILED.search(said)]
     )
-    if not everybody and len(about) == 1 and _returns_a_copy(parts) and _FAILED.search(text):
+    if not everybody and len(about) == 1 and _returns_a_copy(parts) and (delayed or _FAILED.search(text)):
         everybody = [*about]  # the sentence stands before the address
     found: dict[str, Failure] = {}
     order = [*about]

@@ -30,6 +30,8 @@ _PORTION = 256  # rows of a frame that are dicts at the same time
 _SNIFFED = 65536  # characters of a CSV file from which its separator is found out
 _SNIFFED_ROWS = 50
 _SEPARATORS = ",;\t|"
+_WORKBOOKS = (b"PK\x03\x04", bytes.fromhex("d0cf11e0a1b11ae1"))  # .xlsx and .ods, .xls
+_READING = 'pandas.read_csv(..., encoding="{}", sep=None, engine="python", dtype=str)'
 
 
 def name_of(column: Any) -> str:
@@ -83,8 +85,7 @@ def records_of(rows: Any) -> Sequence[Mapping[str, Any]]:
     # By what it can do: neither pandas nor Polars is imported for a look.
     if hasattr(rows, "columns") and (hasattr(rows, "to_dicts") or hasattr(rows, "to_dict")):
         names = [name_of(name) for name in rows.columns]
-        if len(set(names)) < len(names):
-            raise _same_names()
+        _check_names(names)
         return _FrameRows(rows) if hasattr(rows, "slice") or hasattr(rows, "iloc") else _records(rows)
     if isinstance(rows, (str, bytes, Mapping)) or not hasattr(rows, "__iter__"):
         hint = _('Give a DataFrame, a list of dicts, or Path("invoices.csv").')
@@ -140,15 +141,14 @@ def _csv(path: Path) -> list[dict[str, Any]]:
     start = said.end() if said else 0
     separator = said[1] if said else _separator(text)
     _check_quotation_marks(text, separator, path, start)
-    reader = csv.DictReader(StringIO(text[start:], newline=""), delimiter=separator)
+    file = StringIO(text[start:], newline="")
     try:
-        reader.fieldnames = list(map(trimmed, reader.fieldnames or ()))
-        records = list(reader)
+        # Above the heads, a sheet may have rows of nothing.
+        heads = next((row for row in csv.reader(file, delimiter=separator) if any(map(trimmed, row))), [])
+        records = list(csv.DictReader(file, list(map(trimmed, heads)), delimiter=separator)) if heads else []
     except csv.Error as exc:
         raise _unreadable(path, str(exc)) from exc
-    named = [name for name in reader.fieldnames if name]
-    if len(set(named)) < len(named):
-        raise _same_names()
+    _check_names(list(filter(None, map(trimmed, heads))))
     # An empty cell is a missing value; so are those beyond the header, unless something stands in one.
     return [
         {
@@ -166,13 +166,15 @@ def _csv_text(path: Path) -> str:
         content = Path(os.path.expanduser(path)).read_bytes()  # noqa: PTH111
     except (OSError, ValueError) as exc:
         raise _unreadable(path, getattr(exc, "strerror", None) or str(exc)) from exc
+    if content.startswith(_WORKBOOKS):
+        raise _not_csv(path, _("it is an Excel workbook"), "pandas.read_excel(..., dtype=str)")
     if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or content[:_SNIFFED].count(0) > len(content[:_SNIFFED]) / 4:
-        raise _not_utf_8(path, _("it is UTF-16, which Excel calls Unicode text"), "utf-16")
+        raise _not_csv(path, _("it is UTF-16, which Excel calls Unicode text"), _READING.format("utf-16"))
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         line = content.count(b"\n", 0, exc.start) + 1
-        raise _not_utf_8(path, _("it is not UTF-8 in line {line}").format(line=line), "cp1252") from exc
+        raise _not_csv(path, _("it is not UTF-8 in line {line}").format(line=line), _READING.format("cp1252")) from exc
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -247,17 +249,20 @@ def _unreadable(path: Path, reason: str | None) -> MessageError:
     )
 
 
-def _not_utf_8(path: Path, reason: str, encoding: str) -> MessageError:
+def _not_csv(path: Path, reason: str, line: str) -> MessageError:
     return _not_rows(
         _("The file {path} cannot be read: {reason}.").format(path=path, reason=reason),
-        _("Save it in Excel as “CSV UTF-8”, or give its rows: {line}.").format(
-            line=f'pandas.read_csv(..., encoding="{encoding}", sep=None, engine="python", dtype=str)'
-        ),
+        _("Save it in Excel as “CSV UTF-8”, or give its rows: {line}.").format(line=line),
     )
 
 
-def _same_names() -> MessageError:
-    return _not_rows(_("Two columns of the data set have the same name."), _("Give each a name of its own."))
+def _check_names(names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise _not_rows(
+            _("Two columns of the data set have the name “{name}”.").format(name=twice),
+            _("Give each a name of its own."),
+        )
 
 
 def _not_rows(sentence: str, hint: str) -> MessageError:

@@ -142,7 +142,8 @@ def test_a_row_of_a_csv_file_with_too_many_cells_is_no_row_of_other_values(tmp_p
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("no,email,email\n1,a@example.com,b@example.com\n", "same name"),
+        ("no,email,email\n1,a@example.com,b@example.com\n", "the name “email”"),
+        ("PK\x03\x04\x14 a sheet", "an Excel workbook"),
         (f"no,email\n1,{'x' * 140_000}\n", "cannot be read"),
     ],
 )
@@ -208,6 +209,13 @@ def test_a_csv_file_is_read_as_rfc_4180_says(separator: str, line_end: str, tmp_
     path.write_bytes(quoted.encode())
     message, _other = docmail.merge(path, key="no", to="{{ email }}", subject=lambda row: json.dumps(list(row)[2]))
     assert json.loads(message.subject) == f"na{separator}\nme"
+
+
+@pytest.mark.parametrize("above", ["\n", "\n\n", ";;\n", " ; ;\n\n"])
+def test_empty_rows_above_the_heads_of_a_csv_file_say_nothing(above: str, tmp_path: Path) -> None:
+    path = csv_of(tmp_path, f"{above}no;email;x\n118;a@example.com;\n")
+    (message,) = docmail.merge(path, key="no", to="{{ email }}", subject="x")
+    assert (message.key, str(message.to[0])) == ("118", "a@example.com")
 
 
 @pytest.mark.parametrize("line_end", LINE_ENDS, ids=repr)

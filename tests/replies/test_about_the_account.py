@@ -31,6 +31,8 @@ REPORTED = {
         "data 550 5.7.1 From header sender address mismatch",
         "data 554 5.7.1 Sender is not authorized",
         "data 550 5.1.0 sender rejected",
+        "data 550 From address is not owned by the authenticated user",
+        "rcpt 550 5.7.750 Service unavailable. Client blocked from sending from unregistered domains.",
         "data 553 5.1.8 <x@example.com>... Domain of sender address x@example.com does not exist",
     ],
     Kind.AUTH: [
@@ -52,6 +54,13 @@ REPORTED = {
         "data 550 Sender rate overlimit - 10.1 / 1h",
         "rcpt 550 Domain example.com has exceeded the max emails per hour (100/100 (100%)) allowed. Message discarded.",
         "data 550 5.4.5 Daily user sending limit exceeded",
+        "data 554 5.7.1 <DATA>: Data command rejected: only 10 messages per day",
+        "data 554 Email rejected because sender is temporarily over quota",
+        "mail 421 4.7.0 Sender quota exceeded, try later",
+        "mail 554 5.7.0 Your message could not be sent. The limit on the number of allowed outgoing messages was exceeded.",
+        "data 552 5.7.0 Number of messages exceeded maximum for your account",
+        "mail 451 4.7.1 Sorry, you have sent too many messages this hour",
+        "data 554 5.7.1 Account locked",
     ],
     Kind.RECIPIENT: [
         "data 554 5.5.1 No valid recipients",

@@ -442,6 +442,18 @@ BOUNCES = (
         ((GONE, "", "delayed"),),
     ),
     Case(
+        "sendmail of old, which begins with the mail's date",
+        plain(
+            "Mail Delivery Subsystem <MAILER-DAEMON@mail.example.net>",
+            "The original message was received at Mon, 30 Nov 2026 09:00:00 +0200\n\n"
+            f"   ----- The following addresses had permanent fatal errors -----\n<{GONE}>\n\n"
+            "   ----- Transcript of session follows -----\n... while talking to mx.example.org.:\n>>> RCPT To\n"
+            f"<<< 550 MAILBOX NOT FOUND\n550 <{GONE}>... User unknown\n\n"
+            f"   ----- Original message follows -----\n{RETURNED}",
+        ),
+        ((GONE, "5.1.1", "failed"),),
+    ),
+    Case(
         "a local part with a space",
         notification(group('"gone q3"@example.org')),
         (('"gone q3"@example.org', "5.1.1", "failed"),),
@@ -462,6 +474,36 @@ BOUNCES = (
         ),
         ((GONE, "5.1.1", "failed"),),
     ),
+)
+
+_IN_OTHER_LANGUAGES = {
+    "Afrikaans": ("kon nie afgelewer word nie", "gebruiker bestaan nie", "is nog nie afgelewer nie"),
+    "Danish": ("Beskeden kunne ikke leveres", "ukendt modtager", "er endnu ikke leveret"),
+    "Swedish": ("Meddelandet kunde inte levereras", "okänd mottagare", "har ännu inte levererats"),
+    "Polish": ("Wiadomość nie mogła zostać dostarczona", "nieznany odbiorca", "nie została jeszcze (opóźnienie)"),
+    "Czech": ("Zprávu nelze doručit", "adresa neexistuje", "zatím nebyla doručena"),
+    "Hungarian": ("Az üzenet nem kézbesíthető", "ismeretlen címzett", "még nem sikerült kézbesíteni"),
+    "Romanian": ("Mesajul nu a putut fi livrat", "destinatar necunoscut", "a fost întârziat"),
+    "Russian": ("Сообщение не может быть доставлено", "пользователь не найден", "ещё не доставлено"),
+    "Turkish": ("İletiniz teslim edilemedi", "adres reddedildi", "iletiniz gecikti"),
+}
+BOUNCES += tuple(
+    Case(
+        f"{language}, {action}",
+        mixed(
+            "MAILER-DAEMON@mail.example.net",
+            [
+                (
+                    "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit",
+                    f"{said}\n\n{GONE}: {why}\n",
+                ),
+                ("Content-Type: message/rfc822", RETURNED + "\nHello"),
+            ],
+        ),
+        ((GONE, "", action),),
+    )
+    for language, (gone, unknown, late) in _IN_OTHER_LANGUAGES.items()
+    for action, said, why in (("failed", gone, unknown), ("delayed", late, ""))
 )
 
 _VACATION = "I am out of office until Monday. In urgent cases write to deputy@example.org, who does not exist yet.\n"
