@@ -56,7 +56,8 @@ class Logo:
 @lru_cache(8)
 def checked_logo(content: bytes) -> tuple[int, int]:
     """Return how many dots a logo has; raises `LogoError` for what can be none."""
-    if content.lstrip()[:5].lower() in {b"<?xml", b"<svg ", b"<svg>", b"<!doc"} and b"<svg" in content[:4096].lower():
+    head = content[:4096].replace(b"\0", b"").lower()  # it may be UTF-16
+    if head.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<") and b"<svg" in head:
         raise LogoError(_("The logo is an SVG, which mail programs do not show; save it as PNG."))
     if content[:5] == b"%PDF-":
         raise LogoError(_("The logo is a PDF; save it as PNG."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import warnings
@@ -120,7 +121,7 @@ class Look:
             return _(
                 "The colour {colour} is too light for text on white ({contrast:.1f} : 1, and {enough} : 1 is needed): "
                 "headings and links have {ink} instead."
-            ).format(colour=self.colour, contrast=found, enough=ENOUGH, ink=self.ink)
+            ).format(colour=self.colour, contrast=math.floor(10 * found) / 10, enough=ENOUGH, ink=self.ink)
         return ""
 
     @property

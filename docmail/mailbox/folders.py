@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 # What mail programs and providers call it, in the languages in which servers make it without a special use.
 _NAMES = {
     "sent": (
-        *("Sent", "Sent Items", "Sent Messages", "Sent Mail", "Sent-Mail", "Sent Objects"),
+        *("Sent", "Sent Items", "Sent Messages", "Sent Mail", "Sent Objects"),
         *("Gestuur", "Gestuurde items", "Gesendet", "Gesendete Elemente", "Gesendete Objekte", "Gesendete Nachrichten"),
         *("Verzonden", "Verzonden items", "Verzonden berichten", "Éléments envoyés", "Envoyés", "Messages envoyés"),
         *("Enviados", "Elementos enviados", "Mensajes enviados", "Itens enviados", "Posta inviata", "Inviata"),
@@ -27,7 +28,40 @@ _NAMES = {
             "送信済み",
             "送信済みメール",
         ),
-        *("已发送邮件", "已发送", "寄件備份", "보낸 편지함", "보낸메일함"),
+        *(
+            "已发送邮件",
+            "已发送",
+            "寄件備份",
+            "已傳送郵件",
+            "已寄出",
+            "보낸 편지함",
+            "보낸메일함",
+            "보낸메일",
+            "送信箱",
+        ),
+        *("送信箱", "Courrier envoyé", "Courriers envoyés", "Correo enviado", "Enviado", "Enviadas"),
+        *(
+            "Mensagens enviadas",
+            "E-mails enviados",
+            "Enviats",
+            "Elements enviats",
+            "Bidalita",
+            "Verstuurd",
+            "Verstuurde items",
+        ),
+        *(
+            "Sendir",
+            "Odoslané",
+            "Odoslaná pošta",
+            "Poslané",
+            "Poslane",
+            "Poslana pošta",
+            "Изпратени",
+            "Отправлено",
+            "Послато",
+        ),
+        *("Išsiųsta", "Išsiųsti", "Saadetud", "Nosūtītie", "Gönderilenler", "Terkirim", "Đã gửi"),
+        *("פריטים שנשלחו", "נשלח", "נשלחו", "العناصر المرسلة", "البريد المرسل", "المرسلة", "ส่งแล้ว", "รายการที่ส่ง"),
     ),
     "drafts": (
         *("Drafts", "Draft", "Konsepte", "Entwürfe", "Concepten", "Brouillons", "Borradores", "Rascunhos", "Bozze"),
@@ -35,7 +69,14 @@ _NAMES = {
         *("Черновики", "Чернетки", "Taslaklar", "下書き", "草稿", "草稿箱", "임시 보관함", "Πρόχειρα"),
     ),
 }
-_PLACES = {name.casefold(): (use, place) for use, names in _NAMES.items() for place, name in enumerate(names)}
+
+
+def _plain(name: str) -> str:
+    """Return a name as those above are compared: “sent_items” is one of them, and so is one in decomposed letters."""
+    return unicodedata.normalize("NFC", name).casefold().replace("_", " ").replace("-", " ")
+
+
+_PLACES = {_plain(name): (use, place) for use, names in _NAMES.items() for place, name in enumerate(names)}
 
 
 @dataclass(frozen=True)
@@ -92,5 +133,5 @@ def _place(folder: Folder, use: str, personal: Sequence[str]) -> tuple[int, int]
         levels = folder.name.removeprefix(prefix).split(folder.delimiter) if folder.delimiter else [folder.name]
     elif levels[0].upper() == "INBOX" or levels[0] in {"[Gmail]", "[Google Mail]"}:
         levels = levels[1:]
-    named, place = _PLACES.get(levels[-1].casefold(), ("", 0)) if levels else ("", 0)
+    named, place = _PLACES.get(_plain(levels[-1]), ("", 0)) if levels else ("", 0)
     return (len(folder.levels), place) if len(levels) == 1 and named == use else None

@@ -35,7 +35,9 @@ _READING = 'pandas.read_csv(..., encoding="{}", sep=None, engine="python", dtype
 
 
 def name_of(column: Any) -> str:
-    """Return the name of a column without the blanks around it."""
+    """Return the name of a column without the blanks around it; of a head in several levels, what they say together."""
+    if isinstance(column, tuple):
+        return " ".join(filter(None, map(name_of, column)))
     return trimmed(column) if isinstance(column, str) else str(column)
 
 
@@ -43,7 +45,7 @@ class _Fields(dict[str, Any]):
     """The fields of a row: each is found under its name with and without the blanks that stood around it."""
 
     def __missing__(self, name: Any) -> Any:
-        if isinstance(name, str) and (short := trimmed(name)) != name:
+        if isinstance(name, (str, tuple)) and (short := name_of(name)) != name:
             return self[short]
         raise KeyError(name)
 

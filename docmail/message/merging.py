@@ -358,7 +358,7 @@ def _several_addresses(text: str, template: str, field: str) -> AddressError:
 
 
 def _no_column(name: str, rows: Any, first: Mapping[Any, Any]) -> MessageError:
-    hint = _("The columns are: {names}.").format(names=listed([*map(str, first)], ", ", 12))
+    hint = _("The columns are: {names}.").format(names=listed([*map(name_of, first)], ", ", 12))
     if name in map(str, getattr(getattr(rows, "index", None), "names", ())):
         hint = _("It is the index of the DataFrame: write merge(frame.reset_index(), ...).")
     return MessageError(_("There is no column “{name}”.").format(name=name), field="key", hint=hint)

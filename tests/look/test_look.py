@@ -66,6 +66,9 @@ def picture(form: str, mode: str = "RGB", size: tuple[int, int] = (400, 200), **
         ({"name": None}, "name", "must be text, not NoneType"),
         ({"logo": b"<svg xmlns='http://www.w3.org/2000/svg'/>"}, "logo", "SVG"),
         ({"logo": b"<?xml version='1.0'?><!-- x --><svg/>"}, "logo", "SVG"),
+        ({"logo": b"\xef\xbb\xbf<svg/>"}, "logo", "SVG"),
+        ({"logo": b"<!-- made by hand --><svg/>"}, "logo", "SVG"),
+        ({"logo": "<svg/>".encode("utf-16")}, "logo", "SVG"),
         ({"logo": b"%PDF-1.4"}, "logo", "PDF"),
         ({"logo": b"hello"}, "logo", "no picture"),
         ({"logo": picture("PNG")[:200]}, "logo", "no picture, or is damaged"),
@@ -151,6 +154,12 @@ def test_a_dark_logo_without_ground_gets_a_white_one(ink: tuple[int, ...], has_g
 
 
 # --- colours ---
+
+
+def test_a_colour_that_is_nearly_dark_enough_is_not_said_to_be_so() -> None:
+    """It said “4.5 : 1, and 4.5 : 1 is needed”."""
+    with pytest.warns(UserWarning, match=r"\(4\.4 : 1, and 4\.5 : 1 is needed\)"):
+        Look(colour="#777777")
 
 
 def test_a_colour_that_cannot_be_read_is_said_and_gets_a_darker_shade() -> None:

@@ -22,6 +22,12 @@ def folders(*names: str, delimiter: str = "/", **marked: str) -> list[Folder]:
         (folders("INBOX", "Éléments envoyés"), "Éléments envoyés"),
         (folders("INBOX", "送信済みアイテム"), "送信済みアイテム"),
         (folders("INBOX", "INBOX.Sent", delimiter="."), "INBOX.Sent"),
+        (folders("INBOX", "E\u0301le\u0301ments envoye\u0301s"), "E\u0301le\u0301ments envoye\u0301s"),
+        (folders("INBOX", "sent_items"), "sent_items"),
+        (folders("INBOX", "Sent-Mail"), "Sent-Mail"),
+        (folders("INBOX", "INBOX.Odoslaná pošta", delimiter="."), "INBOX.Odoslaná pošta"),
+        (folders("INBOX", "Gönderilenler"), "Gönderilenler"),
+        (folders("INBOX", "العناصر المرسلة"), "العناصر المرسلة"),
         (folders("INBOX", "[Gmail]/Sent Mail"), "[Gmail]/Sent Mail"),
         (folders("INBOX", "[Google Mail]/Gesendet"), "[Google Mail]/Gesendet"),
         # That of an archive, or of a project, is not the one that mail programs use.

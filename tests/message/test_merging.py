@@ -211,6 +211,21 @@ def test_a_csv_file_is_read_as_rfc_4180_says(separator: str, line_end: str, tmp_
     assert json.loads(message.subject) == f"na{separator}\nme"
 
 
+def test_a_head_in_several_levels_is_one_name() -> None:
+    """It was “('no', '')”, which nobody finds in a template."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"no": [118, 118], "email": ["a@example.com"] * 2, "kind": ["In", "Out"], "net": [1.5, 2]})
+    wide = frame.pivot_table(index=["no", "email"], columns="kind", values=["net"]).reset_index()
+
+    def subject(row: Any) -> str:
+        return f"x {row['net', 'Out']}"
+
+    (message,) = docmail.merge(wide, key="no", to="{{ email }}", subject=subject, body="{{ row['net In'] }}")
+    assert (message.key, message.subject, str(message.body)) == ("118", "x 2", "1.5")
+    with pytest.raises(MessageError, match=r"no column “nr”. The columns are: no, email, net In, net Out"):
+        docmail.merge(wide, key="nr", to="{{ email }}", subject="x")
+
+
 @pytest.mark.parametrize("above", ["\n", "\n\n", ";;\n", " ; ;\n\n"])
 def test_empty_rows_above_the_heads_of_a_csv_file_say_nothing(above: str, tmp_path: Path) -> None:
     path = csv_of(tmp_path, f"{above}no;email;x\n118;a@example.com;\n")
