@@ -6,6 +6,7 @@ Whether a mail passes DMARC is decided by SPF and DKIM together, so they are loo
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -35,6 +36,9 @@ _INNER_NETWORKS = [
     ipaddress.ip_network(each)
     for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fe80::/10")
 ]
+_NEARLY_SPF = re.compile(r"\W*v\s*=\s*spf1\b", re.IGNORECASE)
+_NUMBER = re.compile(r"[\d.]+|.*:.*")
+_SHOWN = 200  # characters of a record that docmail cannot read
 
 
 @dataclass
@@ -244,6 +248,13 @@ class Look:
 
     def _without_spf(self, entries: list[str]) -> DomainCheck:
         text = self._said(_("{domain} has no SPF record, which says who may send in its name."))
+        near = (each for each in self.look_ups.of(self.domain, "TXT").values if _NEARLY_SPF.match(each))
+        if found := next(near, ""):
+            sentence = _(
+                "A TXT record of {domain} is meant for SPF and does not count, because it must begin with v=spf1 and a "
+                "blank, without quotation marks: {found}"
+            )
+            text = self._said(sentence, found=found[:_SHOWN])
         if not entries:
             sentence = _(
                 "{domain} has no SPF record. Please publish one: a TXT record that begins with v=spf1 and has the "
@@ -471,8 +482,13 @@ class Look:
                 "may refuse mails from it."
             )
             return [_advice(Subject.MX, self._said(sentence))]
+        named = [host for host in hosts if host and not is_loopback(host) and not _NUMBER.fullmatch(host)]
+        if hosts and not named:
+            sentence = _("The MX record of {domain} names {mx}, which is no server that others reach by its name.")
+            request = _("Please publish an MX record of {domain} that names the server which receives its mail.")
+            return [_advice(Subject.MX, self._said(sentence, mx=hosts[0]), self._said(request))]
         if hosts:
-            return [_good(Subject.MX, self._said(_("{domain} receives its mail at {mx}."), mx=hosts[0]))]
+            return [_good(Subject.MX, self._said(_("{domain} receives its mail at {mx}."), mx=named[0]))]
         if self.look_ups.of(self.domain, "A").values or self.look_ups.of(self.domain, "AAAA").values:
             sentence = _("{domain} has no MX record: replies and bounces go to its web server, if that takes mail.")
         else:

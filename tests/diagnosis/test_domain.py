@@ -268,6 +268,16 @@ def test_addresses_that_a_provider_has_left_behind_are_recognised(zone: Zone) ->
     )
 
 
+@pytest.mark.parametrize(
+    "text", [" v=spf1 include:_spf.google.com ~all", "“v=spf1 mx ~all”", "'v=spf1 -all'", "v=spf1-all", "V = SPF1 mx"]
+)
+def test_a_record_that_is_nearly_one_is_shown(zone: Zone, text: str) -> None:
+    zone.spf(text).dkim().dmarc("v=DMARC1; p=none").mx()
+    standing, said = spf(report := google())
+    assert (standing, "does not count, because it must begin with v=spf1" in said) == ("advice", True)
+    assert "\n   v=spf1 include:_spf.google.com ~all\n" in report.letter
+
+
 def test_two_records_become_one(zone: Zone) -> None:
     zone.spf("v=spf1 mx -all", "v=spf1 a mx include:_spf.google.com ~all").dkim().dmarc("v=DMARC1; p=none").mx()
     report = google()
@@ -287,7 +297,7 @@ def test_a_record_with_an_error_counts_for_nothing_and_the_word_is_named(zone: Z
     report = google()
     assert line(report, "SPF").standing == "advice"
     if record.startswith("v=spf1,"):  # is no SPF record at all
-        assert "has no SPF record" in spf(report)[1]
+        assert "does not count, because it must begin" in spf(report)[1]
     else:
         assert re.search(r"cannot be read at “[^”]+”", spf(report)[1])
     assert f"\n   {record}" in report.letter or "Please publish" in report.letter
@@ -549,6 +559,8 @@ def test_spf_does_not_help_a_mail_service_that_has_its_own_return_address(zone: 
     ("kind", "value", "words"),
     [
         ("MX", "0 .", "a null MX"),
+        ("MX", "10 192.0.2.25.", "names 192.0.2.25, which is no server"),
+        ("MX", "0 localhost.", "names localhost, which is no server"),
         ("A", "198.51.100.7", "go to its web server"),
         ("NS", "ns.test.net.", "cannot arrive"),
     ],

@@ -7,6 +7,7 @@ is used again, and then nobody knows whether the mail was sent.
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -361,7 +362,8 @@ class HttpTransport(Transport):
     def _redirection(self, location: str, what: str, hint: str) -> tuple[str, str]:
         """Return what to say, and to do, about a reply that points elsewhere; nothing is followed."""
         place = _absolute(self._server.full_url, location)
-        shown = clean(place, self._secret)[:300]
+        # Without a name and a password that stand in the address.
+        shown = clean(re.sub(r"//[^/?#]*@", "//", place), self._secret)[:300]
         if not location.strip():
             what = _("{host} points to another address but does not name it.")
             hint = _("Ask its administrator for the address that takes mail.")

@@ -67,6 +67,7 @@ LOCATIONS = {
     "letters": "Location: https://elsewhere.example/\xff\xfe",
     "long": "Location: https://elsewhere.example/" + "x" * 20_000,
     "script": "Location: javascript:alert(1)",
+    "secret": "Location: https://ann:its-own-secret@elsewhere.example/",
 }
 
 
@@ -95,6 +96,7 @@ def in_a_sentence(found: list[SendError] | None = None) -> Iterator[None]:
     if error is not None:
         assert str(error).isprintable()
         assert len(str(error).encode()) < 8000
+        assert "its-own-secret" not in str(error)
         assert error.message.rstrip().endswith((".", "…")) or "It said: " in error.message
         if found is not None and isinstance(error, SendError):
             found.append(error)
