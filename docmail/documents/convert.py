@@ -15,6 +15,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from docmail.addresses import first_control
 from docmail.documents.data_files import csv_file, xlsx_file
 from docmail.errors import DocumentError, Field
 from docmail.foreign import Notebook, is_notebook
@@ -142,6 +143,12 @@ def locked(content: bytes, password: Secret, name: str) -> bytes:
     if not 0 < len(password.octets()) <= _MAX_PASSWORD:
         raise DocumentError(
             _("The password of a PDF must have 1 to {limit} letters.").format(limit=_MAX_PASSWORD),
+            hint=_("Give another password."),
+            field=Field.PASSWORD,
+        )
+    if control := password.shown_to(first_control):  # nobody could type it
+        raise DocumentError(
+            _("The password contains the invisible character {code}.").format(code=control),
             hint=_("Give another password."),
             field=Field.PASSWORD,
         )

@@ -178,7 +178,9 @@ def _upright(picture: Any) -> Any:
             _("The picture has {size} pixels.").format(
                 size=_("{width} by {height}").format(width=width, height=height)
             ),
-            hint=_("Make it smaller: image.thumbnail((1200, 1200))."),
+            hint=_("Make it smaller: image.thumbnail((1200, 1200)).")
+            if width and height
+            else _("Make it again, with content."),
         )
     try:
         turned = ImageOps.exif_transpose(picture)

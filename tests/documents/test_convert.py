@@ -253,6 +253,7 @@ def test_an_error_does_not_show_the_password_in_any_variable_of_a_traceback(sour
     [
         (PDF, None, "", "must have 1 to 127 letters"),
         (PDF, None, "ü" * 64, "must have 1 to 127 letters"),
+        (PDF, None, "1970-01-31\n", "The password contains the invisible character U+000A"),
         (PDF, None, 1970, "The password must be text, not int"),
         (b"a;b", "a.csv", PASSWORD, "a.csv cannot be locked with a password: only a PDF can"),
         (Document.of(PDF, password="x"), None, PASSWORD, "is locked by a password already"),
