@@ -165,5 +165,10 @@ class Client(IMAPClient):  # type: ignore[misc] # it has no types
 
 
 def as_text(octets: bytes | str) -> str:
-    """Return what a server said; RFC 9051 lets it say UTF-8."""
-    return octets if isinstance(octets, str) else octets.decode("utf-8", "replace")
+    """Return what a server said; RFC 9051 lets it say UTF-8, and older servers of western Europe say Latin 1."""
+    if isinstance(octets, str):
+        return octets
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")

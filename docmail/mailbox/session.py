@@ -39,7 +39,7 @@ _LATEST = 100  # mails that are looked at where a server's search finds nothing:
 _MANY = 50  # mails with one Message-ID
 _GOODBYE_SECONDS = 2.0
 _NO_SUCH_FOLDER = re.compile(
-    r"\[(NONEXISTENT|TRYCREATE)\]|does ?n[o']t exist|nonexistent|(unknown|no such) (mailbox|folder)|not found",
+    r"\[(NONEXISTENT|TRYCREATE)\]|does ?n[o']t exist|nonexistent|(unknown|no such) (mailbox|folder)|not (be )?found",
     re.IGNORECASE,
 )
 
@@ -233,7 +233,9 @@ class OpenMailbox:
         if found := self._special("sent"):
             return found
         prefix = self._ours[0] if self._ours else ""
-        return f"{prefix}Sent"
+        # A folder of this name that holds no mails, only folders, is not made once more.
+        taken = {each.name for each in self._listed()}
+        return next(name for word in ("Sent", "Sent Items", "Sent Mail") if (name := f"{prefix}{word}") not in taken)
 
     def drafts_folder(self) -> str | None:
         """Return the folder for drafts; None where there is none."""
@@ -330,8 +332,7 @@ class OpenMailbox:
                 with self._talking(Phase.FOLDERS):
                     self._append(client, folder, raw, flags, when)
             except SendError as exc:
-                missing = exc.reply is not None and re.search(r"\[(TRYCREATE|NONEXISTENT)\]", exc.reply.text)
-                if attempt or not missing:
+                if attempt or not _is_missing(exc):
                     raise
                 with self._talking(Phase.FOLDERS):
                     client.create_folder(folder)
@@ -412,8 +413,7 @@ class OpenMailbox:
                 self._mails = int(found.get(b"EXISTS", 0))
                 return int(found.get(b"UIDVALIDITY", 0))
         except SendError as exc:
-            text = exc.reply.text if exc.reply is not None else ""
-            if text.startswith("NO ") and _NO_SUCH_FOLDER.search(text):
+            if _is_missing(exc):
                 return None
             raise
 
@@ -478,6 +478,12 @@ class OpenMailbox:
             if not isinstance(exc, imap.error) or imap.failure is not None or imap.final[0] not in {"NO", "BAD"}:
                 self._connection.close()  # which reply is whose is unknown from here on
             raise error from None
+
+
+def _is_missing(refusal: SendError) -> bool:
+    """Say whether there is no such folder; not every server has a code for it."""
+    text = refusal.reply.text if refusal.reply is not None else ""
+    return text.startswith("NO ") and bool(_NO_SUCH_FOLDER.search(text))
 
 
 def _protocol() -> Any:

@@ -413,6 +413,28 @@ def test_a_mail_larger_than_the_mailbox_takes_is_not_uploaded() -> None:
     assert server.mails == [b"x"]
 
 
+@pytest.mark.parametrize(
+    "said", ["[TRYCREATE] no", "Mailbox doesn't exist: Sent", "The requested item could not be found."]
+)
+def test_a_folder_that_is_missing_is_made_whatever_the_server_calls_that(said: str) -> None:
+    with ScriptedImap({"APPEND": [f"{{tag}} NO {said}", "take"]}) as server:
+        with scripted(server) as mailbox:
+            mailbox.append("Sent", RAW)
+        assert server.commands("CREATE") == ['CREATE "Sent"']
+        assert server.mails == [RAW]
+
+
+def test_a_folder_that_holds_folders_only_is_not_made_for_copies() -> None:
+    listed = '* LIST (\\Noselect) "/" "Sent"\r\n* LIST () "/" "Sent/2025"\r\n{tag} OK'
+    with ScriptedImap({"LIST": listed}) as server, scripted(server) as mailbox:
+        assert mailbox.sent_folder() == "Sent Items"
+
+
+def test_a_reply_in_latin_1_is_read() -> None:
+    with ScriptedImap({"AUTHENTICATE": "{tag} NO Ungültig\r\n".encode("latin-1")}) as server:
+        assert "Ungültig" in str(failure(server))
+
+
 def test_special_uses_that_are_said_only_when_asked_for_are_asked_for() -> None:
     plain = '* LIST () "/" INBOX\r\n* LIST () "/" Sent\r\n* LIST () "/" Uit\r\n{tag} OK'
     with ScriptedImap({"LIST": [plain, '* LIST (\\Sent) "/" Uit\r\n{tag} OK']}) as server, scripted(server) as mailbox:

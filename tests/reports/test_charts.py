@@ -286,5 +286,5 @@ def test_nothing_is_imported_for_a_look_at_a_text(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_picture_of_nothing_is_not_to_be_made_smaller() -> None:
-    with pytest.raises(DocumentError, match="The picture has 0 by 0 pixels. Make it again"):
+    with pytest.raises(DocumentError, match=r"The picture has 0 by 0 pixels\. Make it again"):
         Document.of(Image.new("RGB", (0, 0)))
