@@ -235,7 +235,8 @@ class OpenMailbox:
         prefix = self._ours[0] if self._ours else ""
         # A folder of this name that holds no mails, only folders, is not made once more.
         taken = {each.name for each in self._listed()}
-        return next(name for word in ("Sent", "Sent Items", "Sent Mail") if (name := f"{prefix}{word}") not in taken)
+        names = (f"{prefix}{word}" for word in ("Sent", "Sent Items", "Sent Mail"))
+        return next((name for name in names if name not in taken), f"{prefix}Sent")
 
     def drafts_folder(self) -> str | None:
         """Return the folder for drafts; None where there is none."""

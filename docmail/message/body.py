@@ -79,8 +79,10 @@ def body_of(value: Any, locale: str | None = None, look: Look | None = None) -> 
             elif chart_kind(each) or _is_figure(each):
                 number = sum(isinstance(piece, Picture) for piece in pieces) + 1
                 pieces.append((_chart if chart_kind(each) else _picture)(each, number))
-            else:
+            elif isinstance(each, str):
                 pieces.append(_text(each, indented=True))
+            else:
+                raise _no_body(each)
     except DocumentError as exc:
         raise MessageError(exc.message, hint=exc.hint, field="body") from exc
     body = Body(pieces)
@@ -107,6 +109,19 @@ def _text(value: Any, *, indented: bool = False) -> Piece:
             else _("Write it as Markdown, such as **bold** and [text](https://example.com); docmail makes HTML of it."),
         )
     return Piece(unindented(text) if indented else text, source_of(value), getattr(value, "exact", True))
+
+
+def _no_body(value: object) -> MessageError:
+    kind = type(value).__name__
+    hints = {
+        "int": _('Write it in quotes, such as {field}="Q3".').format(field="body"),
+        "Axes": _("Give its figure: axes.figure."),
+    }
+    return MessageError(
+        _("The {field} must be text, not {type}.").format(field="body", type=kind),
+        field="body",
+        hint=hints.get(kind, _('Give text, a table, a figure or a picture, or a list of them: body=["Hello,", df].')),
+    )
 
 
 def _table(frame: Any, locale: str | None) -> Piece:

@@ -53,8 +53,8 @@ class Mailbox:
         for name in ("username", "fingerprint", "ca_file"):
             if getattr(self, name) == "":
                 object.__setattr__(self, name, None)
-        if isinstance(self.security, str) and self.security in list(Security):
-            object.__setattr__(self, "security", Security(self.security))
+        if isinstance(self.security, str) and self.security.lower() in list(Security):
+            object.__setattr__(self, "security", Security(self.security.lower()))
 
     @property
     def effective_security(self) -> Security:

@@ -89,8 +89,8 @@ class SmtpServer:
         for name in ("fingerprint", "ca_file"):
             if getattr(self, name) == "":
                 object.__setattr__(self, name, None)
-        if isinstance(self.security, str) and self.security in list(Security):
-            object.__setattr__(self, "security", Security(self.security))
+        if isinstance(self.security, str) and self.security.lower() in list(Security):
+            object.__setattr__(self, "security", Security(self.security.lower()))
 
     @property
     def effective_security(self) -> Security:

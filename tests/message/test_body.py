@@ -195,6 +195,8 @@ def test_a_message_keeps_its_pictures_when_it_is_changed_and_its_text_can_be_com
         (pd.DataFrame([range(16)]), "Attach it as a document"),
         (pd.DataFrame(), "no columns"),
         (["x", 5], "must be text, not int"),
+        (Figure().subplots(), "Give its figure: axes.figure"),
+        ({"a": 1}, "Give text, a table, a figure or a picture"),
         ([["x"]], "must be text, not list"),
         (iter("x"), "must be text, not str_"),
         (figure(size=(8, 6)), "larger than 0 MB"),

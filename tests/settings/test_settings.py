@@ -100,6 +100,12 @@ def test_all_fields_are_checked_at_once_in_the_order_of_the_form() -> None:
     ]
 
 
+@pytest.mark.parametrize("word", ["STARTTLS", "StartTLS", "starttls"])
+def test_how_the_connection_is_encrypted_may_be_written_as_the_form_does(word: Any) -> None:
+    assert SmtpServer("mail.example.com", security=word).security is Security.STARTTLS
+    assert Mailbox("mail.example.com", security=word).security is Security.STARTTLS
+
+
 @pytest.mark.parametrize(
     ("values", "field", "words"),
     [
