@@ -79,10 +79,8 @@ def body_of(value: Any, locale: str | None = None, look: Look | None = None) -> 
             elif chart_kind(each) or _is_figure(each):
                 number = sum(isinstance(piece, Picture) for piece in pieces) + 1
                 pieces.append((_chart if chart_kind(each) else _picture)(each, number))
-            elif isinstance(each, str):
-                pieces.append(_text(each, indented=True))
             else:
-                raise _no_body(each)
+                pieces.append(_text(each, indented=True))
     except DocumentError as exc:
         raise MessageError(exc.message, hint=exc.hint, field="body") from exc
     body = Body(pieces)
@@ -97,6 +95,8 @@ def body_of(value: Any, locale: str | None = None, look: Look | None = None) -> 
 
 
 def _text(value: Any, *, indented: bool = False) -> Piece:
+    if not isinstance(value, str):
+        raise _no_body(value)
     text = checked_text(value, "body", _MAX_BODY, lines=True)
     if elements := elements_in(text):
         raise MessageError(
