@@ -43,8 +43,10 @@ def clean(lines: str | Iterable[str], secret: Secret | None = None) -> str:
     text = re.sub(r"\s+", lambda blanks: _BREAK if {"\r", "\n"} & {*blanks[0]} else blanks[0], text)
     text = _redact_across(text, secret, cut_off=False)
     text = re.sub(r"(?is)<(script|style)\b.*?(</\1\s*>|$)", _BREAK, text)
-    # A tag's name ends at a blank, a slash or the bracket: <cfo@example.com> and <https://...> are no tags.
-    text = re.sub(r"(?s)<!(--.*?(-->|$)|[^<>]{0,200}>)|</?[a-zA-Z][a-zA-Z0-9]*(\s[^<>]{0,500}|/)?>", _BREAK, text)
+    # A tag's name ends at a blank, a slash or the bracket: <cfo@example.com> and <https://...> are no tags. Nor is what
+    # Postfix quotes before a colon, "<DATA>: Data command rejected".
+    tag = r"(?s)<!(--.*?(-->|$)|[^<>]{0,200}>)|(?!<\w+>: )</?[a-zA-Z][a-zA-Z0-9]*(\s[^<>]{0,500}|/)?>"
+    text = re.sub(tag, _BREAK, text)
     # No character has a number of eight digits, and Python refuses to read one of thousands.
     text = html.unescape(re.sub(r"&#[0-9]{8,};?", "\ufffd", re.sub(r"&#0+(?=[0-9])", "&#", text)))
     text = re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[ -/]*.)", "", text)

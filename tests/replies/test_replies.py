@@ -46,6 +46,8 @@ MASK = "•••"
         ("no <script>alert(1)", "no"),
         ("no <!-- comment -->yes<!-- open", "no yes"),
         ("<!DOCTYPE html>no", "no"),
+        ("<DATA>: Data command rejected", "<DATA>: Data command rejected"),
+        ("<accounts>: Recipient address rejected", "<accounts>: Recipient address rejected"),
         ("<a@example.com>: unknown", "<a@example.com>: unknown"),
         ("<https://accounts.example.com/x?y=1> Please log in", "<https://accounts.example.com/x?y=1> Please log in"),
         ("1 < 2 > 0", "1 < 2 > 0"),
