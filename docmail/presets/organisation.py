@@ -206,6 +206,8 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._text = ""
+        self.domains: set[str] = set()
+        """Those of the providers so far: of two for one domain, nobody knows which is meant."""
 
     def read(self) -> Organisation:
         """Return what the file says; raises `_Mistake`, or `OSError`."""
@@ -508,7 +510,11 @@ class _Table:
             if "." not in written:
                 sentence = _("“{domain}” is not a domain such as example.com or *.example.com.")
                 raise self.mistake(sentence.format(domain=_shown(each)), "domains")
+            if f"{star}{written}" in self._reader.domains:
+                sentence = _("“{domain}” stands at another provider already.")
+                raise self.mistake(sentence.format(domain=_shown(each)), "domains")
             found |= {f"{star}{name}": None, f"{star}{written}": None}
+        self._reader.domains |= found.keys()
         return tuple(found)
 
     def application(self) -> Application:

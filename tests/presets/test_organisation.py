@@ -252,6 +252,7 @@ def test_without_a_mailbox_in_the_file_that_of_a_server_that_docmail_knows_stays
 # --- what is wrong with it ---
 
 PROVIDER = '[[provider]]\ndomains = ["example.com"]\nserver = "mail.example.com"\n'
+OTHER = PROVIDER.replace("example.com", "example.org")
 
 MISTAKES = {
     'copy_to = "archive@example.com\n': (1, "not TOML", ""),
@@ -269,6 +270,8 @@ MISTAKES = {
     f'{PROVIDER}port = "587"\n': (4, "from 1 to 65535", "port"),
     f"{PROVIDER}port = true\n": (4, "from 1 to 65535", "port"),
     f"{PROVIDER}port = 0\n": (4, "from 1 to 65535", "port"),
+    f"{PROVIDER}{PROVIDER}": (5, "at another provider already", "domains"),
+    f'{PROVIDER}{PROVIDER.replace("example.com", "EXAMPLE.com.")}': (5, "already", "domains"),
     f'{PROVIDER}security = "ssl"\n': (4, "tls, starttls, none", "security"),
     f'{PROVIDER}security = "none"\n': (4, "never sent unencrypted", "security"),
     f'{PROVIDER}ca_file = "gone.pem"\n': (4, "there is no file", "ca_file"),
@@ -292,7 +295,7 @@ MISTAKES = {
     f'{PROVIDER}api = "postmark"\n': (1, "either “server”", ""),
     f"{PROVIDER}[provider.limits]\nper_year = 5\n": (5, "“per_day” may be meant", "per_year"),
     f"{PROVIDER}limits = {{ per_day = -1 }}\n": (4, "from 1 to", "per_day"),
-    f"{PROVIDER}\n{PROVIDER}port = -1\n": (8, "from 1 to 65535", "port"),
+    f"{PROVIDER}\n{OTHER}port = -1\n": (8, "from 1 to 65535", "port"),
     f'{PROVIDER}guide = """\nport = 1\n"""\nport = -1\n': (7, "from 1 to 65535", "port"),
     "[provider]\nport = 5\n": (1, "[[provider]]", "provider"),
     '[[provider]]\nserver = "mail.example.com"\n': (1, "for which addresses", "domains"),
