@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import getaddresses
@@ -183,13 +184,20 @@ def row_of(row: sqlite3.Row, parts: Parts, corrected: dict[str, str]) -> Row:
     )
 
 
+LATE_SECONDS = 7 * 86400.0
+"""How long a mail is late: by then it has arrived, of which nobody is notified, or its server has given up."""
+
+
 def _recipient(row: sqlite3.Row, bounces: list[sqlite3.Row]) -> Recipient:
     state, reply, role = State(row["state"]), reply_from_json(row["reply"]), Role(row["role"])
     found = [each for each in bounces if each["address"] == row["address"]] if state == State.SENT else []
     if not found:
         return Recipient(state, reply, role)
     final = [each for each in found if each["action"] == "failed"]
-    last = (final or found)[-1]
+    found = final or [each for each in found if each["found_at"] > time.time() - LATE_SECONDS]
+    if not found:
+        return Recipient(state, reply, role)
+    last = found[-1]
     status, said = last["status"], last["diagnostic"]
     reason = meaning_of_bounce(status, said, delayed=not final)
     if not final:

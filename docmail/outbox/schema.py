@@ -22,6 +22,7 @@ from docmail.home import hint_for
 from docmail.language import _
 from docmail.outbox import earlier_use
 from docmail.outbox.file_systems import NETWORK, file_system, lockless_option
+from docmail.outbox.rows import LATE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +136,8 @@ RETURNED = (
 """The condition for recipients whose mail came back."""
 LATE = (
     "recipient.state = 'sent' AND EXISTS (SELECT 1 FROM bounce WHERE bounce.mail = recipient.mail"  # noqa: S608 - ours
-    " AND bounce.address = recipient.address AND bounce.holds AND bounce.action != 'failed')"
+    " AND bounce.address = recipient.address AND bounce.holds AND bounce.action != 'failed'"
+    f" AND bounce.found_at > strftime('%s', 'now') - {LATE_SECONDS})"
     f" AND NOT {RETURNED}"
 )
 """The condition for recipients whose mail is late, and has not come back."""

@@ -103,6 +103,23 @@ def test_what_is_only_late_is_shown_and_not_counted(settings: Settings, mailbox:
     assert states(only())["gone"] == "bounced"
 
 
+def test_a_mail_is_late_for_a_week_and_then_one_that_arrived(settings: Settings, mailbox: FakeMailbox) -> None:
+    """Of a late mail that arrives, nobody is notified; of one that is given up, everybody is."""
+    row = sent(settings)
+    mailbox.folders["INBOX"].append(bounce(row, status="4.4.1", action="delayed"))
+    outbox = Outbox()
+    outbox.find_bounces(settings=settings)
+    queue = outbox.run(settings=settings).queue
+    assert queue.count(Group.LATE) == 1
+    with sqlite3.connect(outbox.folder / "outbox.sqlite3") as database:
+        database.execute("UPDATE bounce SET found_at = found_at - 604801")
+    database.close()
+    assert (queue.count(Group.LATE), only().recipients["gone@example.com"].reason) == (0, "")
+    mailbox.folders["INBOX"].append(bounce(row, status="4.4.7"))
+    outbox.find_bounces(settings=settings)
+    assert states(only())["gone"] == "bounced"
+
+
 def test_each_report_counts_once_and_the_mailbox_is_read_on_from_where_it_was_left(
     settings: Settings, mailbox: FakeMailbox
 ) -> None:
