@@ -42,7 +42,7 @@ _ADDRESS = re.compile(r"(?<![\w.@+-])[\w!#$%&'*+/=?^`{|}~.-]{1,64}@[\w-]{1,63}(?
 _FAILED = re.compile(
     r"(?<![\d.])[45]\d\d(?![\d.]*\d)|(?<![\d.])[45]\.\d{1,3}\.\d{1,3}|error|fail|unknown|invalid|no such|not found"
     r"|does(n't| not) exist|reject|refused|quota|full|undeliver|unable to|could ?n[o']t|cannot|timed? ?out"
-    r"|not reachable|not been delivered|does ?n[o']t like"
+    r"|not reachable|not (been )?delivered|not listed|no hosts? found|does ?n[o']t like"
     # German, French, Spanish, Italian, Portuguese, Dutch and Afrikaans, Japanese, Chinese, Korean
     r"|unzustellbar|nicht (zugestellt|übermittelt|gefunden)|unbekannt|existiert nicht|nicht erreichbar|abgelehnt"
     r"|n.a pas pu|n.ont pas pu|n.existe pas|inexistant|introuvable|inconnu|échec|échoué|refusé"

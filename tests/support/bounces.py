@@ -442,6 +442,21 @@ BOUNCES = (
         ((GONE, "", "delayed"),),
     ),
     Case(
+        "html alone, of Domino",
+        mixed(
+            "postmaster@mail.example.net",
+            [
+                (
+                    "Content-Type: text/html",
+                    f"<p>Your message</p><p>Subject: Q3</p><p>was not delivered to:</p><p>{GONE}</p>"
+                    "<p>because:</p><p>gone is not listed in the directory</p>",
+                ),
+                ("Content-Type: message/rfc822", RETURNED + "\nHello"),
+            ],
+        ),
+        ((GONE, "", "failed"),),
+    ),
+    Case(
         "sendmail of old, which begins with the mail's date",
         plain(
             "Mail Delivery Subsystem <MAILER-DAEMON@mail.example.net>",
