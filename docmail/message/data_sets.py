@@ -149,6 +149,9 @@ def _csv(path: Path) -> list[dict[str, Any]]:
         heads = next((row for row in csv.reader(file, delimiter=separator) if any(map(trimmed, row))), [])
         records = list(csv.DictReader(file, list(map(trimmed, heads)), delimiter=separator)) if heads else []
     except csv.Error as exc:
+        if "field limit" in str(exc):
+            sentence = _("In {path}, a cell is longer than {limit} characters.")
+            raise _not_rows(sentence.format(path=path, limit=f"{csv.field_size_limit():,}"), _("Shorten it.")) from exc
         raise _unreadable(path, str(exc)) from exc
     _check_names(list(filter(None, map(trimmed, heads))))
     # An empty cell is a missing value; so are those beyond the header, unless something stands in one.

@@ -448,8 +448,10 @@ BOUNCES = (
             [
                 (
                     "Content-Type: text/html",
-                    f"<p>Your message</p><p>Subject: Q3</p><p>was not delivered to:</p><p>{GONE}</p>"
-                    "<p>because:</p><p>gone is not listed in the directory</p>",
+                    (
+                        f"<p>Your message</p><p>Subject: Q3</p><p>was not delivered to:</p><p>{GONE}</p>"
+                        "<p>because:</p><p>gone is not listed in the directory</p>"
+                    ),
                 ),
                 ("Content-Type: message/rfc822", RETURNED + "\nHello"),
             ],
