@@ -9,6 +9,7 @@ import ctypes
 import errno
 import os
 import queue
+import re
 import selectors
 import socket
 import ssl
@@ -439,9 +440,17 @@ def socket_error(code: int, in_words: Callable[[int], str] = _IN_WORDS) -> OSErr
     return OSError(code, in_words(code).strip())
 
 
+class _NoProxyError(ValueError):
+    """What is wrong with the address of a proxy, without a part of it, which may be the password."""
+
+
 def _proxy_url() -> str:
-    url = os.environ["SOCKS5_PROXY"].replace("socks5h://", "socks5://")
-    return url if "://" in url else f"socks5://{url}"
+    kind, found, url = os.environ["SOCKS5_PROXY"].strip().rpartition("://")
+    if found and kind.lower() not in {"socks5", "socks5h"}:
+        raise _NoProxyError(_("it is a proxy of another kind; its address must begin with socks5://"))
+    if not re.search(r":\d+/?\Z", url.rpartition("@")[2]):
+        raise _NoProxyError(_("its address does not end with a port, as socks.example.com:1080 does"))
+    return f"socks5://{url}"
 
 
 def _proxy_reason(failure: Exception, deadline: Deadline) -> str:
@@ -449,7 +458,7 @@ def _proxy_reason(failure: Exception, deadline: Deadline) -> str:
         deadline.remaining()
     except TimeoutError:
         return _("no answer within {seconds:.0f} s").format(seconds=deadline.seconds)
-    if isinstance(failure, ValueError):  # its message may hold the password
+    if isinstance(failure, ValueError) and not isinstance(failure, _NoProxyError):  # it may hold the password
         return _("its address, name or password cannot be read; write / as %2F, and letters such as é in the same way")
     text = failure.message if isinstance(failure, SendError) else str(failure)
     return text.rstrip(".") or type(failure).__name__

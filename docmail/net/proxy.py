@@ -47,7 +47,7 @@ class Proxy(NamedTuple):
 
 def by_socks(host: str, port: int) -> bool:
     """Say whether SOCKS5_PROXY leads to this server: not to this computer, and not to what NO_PROXY names."""
-    return bool(os.environ.get("SOCKS5_PROXY")) and not is_loopback(host) and not is_exempt(host, port)
+    return bool(os.environ.get("SOCKS5_PROXY", "").strip()) and not is_loopback(host) and not is_exempt(host, port)
 
 
 def is_exempt(host: str, port: int) -> bool:
@@ -82,7 +82,7 @@ def _names(entry: str, name: str, port: int) -> bool:
 def is_for_web() -> bool:
     """Say whether the environment names a proxy for the web alone, which no SMTP uses."""
     named = any(os.environ.get(name) for each in ("https_proxy", "http_proxy") for name in (each, each.upper()))
-    return named and not os.environ.get("SOCKS5_PROXY")
+    return named and not os.environ.get("SOCKS5_PROXY", "").strip()
 
 
 def basic(sign_in: Secret) -> str:

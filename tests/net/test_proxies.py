@@ -173,6 +173,32 @@ def test_a_name_that_is_not_found_says_so_as_well(monkeypatch: pytest.MonkeyPatc
     assert "SMTP does not use it" in _failure("mail.unknown.example", 587).hint
 
 
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ("http://ann:its-secret@proxy.example:3128", "a proxy of another kind; its address must begin with socks5://"),
+        ("socks4://proxy.example:1080", "a proxy of another kind"),
+        ("proxy.example", "does not end with a port"),
+        ("socks5://ann:its-secret@proxy.example", "does not end with a port"),
+        ("socks5h://ann:its-secret@proxy.example:abc", "does not end with a port"),
+    ],
+)
+def test_an_address_that_is_none_of_a_socks_proxy_is_said_to_be_so(
+    named: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An HTTP proxy was asked as if it were a SOCKS proxy; of a missing port it said to write / as %2F."""
+    monkeypatch.setenv("SOCKS5_PROXY", named)
+    said = str(_failure(HOST, 587))
+    assert words in said
+    assert "its-secret" not in said
+
+
+@pytest.mark.usefixtures("looked_up")
+def test_a_variable_of_blanks_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOCKS5_PROXY", " ")
+    assert "proxy" not in str(_failure(HOST, 1))
+
+
 def test_this_computer_needs_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     assert "SOCKS5_PROXY" not in _failure("127.0.0.1", 1).hint
