@@ -32,7 +32,7 @@ export APT
 DEBIAN ?= trixie
 
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test test-oldest fresh release bench catalogue update clean
+.PHONY: help demo lab docs test test-oldest fresh release bench catalogue update clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -44,6 +44,13 @@ demo: $(VENV)/.installed ## send a generated PDF to a mail server on this machin
 
 lab: $(VENV)/.installed-lab ## open the tutorial notebooks in JupyterLab
 	@"$(RUN)" -m jupyterlab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks/0_first_pdf.ipynb
+
+# Made anew each time: the tutorials are executed, and a page that is gone must not stay.
+docs: $(VENV)/.installed-docs ## build the documentation site, with its tutorials executed
+	@rm -rf build/docs
+	@mkdir -p build/docs/source
+	@"$(RUN)" -m sphinx -q -W --keep-going -c docs -d build/docs/doctrees build/docs/source build/docs/html
+	@echo "The site begins at build/docs/html/index.html."
 
 # Compiled here, because the tests start some hundred programs, and not every machine lets Python keep what it compiles.
 test: $(VENV)/.installed-test ## lint, type-check, all tests and all notebooks
@@ -58,9 +65,10 @@ test: $(VENV)/.installed-test ## lint, type-check, all tests and all notebooks
 	"$(RUN)" -m mypy
 	"$(RUN)" -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
 
-# Only docmail's own tests: browsers, mail servers, notebooks and npm's readers are no matter of a dependency's age. What
-# the lower bounds need in turn is the newest of one day, so that the result does not depend on today. An old release
-# beside a new one may warn (matplotlib 3.9 of pyparsing 3.3), which is no failure here. Subshells came with ipykernel 7.
+# Only docmail's own tests: browsers, mail servers, notebooks, the site and npm's readers are no matter of a dependency's
+# age. What the lower bounds need in turn is the newest of one day, so that the result does not depend on today. An old
+# release beside a new one may warn (matplotlib 3.9 of pyparsing 3.3), which is no failure here. Subshells came with
+# ipykernel 7.
 test-oldest: $(VENV)/.uv ## the unit tests on Python 3.11 with the oldest releases that pyproject.toml allows
 	@grep -E '^(editables|pip|setuptools|uv|wheel)==' constraints.txt | \
 	  "$(VENV)/bin/uv" pip compile --quiet --resolution lowest-direct --exclude-newer $(AS_OF) --python-version 3.11 \
@@ -70,8 +78,8 @@ test-oldest: $(VENV)/.uv ## the unit tests on Python 3.11 with the oldest releas
 	@$(MAKE) --no-print-directory PYTHON="$(if $(filter 3.11.%,$(INTERPRETER)),$(PYTHON),python3.11)" \
 	  VENV=.venv-oldest CONSTRAINTS=.venv-oldest.txt .venv-oldest/.installed-test
 	DOCMAIL_CONSTRAINTS=.venv-oldest.txt ".venv-oldest/bin/python" -m pytest -n $(JOBS) --dist loadfile \
-	  -W default -m "not browser and not mailserver and not keyring_daemon" --ignore=tests/leaks \
-	  --ignore=tests/message/test_read_back.py --ignore=tests/message/test_mail_programs.py \
+	  -W default -m "not browser and not mailserver and not keyring_daemon" --ignore=tests/docs \
+	  --ignore=tests/leaks --ignore=tests/message/test_read_back.py --ignore=tests/message/test_mail_programs.py \
 	  --ignore=tests/widgets/parts/test_beside_cells.py tests
 
 fresh: ## make demo and make test on a bare Debian (DEBIAN=trixie or bookworm); needs root and debootstrap
@@ -105,10 +113,15 @@ $(VENV)/.installed-lab: pyproject.toml $(CONSTRAINTS) $(VENV)/.made
 	@$(PIP) -e '.[lab]'
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-docs: pyproject.toml $(CONSTRAINTS) $(VENV)/.made
+	@echo "Installing docmail and what builds its site into $(VENV)."
+	@$(PIP) -e '.[docs,lab,notebook]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-lab
+
 $(VENV)/.installed-test: pyproject.toml $(CONSTRAINTS) $(VENV)/.made
 	@echo "Installing docmail and what its tests need into $(VENV)."
-	@$(PIP) -e '.[lab,test,oauth,proxy]'
-	@touch $@ $(VENV)/.installed $(VENV)/.installed-lab
+	@$(PIP) -e '.[lab,test,oauth,proxy,docs,notebook]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-lab $(VENV)/.installed-docs
 
 $(VENV)/.installed-bench: $(VENV)/.installed-test
 	@echo "Installing what docmail is measured against into $(VENV)."

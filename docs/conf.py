@@ -6,6 +6,7 @@ import atexit
 import enum
 import inspect
 import itertools
+import logging
 import os
 import re
 import shutil
@@ -70,6 +71,7 @@ html_css_files = ["site.css"]
 html_js_files = ["site.js"]
 templates_path = [str(HERE / "templates")]
 html_copy_source = False
+html_domain_indices = False
 html_show_copyright = False
 
 
@@ -79,6 +81,7 @@ def _stay_away_from_the_user() -> None:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in [name for name in os.environ if name.startswith("DOCMAIL_")]:
         del os.environ[name]
+    logging.getLogger("traitlets").setLevel(logging.ERROR)  # each kernel's address, and that it listens at one
     own = ("DOCMAIL_HOME", "IPYTHONDIR", "XDG_CONFIG_DIRS")  # the last: where an organisation's file would be
     os.environ |= {name: str(Path(folder, name)) for name in own}
     os.environ |= {"LANGUAGE": "en", "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
