@@ -9,7 +9,6 @@ import itertools
 import logging
 import os
 import re
-import shutil
 import sys
 import tempfile
 import textwrap
@@ -20,6 +19,7 @@ from docutils import nodes
 from traitlets import HasTraits
 
 HERE = Path(__file__).resolve().parent
+HOMES = tempfile.TemporaryDirectory(prefix="docmail-docs-", ignore_cleanup_errors=True)
 sys.path.insert(0, str(HERE))
 
 import docmail
@@ -76,15 +76,23 @@ html_show_copyright = False
 
 
 def _stay_away_from_the_user() -> None:
-    """Give the tutorials' kernels a home, and no keyring, of their own; what the user has set does not reach them."""
-    folder = tempfile.mkdtemp(prefix="docmail-docs-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    """Give the tutorials' kernels an empty environment and no keyring: what the user has set does not reach them."""
+    atexit.register(HOMES.cleanup)
     for name in [name for name in os.environ if name.startswith("DOCMAIL_")]:
         del os.environ[name]
-    logging.getLogger("traitlets").setLevel(logging.ERROR)  # each kernel's address, and that it listens at one
-    own = ("DOCMAIL_HOME", "IPYTHONDIR", "XDG_CONFIG_DIRS")  # the last: where an organisation's file would be
-    os.environ |= {name: str(Path(folder, name)) for name in own}
     os.environ |= {"LANGUAGE": "en", "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+    os.environ["XDG_CONFIG_DIRS"] = HOMES.name  # where an organisation's file would be
+    # Otherwise each kernel says that it listens at a port of this computer.
+    logging.getLogger("traitlets").setLevel(logging.ERROR)
+    os.environ["IPYTHONDIR"] = HOMES.name
+    profile = Path(HOMES.name, "profile_default")
+    profile.mkdir()
+    (profile / "ipython_kernel_config.json").write_text('{"IPKernelApp": {"log_level": "ERROR"}}', "utf-8")
+
+
+def _new_home(_app: Sphinx, name: str, _text: list[str]) -> None:
+    """Let the kernel of a tutorial, which starts while its page is read, find no mail of another one."""
+    os.environ["DOCMAIL_HOME"] = str(Path(HOMES.name, name))
 
 
 def _is_code(paragraph: str) -> bool:
@@ -136,6 +144,7 @@ def setup(app: Sphinx) -> None:
     """Gather the pages, and take part in the build."""
     _stay_away_from_the_user()
     gather(Path(app.srcdir))
+    app.connect("source-read", _new_home)
     app.connect("autodoc-process-docstring", _in_rest)
     app.connect("autodoc-process-signature", _signature)
     app.connect("doctree-read", _leave_out_views)
