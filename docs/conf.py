@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
+from pygments.lexers.special import TextLexer
 from traitlets import HasTraits
 
 HERE = Path(__file__).resolve().parent
@@ -144,6 +145,7 @@ def setup(app: Sphinx) -> None:
     """Gather the pages, and take part in the build."""
     _stay_away_from_the_user()
     gather(Path(app.srcdir))
+    app.add_lexer("csv", TextLexer)  # Pygments knows none
     app.connect("source-read", _new_home)
     app.connect("autodoc-process-docstring", _in_rest)
     app.connect("autodoc-process-signature", _signature)

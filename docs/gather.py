@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 GUIDES = PurePosixPath("docmail/presets/guides")
 _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)([^)#\s]+)")
-# Texts that a copy of the repository may lack; the list of pages then leaves them out.
+_TEXTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+# A copy of the repository may lack these; the list of pages then leaves them out.
 _MAY_BE_ABSENT = {"how-do-i": "docs/how-do-i.md", "contributing": "CONTRIBUTING.md", "security": "SECURITY.md"}
 _FENCE = re.compile(r"^(```|~~~).*?^\1\s*$", re.MULTILINE | re.DOTALL)
 _LANGUAGES = {".py": "python", ".toml": "toml"}
@@ -48,7 +49,7 @@ def gather(folder: Path) -> None:
         _show_pictures(folder / "notebooks" / f"{name}.ipynb", pictures)
     waiting = list(_texts())
     done = set()
-    for path in waiting:
+    for path in waiting:  # which grows by what the texts lead to
         if path in done:
             continue
         done.add(path)
@@ -62,8 +63,8 @@ def gather(folder: Path) -> None:
 
 def _show_pictures(notebook: Path, pictures: dict[str, str]) -> None:
     """Add the pictures to a notebook, each below its cell."""
-    seen = dict(re.findall(r"!\[(.+)\]\(notebooks/pictures/([\w-]+)\.png\)", (ROOT / "README.md").read_text("utf-8")))
-    said = {name: text for text, name in seen.items()}
+    shown = re.findall(r"!\[(.+)\]\(notebooks/pictures/([\w-]+)\.png\)", (ROOT / "README.md").read_text("utf-8"))
+    said = {name: text for text, name in shown}
     content = json.loads(notebook.read_text("utf-8"))
     lines = ["".join(cell["source"]).rpartition("\n")[2] for cell in content["cells"]]
     for line, name in pictures.items():
@@ -76,7 +77,7 @@ def _show_pictures(notebook: Path, pictures: dict[str, str]) -> None:
 
 def _texts() -> Iterator[PurePosixPath]:
     """Yield the texts that have a page of their own; the README is one that others include."""
-    yield from (PurePosixPath(path.name) for path in sorted(ROOT.glob("*.md")))
+    yield from (PurePosixPath(name) for name in _TEXTS if (ROOT / name).exists())
     for folder in ("docs", "docs/names", GUIDES, GUIDES / "af"):
         for path in sorted((ROOT / folder).iterdir()):
             if path.suffix in {".md", ".rst"}:
@@ -88,11 +89,11 @@ def _page_of(path: PurePosixPath) -> PurePosixPath:
     if path.is_relative_to(GUIDES):
         inner = path.relative_to(GUIDES)
         return PurePosixPath("guides") / inner if path.suffix else PurePosixPath("guides.md")
-    if path.is_relative_to("docs"):
+    if path.is_relative_to("docs") and path.suffix in {".md", ".rst"}:
         return path.relative_to("docs")
-    if path.is_relative_to("notebooks"):
+    if path.is_relative_to("notebooks") and path.suffix:
         return path
-    if len(path.parts) == 1 and path.suffix == ".md":
+    if path.name in _TEXTS:
         return PurePosixPath(path.name if path.stem == "README" else path.name.lower())
     return PurePosixPath("source") / f"{path}.md"
 
@@ -108,7 +109,7 @@ def _text_of(path: PurePosixPath) -> str:
     if path.name == "index.md":
         absent = {name for name, at in _MAY_BE_ABSENT.items() if not (ROOT / at).exists()}
         return "\n".join(line for line in text.split("\n") if line not in absent)
-    if path.suffix in {".md", ".rst"}:
+    if not _page_of(path).is_relative_to("source"):
         return text
     shown = f"``````{_LANGUAGES.get(path.suffix, 'text')}\n{text}\n``````"
     return _SOURCE_PAGE.format(name=path, text=shown)
