@@ -44,7 +44,7 @@ nitpick_ignore_regex = [
     # Other projects: their sites are not asked.
     ("py:class", r"(collections|datetime|ipywidgets|pathlib|t)\..+|Executor|Path|date|datetime"),
     # Shorthands of annotations, and what only docmail's own rooms make.
-    ("py:class", r"(docmail\.\w+\.\w+\.)?(_PerRow|_T|Account|Addresses|Application|BadRows|Draft|Folders|Format|Home)"),
+    ("py:class", r"(docmail\.\w+\.\w+\.)?(_PerRow|_T|Addresses|Application|Arrived|BadRows|Draft|Folders|Format|Home)"),
     ("py:class", r"(docmail\.\w+\.\w+\.)?(Limits|Mail|Position|Server|Source|Step|Stored|Tokens|Value|When|Where)"),
 ]
 maximum_signature_line_length = 90
@@ -121,7 +121,7 @@ def _signature(
         own = inspect.signature(value.__init__)
         rest = [each.replace(annotation=inspect.Parameter.empty) for each in list(own.parameters.values())[1:]]
         return str(inspect.Signature(rest)), None
-    return (signature and signature.replace("<factory>", "...")), returned
+    return (signature and re.sub(r"<[\w. ]+>", "...", signature)), returned
 
 
 def _leave_out_views(_app: Sphinx, page: nodes.document) -> None:

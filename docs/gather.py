@@ -22,8 +22,6 @@ ROOT = Path(__file__).resolve().parent.parent
 GUIDES = PurePosixPath("docmail/presets/guides")
 _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)([^)#\s]+)")
 _TEXTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
-# A copy of the repository may lack these; the list of pages then leaves them out.
-_MAY_BE_ABSENT = {"how-do-i": "docs/how-do-i.md", "contributing": "CONTRIBUTING.md", "security": "SECURITY.md"}
 _FENCE = re.compile(r"^(```|~~~).*?^\1\s*$", re.MULTILINE | re.DOTALL)
 _LANGUAGES = {".py": "python", ".toml": "toml"}
 
@@ -77,7 +75,7 @@ def _show_pictures(notebook: Path, pictures: dict[str, str]) -> None:
 
 def _texts() -> Iterator[PurePosixPath]:
     """Yield the texts that have a page of their own; the README is one that others include."""
-    yield from (PurePosixPath(name) for name in _TEXTS if (ROOT / name).exists())
+    yield from map(PurePosixPath, _TEXTS)
     for folder in ("docs", "docs/names", GUIDES, GUIDES / "af"):
         for path in sorted((ROOT / folder).iterdir()):
             if path.suffix in {".md", ".rst"}:
@@ -106,9 +104,6 @@ def _text_of(path: PurePosixPath) -> str:
     text = place.read_text("utf-8")
     if path.is_relative_to(GUIDES):
         return _guide(path, text)
-    if path.name == "index.md":
-        absent = {name for name, at in _MAY_BE_ABSENT.items() if not (ROOT / at).exists()}
-        return "\n".join(line for line in text.split("\n") if line not in absent)
     if not _page_of(path).is_relative_to("source"):
         return text
     shown = f"``````{_LANGUAGES.get(path.suffix, 'text')}\n{text}\n``````"

@@ -77,8 +77,7 @@ def test_there_is_a_page_for_each_text(site: Path) -> None:
     expected = {f"guides/{path.relative_to(guides).with_suffix('')}" for path in guides.rglob("*.md")}
     expected |= {f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")}
     expected |= {path.stem for path in (ROOT / "docs").glob("*.md")}
-    texts = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
-    expected |= {name.removesuffix(".md").lower() for name in texts if (ROOT / name).exists()}
+    expected |= {path.stem.lower() for path in ROOT.glob("*.md")} - {"readme"}
     assert {name for name in expected if not (site / f"{name}.html").exists()} == set()
 
 
@@ -175,6 +174,7 @@ def test_a_link_of_a_text_that_leads_nowhere_ends_the_build(
     (tmp_path / "README.md").write_text("```\n[in code](x.md)\n```\n\n[a](docmail), [b](docs/gone.md)\n", "utf-8")
     monkeypatch.setattr(gather, "ROOT", tmp_path)
     monkeypatch.setattr(gather, "_PICTURES", {})
+    monkeypatch.setattr(gather, "_TEXTS", ["README.md"])
     with pytest.raises(FileNotFoundError, match=r"README\.md: nothing is at docs/gone\.md"):
         gather.gather(tmp_path / "build")
     (tmp_path / "docs" / "gone.md").write_text("# Here", "utf-8")
