@@ -91,9 +91,10 @@ def _stay_away_from_the_user() -> None:
     (profile / "ipython_kernel_config.json").write_text('{"IPKernelApp": {"log_level": "ERROR"}}', "utf-8")
 
 
-def _new_home(_app: Sphinx, name: str, _text: list[str]) -> None:
-    """Let the kernel of a tutorial, which starts while its page is read, find no mail of another one."""
+def _new_home(app: Sphinx, name: str, _text: list[str]) -> None:
+    """Let the kernel of a tutorial, which starts while its page is read, find its own file and no mail of another."""
     os.environ["DOCMAIL_HOME"] = str(Path(HOMES.name, name))
+    os.environ["JPY_SESSION_NAME"] = str(app.env.doc2path(name))  # as JupyterLab names it
 
 
 def _is_code(paragraph: str) -> bool:
