@@ -189,7 +189,7 @@ class Database:
             raise self._forked()
         if self._connection is None:
             if not self.is_in(self._path):
-                raise self._replaced()
+                raise replaced(self.folder)
             self._open()
         return cast("sqlite3.Connection", self._connection)
 
@@ -206,7 +206,7 @@ class Database:
         """Take note of the files that were just opened; raises if they are others than before, or older ones."""
         files = self._named()
         if self._files[0] not in {_NOBODY, files[0]}:
-            raise self._replaced()
+            raise replaced(self.folder)
         self._files = files
         self._look_back(connection)
 
@@ -240,7 +240,7 @@ class Database:
             if files[0] != self._files[0]:
                 break
             self._close()
-        raise self._replaced()
+        raise replaced(self.folder)
 
     def _count(self, connection: sqlite3.Connection) -> tuple[int, str]:
         """Count this change; raises if there were more changes already."""
@@ -262,7 +262,7 @@ class Database:
         connection.commit()
         is_here = (files := self._named()) == self._files
         if not is_here and (files[0] != self._files[0] or changes_of(self.connection) != changes):
-            raise self._replaced()
+            raise replaced(self.folder)
         self._changes = changes[0]
         self._memory = memory
         if self._has_mail:
@@ -278,18 +278,6 @@ class Database:
                 "This process was forked from one that was writing into the outbox in {folder}, so it cannot use it."
             ).format(folder=self.folder),
             hint=_("Send from the first process, or start this one with multiprocessing's “spawn”."),
-        )
-
-    def _replaced(self) -> DocmailError:
-        return DocmailError(
-            _("The outbox in {folder} was removed or replaced while it was open; nothing was recorded.").format(
-                folder=self.folder
-            ),
-            hint=hint_for(
-                notebook=_("Restart the kernel, and look at docmail.Outbox() before you send anything again."),
-                terminal=_("Look at the list of the outbox before you send anything again."),
-            ),
-            guide=Guide.SENDING,
         )
 
     # --- around a fork ---
@@ -324,6 +312,20 @@ class Database:
 _all: weakref.WeakSet[Database] = weakref.WeakSet()
 _inherited: list[Database] = []
 _opening = threading.RLock()  # by one thread at a time, and not during a fork
+
+
+def replaced(folder: Path) -> DocmailError:
+    """Return the error for a record that another one has taken the place of while it was open."""
+    return DocmailError(
+        _("The outbox in {folder} was removed or replaced while it was open; nothing was recorded.").format(
+            folder=folder
+        ),
+        hint=hint_for(
+            notebook=_("Restart the kernel, and look at docmail.Outbox() before you send anything again."),
+            terminal=_("Look at the list of the outbox before you send anything again."),
+        ),
+        guide=Guide.SENDING,
+    )
 
 
 def use(folder: Path) -> Database:

@@ -99,6 +99,8 @@ class JournalFile:
         try:
             yield
         except (sqlite3.Error, OSError) as exc:
+            if str(exc).startswith("no such table"):  # a copy is being written over it, and is not there yet
+                raise database.replaced(self.folder) from exc
             if is_spoilt(exc):
                 mark_spoilt(self.folder)
             raise unusable(self.folder, exc) from exc

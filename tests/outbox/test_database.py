@@ -506,6 +506,20 @@ def test_an_older_copy_under_a_run_stops_it_and_nothing_is_sent_twice(
     assert set(look(outbox.folder)) <= {"unknown", "sent"}
 
 
+def test_a_record_that_is_being_copied_over_is_said_to_be_replaced(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when `cp` has emptied the file, and the copy is not there yet."""
+    monkeypatch.setattr(schema, "file_system", lambda _folder: "nfs4")
+    outbox = queue(box.settings)
+    (outbox.folder / "outbox.sqlite3").write_bytes(b"")
+    with pytest.raises(DocmailError, match="removed or replaced"):
+        list(outbox)
+    with pytest.raises(DocmailError, match="removed or replaced"):
+        outbox.run(settings=box.settings)
+    assert len(box.inbox) == 0
+
+
 def test_a_run_remembers_what_it_has_sent_however_the_record_changes_under_it(box: Sandbox) -> None:
     outbox = queue(box.settings)
     box.delay("end", 0.2)
