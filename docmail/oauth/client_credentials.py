@@ -14,7 +14,7 @@ from docmail.errors import CredentialError, DocmailError, Guide
 from docmail.language import _
 from docmail.oauth.grant import Grant, grant_of
 from docmail.oauth.microsoft import application, authority_of, failure
-from docmail.oauth.token_requests import unreachable
+from docmail.oauth.token_requests import noted, unreachable
 from docmail.secret import frames_hidden
 from docmail.settings import HttpServer, SignIn
 
@@ -43,15 +43,16 @@ def grant(settings: Settings, *, for_mailbox: bool = False) -> Grant:
             raise
         except Exception as exc:  # what msal and its libraries say about a key that they cannot use
             if credentials.from_variable(settings, _SECRET):  # there is no key, so it is the server's answer
-                raise unreachable(authority_of(settings)) from None
-            raise CredentialError(
+                raise noted(unreachable(authority_of(settings)), exc) from None
+            unfit = CredentialError(
                 _("The certificate of the application cannot be used for signing in."),
                 hint=_(
                     "Microsoft accepts only RSA keys: make a certificate with an RSA key, and upload "
                     "it to the application."
                 ),
                 guide=Guide.MICROSOFT_365,
-            ) from exc
+            )
+            raise noted(unfit, exc) from exc
 
 
 def _credential(settings: Settings) -> Secret | None:

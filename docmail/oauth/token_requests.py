@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -136,9 +137,20 @@ def understood(url: str, *, but: type[Exception] = DocmailError) -> Iterator[Non
     except (DocmailError, OSError, but):
         raise
     except Exception as exc:  # noqa: BLE001 - of any class: of a text, a list or a number where it expects something else
+        error = noted(unreachable(url), exc)
         # The frames below hold what the server said, which may be tokens.
         exc.__traceback__ = None
-        raise unreachable(url) from None
+        raise error from None
+
+
+def noted(error: DocmailError, cause: Exception) -> DocmailError:
+    """Return an error with a note for developers, in its traceback alone: what was raised, and at which line.
+
+    Neither what the cause says nor its variables are in it: both may hold tokens.
+    """
+    where = [f"{frame.f_code.co_filename}:{line}" for frame, line in traceback.walk_tb(cause.__traceback__)]
+    error.add_note(f"{type(cause).__name__} at {where[-1] if where else 'an unknown place'}")
+    return error
 
 
 def _with(url: str, params: Mapping[str, str] | None) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -412,6 +413,25 @@ def test_an_application_may_sign_in_with_a_certificate(
     monkeypatch.setenv("DOCMAIL_CLIENT_CERTIFICATE_FILE", str(file))
     assert oauth.tokens_of(settings).current()
     assert box.identity.asked[0]["grant_type"] == "client_credentials"
+
+
+def test_a_key_that_microsoft_does_not_take_is_said_with_a_note_for_developers_that_holds_nothing_of_it(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from trustme import CA, KeyType
+
+    leaf = CA(key_type=KeyType.ECDSA).issue_cert("docmail.example", key_type=KeyType.ECDSA)
+    key = leaf.private_key_pem.bytes()
+    file = tmp_path / "certificate"
+    file.write_bytes(key + leaf.cert_chain_pems[0].bytes())
+    settings = box.microsoft_settings
+    settings.save()
+    monkeypatch.setenv("DOCMAIL_CLIENT_CERTIFICATE_FILE", str(file))
+    with pytest.raises(CredentialError, match="cannot be used for signing in") as caught:
+        oauth.tokens_of(settings).current()
+    (note,) = caught.value.__notes__
+    assert re.fullmatch(r"\w+ at \S+\.py:\d+", note)
+    assert key.decode().splitlines()[1] not in "".join(traceback.format_exception(caught.value))
 
 
 # --- the settings and the errors --------------------------------------------------------------------------------------
