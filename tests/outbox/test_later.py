@@ -7,11 +7,9 @@ import email
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
-import time_machine
 
 import docmail
 from docmail.command_line import main
@@ -19,16 +17,16 @@ from docmail.errors import MessageError
 from docmail.outbox import Outbox, csv_of, deliver, due_text
 from docmail.widgets.outbox.history_markup import detail
 from docmail.widgets.outbox.run_view import BatchView
+from tests.outbox.conftest import FRIDAY, MONDAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import time_machine
+
     from docmail.sandbox import Sandbox
 
 PDF = b"%PDF-1.4\n1 0 obj\n%%EOF\n"
-BERLIN = ZoneInfo("Europe/Berlin")
-FRIDAY = dt.datetime(2026, 12, 4, 16, 0, tzinfo=BERLIN)
-MONDAY = dt.datetime(2026, 12, 7, 7, 0, tzinfo=BERLIN)
 
 
 @pytest.fixture
@@ -37,14 +35,6 @@ def box() -> Iterator[Sandbox]:
     with docmail.Sandbox() as sandbox:
         sandbox.settings.save()
         yield sandbox
-
-
-@pytest.fixture
-def clock(box: Sandbox) -> Iterator[time_machine.Traveller]:
-    """Make it Friday afternoon in Berlin; the clock stands still until a test moves it."""
-    assert box.host  # it began before: its certificate is of today, by the clock that OpenSSL reads
-    with time_machine.travel(FRIDAY, tick=False) as moved:
-        yield moved
 
 
 def message(number: int = 1, **more: Any) -> docmail.Message:

@@ -11,10 +11,8 @@ import threading
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import pytest
-import time_machine
 
 import docmail
 from docmail.command_line import main
@@ -24,15 +22,14 @@ from docmail.outbox.account_lock import lock_queue
 from docmail.outbox.keys import account_of
 from docmail.outbox.run import Run
 from docmail.outbox.store import Store
+from tests.outbox.conftest import BERLIN, FRIDAY, MONDAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from docmail.sandbox import Sandbox
+    import time_machine
 
-BERLIN = ZoneInfo("Europe/Berlin")
-FRIDAY = dt.datetime(2026, 12, 4, 16, 0, tzinfo=BERLIN)
-MONDAY = dt.datetime(2026, 12, 7, 7, 0, tzinfo=BERLIN)
+    from docmail.sandbox import Sandbox
 
 
 @pytest.fixture
@@ -41,14 +38,6 @@ def box() -> Iterator[Sandbox]:
     with docmail.Sandbox() as sandbox:
         sandbox.settings.save()
         yield sandbox
-
-
-@pytest.fixture
-def clock(box: Sandbox) -> Iterator[time_machine.Traveller]:
-    """Make it Friday afternoon; the clock stands still until somebody moves it."""
-    assert box.host  # it began before: its certificate is of today, by the clock that OpenSSL reads
-    with time_machine.travel(FRIDAY, tick=False) as moved:
-        yield moved
 
 
 @pytest.fixture
