@@ -262,15 +262,20 @@ class Database:
         connection.commit()
         is_here = (files := self._named()) == self._files
         if not is_here and (files[0] != self._files[0] or changes_of(self.connection) != changes):
+            self._set_mark()  # the log, which has this in it, is not that of the database which is there now
             raise replaced(self.folder)
         self._changes = changes[0]
         self._memory = memory
         if self._has_mail:
             memory.keep(self._changes)
-            # On a disk that fails now, the mark says too little, which is no harm; what was committed counts.
-            with suppress(OSError):
-                (_device, database), (_same, log), _index = self._files
-                earlier_use.set_mark(self.folder, self._changes, database, log)
+        self._set_mark()
+
+    def _set_mark(self) -> None:
+        if not self._has_mail:
+            return
+        # On a disk that fails now, the mark says too little, which is no harm; what was committed counts.
+        with suppress(OSError):
+            earlier_use.set_mark(self.folder, self._changes, self._files[0][1], f"{self._path}-wal")
 
     def _forked(self) -> DocmailError:
         return DocmailError(

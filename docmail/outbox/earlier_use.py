@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SHA256 = 64  # digits, which are the name of a document in the spool
-_MARK = b"%020d %020d %020d\n"  # always as long: one write replaces it all, and takes no space on a full disk
+_MARK = b"%020d %020d %020d %020d\n"  # always as long: one write replaces it all, and takes no space on a full disk
+_NOTHING = 0, 0, 0, 0  # changes; the number of the database, and of the log; when the log was changed, in nanoseconds
 _REMEMBERED = "{identity:>16} {changes:020d}\n"
 
 
@@ -34,23 +35,26 @@ def log_is_of_another(path: Path) -> bool:
 
     SQLite would join them to something that never was.
     """
-    _changes, database, log = _read(path.parent)
-    return log != 0 and _number(f"{path}-wal") == log and _number(f"{path}") != database
+    _changes, database, *log = _read(path.parent)
+    return log != [0, 0] and [*_number_and_time(f"{path}-wal")] == log and _number_and_time(f"{path}")[0] != database
 
 
-def set_mark(folder: Path | str, changes: int, database: int, log: int) -> None:
-    """Note that the record has had so many changes, and the numbers of its files (st_ino).
+def set_mark(folder: Path | str, changes: int, database: int, log: str) -> None:
+    """Note that the record has had so many changes, the number (st_ino) of its database, and which file its log is.
 
     The first time, this outlives a power cut; later it need not: a mark that says too little is no harm. Raises
     `OSError`.
     """
+    # The number of a file is given to another one as soon as it is removed, and a copy that is written over it keeps it.
+    # The time of its last change (st_ctime) tells them apart: no program can set it.
+    number, time = _number_and_time(log)
     is_new = False
     try:
         file = os.open(_path(folder), os.O_WRONLY)
     except FileNotFoundError:
         file, is_new = os.open(_path(folder), os.O_WRONLY | os.O_CREAT, 0o600), True
     try:
-        os.write(file, _MARK % (changes, database, log))
+        os.write(file, _MARK % (changes, database, number, time))
         if is_new:
             sync_file(file)
     finally:
@@ -114,25 +118,26 @@ class Memory:
 _in_this_process: dict[tuple[str, str], int] = {}
 
 
-def _read(folder: Path | str) -> tuple[int, int, int]:
+def _read(folder: Path | str) -> tuple[int, ...]:
     try:
         file = os.open(_path(folder), os.O_RDONLY)
     except FileNotFoundError:
-        return 0, 0, 0
+        return _NOTHING
     try:
         parts = os.read(file, 100).split()
     finally:
         os.close(file)
-    if len(parts) != 3 or not all(part.isdigit() for part in parts):  # noqa: PLR2004 - as they are written
-        return 0, 0, 0  # a power cut may leave it empty
-    return int(parts[0]), int(parts[1]), int(parts[2])
+    if len(parts) != len(_NOTHING) or not all(part.isdigit() for part in parts):
+        return _NOTHING  # a power cut may leave it empty
+    return tuple(int(part) for part in parts)
 
 
-def _number(path: str) -> int:
+def _number_and_time(path: str) -> tuple[int, int]:
     try:
-        return os.stat(path).st_ino  # noqa: PTH116 - the same call as in database.py
+        found = os.stat(path)  # noqa: PTH116 - the same call as in database.py
     except FileNotFoundError:
-        return 0
+        return 0, 0
+    return found.st_ino, found.st_ctime_ns
 
 
 def _path(folder: Path | str) -> str:

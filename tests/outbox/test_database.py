@@ -572,6 +572,31 @@ def test_the_whole_folder_restored_from_a_backup_is_an_older_copy(
     assert set(arrived(box).values()) == {1}
 
 
+def test_a_log_that_was_restored_is_not_the_one_that_was_written_last_though_it_has_its_number(tmp_path: Path) -> None:
+    """A file system gives the number of a removed file to the next one; a copy that is written over a file keeps it."""
+    code = (
+        "import os, sys, docmail; from docmail.outbox import Outbox\n"
+        "settings = docmail.Settings('A <a@example.com>', docmail.SmtpServer('smtp.example.com'))\n"
+        "outbox = Outbox(sys.argv[1])\n"
+        "outbox.add(docmail.Message('c@example.com', sys.argv[2]), settings=settings)\n"
+        "os._exit(0)"  # as if it were killed: its log stays
+    )
+
+    def add(subject: str) -> None:
+        subprocess.run([sys.executable, "-c", code, str(folder), subject], check=True)
+
+    folder, backup = tmp_path / "outbox", tmp_path / "backup"
+    add("Q1")
+    shutil.copytree(folder, backup)
+    add("Q2")
+    (folder / "outbox.sqlite3").rename(tmp_path / "moved")
+    for name in ("outbox.sqlite3", "outbox.sqlite3-wal", "outbox.mark"):
+        shutil.copyfile(backup / name, folder / name)
+    with pytest.raises(DocmailError, match=r"older copy.*“unknown” now"):
+        Outbox(folder)
+    assert look(folder) == {"unknown": 1}
+
+
 def test_the_whole_folder_restored_under_an_open_outbox_is_an_older_copy(box: Sandbox, tmp_path: Path) -> None:
     outbox = queue(box.settings)
     backup = shutil.copytree(outbox.folder, tmp_path / "backup")
