@@ -262,7 +262,8 @@ class Database:
         connection.commit()
         is_here = (files := self._named()) == self._files
         if not is_here and (files[0] != self._files[0] or changes_of(self.connection) != changes):
-            self._set_mark()  # the log, which has this in it, is not that of the database which is there now
+            if files[1] == self._files[1]:
+                self._set_mark()  # this is in the log, which is not that of the database which is there now
             raise replaced(self.folder)
         self._changes = changes[0]
         self._memory = memory

@@ -45,8 +45,8 @@ def set_mark(folder: Path | str, changes: int, database: int, log: str) -> None:
     The first time, this outlives a power cut; later it need not: a mark that says too little is no harm. Raises
     `OSError`.
     """
-    # The number of a file is given to another one as soon as it is removed, and a copy that is written over it keeps it.
-    # The time of its last change (st_ctime) tells them apart: no program can set it.
+    # The number of a file that was removed is given to the next one, and a copy that is written over a file keeps its
+    # number. The time of the last change (st_ctime) tells them apart: no program can set it.
     number, time = _number_and_time(log)
     is_new = False
     try:
