@@ -17,6 +17,7 @@ from docmail.mailbox.folders import Folder, folder_for
 from docmail.net import FOR_MAILBOX, Connection, Deadline, Trust, tls_context
 from docmail.replies import clean
 from docmail.settings import Security
+from docmail.text import size_and_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -360,9 +361,10 @@ class OpenMailbox:
         offered = " ".join(each.decode("ascii", "replace") for each in self._open.capabilities())
         found = re.search(r"\bAPPENDLIMIT=(\d{1,18})\b", offered)
         if found and size > int(found[1]):
+            shown, most = size_and_limit(size, int(found[1]))
             raise Refused(
-                _("The mail is {size:.1f} MB large, and the mailbox at {host} takes at most {limit:.1f} MB.").format(
-                    size=size / 1e6, host=self._host, limit=int(found[1]) / 1e6
+                _("The mail is {size} large, and the mailbox at {host} takes at most {limit}.").format(
+                    size=shown, host=self._host, limit=most
                 ),
                 kind=Kind.MESSAGE,
                 phase=Phase.FOLDERS,

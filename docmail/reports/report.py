@@ -12,6 +12,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from docmail.addresses import first_control
 from docmail.errors import DocumentError
 from docmail.language import _, current
 from docmail.look import Look, checked
@@ -25,7 +26,7 @@ from docmail.reports.paragraphs import Paragraph, draw_paragraph, paragraphs_of
 from docmail.reports.pdf_writer import Writer
 from docmail.reports.tables import Table
 from docmail.settings import current_look
-from docmail.text import Column, chart_kind, columns_of, elements_in, is_frame, minus, signs_of
+from docmail.text import Column, chart_kind, columns_of, elements_in, is_frame, minus, signs_of, with_line_feeds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -78,11 +79,7 @@ class Report:
     def __init__(
         self, title: str = "", *, locale: str | None = None, look: Look | None = None, date: dt.date | None = _TODAY
     ) -> None:
-        if not isinstance(title, str):
-            raise DocumentError(
-                _("The {field} must be text, not {type}.").format(field="title", type=type(title).__name__),
-                hint=_('Write it in quotes: Report("Q3").'),
-            )
+        title = _checked_text(title, "title", _('Write it in quotes: Report("Q3").'))
         signs_of(locale)  # at once, not in the first table
         if date is not _TODAY and date is not None and not isinstance(date, dt.date):
             raise DocumentError(
@@ -106,11 +103,7 @@ class Report:
         >>> docmail.reports.Report().text("Sales *rose*.").text("2 * 3 * 4", markdown=False).pdf()[:5]
         b'%PDF-'
         """
-        if not isinstance(text, str):
-            raise DocumentError(
-                _("The {field} must be text, not {type}.").format(field="text", type=type(text).__name__),
-                hint=_("Add a DataFrame with .table(), a figure with .figure()."),
-            )
+        text = _checked_text(text, "text", _("Add a DataFrame with .table(), a figure with .figure()."))
         if markdown:
             if elements := elements_in(text):
                 raise DocumentError(
@@ -278,8 +271,24 @@ class Report:
         return f"<Report {self.title!r}, {tables} tables, {figures} figures>"
 
 
+def _checked_text(value: Any, field: str, hint: str) -> str:
+    """Return a text with line feeds only; raises if it is none (with the hint), or has what no font can show."""
+    if not isinstance(value, str):
+        raise DocumentError(
+            _("The {field} must be text, not {type}.").format(field=field, type=type(value).__name__), hint=hint
+        )
+    text = with_line_feeds(value)
+    if control := first_control(text, lines=True):
+        raise DocumentError(
+            _("The {field} contains the invisible character {code}.").format(field=field, code=control),
+            hint=_("Remove it from the text."),
+        )
+    return text
+
+
 def _caption(title: str, keep: float) -> Paragraph:
     """Return the title of a table or a figure, which stands above it on the same page."""
+    title = _checked_text(title, "title", _('Write it in quotes, such as {field}="Q3".').format(field="title"))
     return Paragraph((Run(title, "bold"),), size=12.0, before=10.0, after=4.0, keep=keep, level=3)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from docmail.text.kinds import chart_kind, styled_kind
     from docmail.text.markdown import elements_in, escape, margin_of, marks_of, table, tokens_of, unindented
     from docmail.text.numbers import ENGLISH, Narrow, Signs, digits, grouped, localised, minus, narrowed, signs_of
+    from docmail.text.sizes import size_and_limit, size_of
     from docmail.text.values import Given, TooManyError, is_missing, is_numpy_scalar, plain, with_line_feeds
 
 __all__ = [
@@ -52,6 +53,8 @@ __all__ = [
     "picture_given",
     "plain",
     "signs_of",
+    "size_and_limit",
+    "size_of",
     "source_of",
     "styled_given",
     "styled_kind",
@@ -92,6 +95,7 @@ if not TYPE_CHECKING:
                 "narrowed",
                 "signs_of",
             ),
+            "sizes": ("size_and_limit", "size_of"),
             "values": ("Given", "TooManyError", "is_missing", "is_numpy_scalar", "plain", "with_line_feeds"),
         },
     )

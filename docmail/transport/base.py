@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from docmail.errors import Guide, Kind, Refused
 from docmail.language import _
+from docmail.text import size_and_limit
 from docmail.transport.capabilities import OF_THIS_PROCESS, Capabilities
 
 if TYPE_CHECKING:
@@ -102,10 +103,9 @@ class Access:
 
 def too_large(size: int, limit: int, host: str, phase: str) -> Refused:
     """Return the error for a mail with more than the `limit` of bytes that a server takes."""
+    shown, most = size_and_limit(size, limit)
     return Refused(
-        _("The mail is {size:.1f} MB large, and {host} accepts at most {limit:.1f} MB.").format(
-            size=size / 1e6, host=host, limit=limit / 1e6
-        ),
+        _("The mail is {size} large, and {host} accepts at most {limit}.").format(size=shown, host=host, limit=most),
         kind=Kind.MESSAGE,
         phase=phase,
         hint=_("Send a smaller document; in an email it grows by about 37 %."),

@@ -392,7 +392,13 @@ def test_a_report_may_be_empty_and_a_page_be_broken() -> None:
     ("make", "words"),
     [
         (lambda: Report(5), "The title must be text, not int"),  # type: ignore[arg-type]
+        (lambda: Report("Q3\x07"), "The title contains the invisible character U+0007. Remove it from the text."),
         (lambda: Report().text(pd.DataFrame()), "Add a DataFrame with .table()"),
+        (lambda: Report().text("a\x00b"), "The text contains the invisible character U+0000"),
+        (lambda: Report().text("\x1b[31mred", markdown=False), "The text contains the invisible character U+001B"),
+        (lambda: Report().text("a\ud800b"), "The text contains the invisible character U+D800"),
+        (lambda: Report().table(pd.DataFrame({"a": [1]}), title=5), "The title must be text"),  # type: ignore[arg-type]
+        (lambda: Report().figure(figure(), title="a\x7fb"), "The title contains the invisible character U+007F"),
         (lambda: Report().table([1]), "A list is not a table"),
         (lambda: Report().figure(figure().axes[0]), "an axes has it as axes.figure"),
         (lambda: Report().figure(figure("$\\nonsense{$")), "matplotlib cannot save this figure"),
@@ -405,6 +411,12 @@ def test_what_makes_no_report_is_refused_in_a_sentence(make: Any, words: str) ->
     with pytest.raises(DocumentError) as caught:
         make()
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028"])
+def test_a_line_ends_where_readers_of_the_text_see_an_end(end: str) -> None:
+    for markdown in (True, False):
+        assert "one\ntwo" in pages(Report().text(f"one{end}two", markdown=markdown).pdf())[0]
 
 
 # --- letters ---
@@ -443,8 +455,8 @@ def test_a_character_that_no_font_has_is_named_with_its_place(report: Any, where
 
 
 def test_half_a_character_as_damaged_data_has_it_is_named_in_a_sentence_that_can_be_printed() -> None:
-    with pytest.raises(DocumentError, match=r"the character \? \(U\+D83E\), in the text “half \?”") as caught:
-        Report("half \ud83e").pdf()
+    with pytest.raises(DocumentError, match=r"The title contains the invisible character U\+D83E") as caught:
+        Report("half \ud83e")
     assert str(caught.value).encode()
 
 

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from docmail.errors import DocmailError, DocumentError
 from docmail.language import _, ngettext
 from docmail.outbox import State, last_emailed
+from docmail.text import size_of
 from docmail.widgets.document import page_images
 from docmail.widgets.document.email_button import EmailButton
 from docmail.widgets.mail.form import saved_settings
@@ -122,7 +123,7 @@ def view_of(document: Document, *, pictured: bool = True) -> tuple[dict[str, Any
 
 def facts_of(document: Document) -> Markup:
     """Return name, pages and size of a document."""
-    facts = [markup.size(document.size)]
+    facts = [size_of(document.size)]
     try:
         if (pages := document.pages) is not None:
             facts.insert(0, ngettext("{number} page", "{number} pages", pages).format(number=f"{pages:,}"))

@@ -14,6 +14,7 @@ from docmail.addresses import first_control, trimmed
 from docmail.documents import Document
 from docmail.errors import DocumentError
 from docmail.language import _
+from docmail.text import size_and_limit, size_of
 from docmail.widgets.mail.notebook_tables import ENDINGS, Table, table_called, tables
 from docmail.widgets.parts import markup
 from docmail.widgets.parts.markup import LINK, button, joined, tag
@@ -92,8 +93,9 @@ class Attachments(Painted):
         """A sentence if the provider will hardly take so much; nothing if it will, or nobody knows."""
         if self.limit is None or self.size <= self.limit:
             return ""
+        size, limit = size_and_limit(self.size, self.limit)
         return _("These documents are {size} on the way; {provider} takes about {limit} in all.").format(
-            size=markup.size(self.size), provider=self.provider, limit=markup.size(self.limit)
+            size=size, provider=self.provider, limit=limit
         )
 
     def go_through(self, settings: Settings | None) -> None:
@@ -213,7 +215,7 @@ class Attachments(Painted):
     def refuse_upload(self, name: str) -> None:
         """Say that a file is too large to be uploaded."""
         sentence = _("{name} is larger than {limit}, and no provider accepts that much.")
-        self._refuse(sentence.format(name=_shown(name), limit=markup.size(MAX_UPLOAD)))
+        self._refuse(sentence.format(name=_shown(name), limit=size_of(MAX_UPLOAD)))
 
     def _add(self, make: Callable[[], Document], *, closes: bool = False) -> None:
         try:
@@ -234,7 +236,7 @@ class Attachments(Painted):
     def on_piece(self, name: str, have: int, size: int) -> None:
         """Say how far an upload has come."""
         sentence = _("{name}: {have} of {size}")
-        self._show(sentence.format(name=_shown(name), have=markup.size(have), size=markup.size(size)))
+        self._show(sentence.format(name=_shown(name), have=size_of(have), size=size_of(size)))
 
     # --- what is shown ---
 
@@ -251,7 +253,7 @@ class Attachments(Painted):
     def _line(self, number: int, entry: _Entry) -> Markup:
         parts = [tag("span", tag("bdi", entry.name), class_="dm-file")]
         if entry.document is not None:
-            parts.append(markup.aside(markup.size(entry.document.size)))
+            parts.append(markup.aside(size_of(entry.document.size)))
         elif not entry.problem:
             parts.append(markup.aside(_("is being made …")))
         if entry.table is not None:
@@ -294,13 +296,13 @@ class Attachments(Painted):
     def _sized(self) -> Markup:
         if sentence := self.too_large:
             return markup.problem(sentence)
-        whole = markup.size(sum(document.size for document in self.documents))
+        whole = size_of(sum(document.size for document in self.documents))
         if self.limit is None:
             if len(self.documents) < 2:  # noqa: PLR2004 - the size of a single one stands beside it
                 return markup.NOTHING
             return markup.aside(_("{size} in all").format(size=whole))
         room = self.limit * _LINE[0] // _LINE[1]  # of files, before they are encoded
-        sentence = _("{size} of about {limit}").format(size=whole, limit=markup.size(room))
+        sentence = _("{size} of about {limit}").format(size=whole, limit=size_of(room))
         return markup.aside(sentence)
 
 

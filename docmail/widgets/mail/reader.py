@@ -15,6 +15,7 @@ import ipywidgets
 from markupsafe import Markup
 
 from docmail.language import _
+from docmail.text import size_of
 from docmail.widgets.document import page_images
 from docmail.widgets.document.view import DocumentView
 from docmail.widgets.parts import markup
@@ -240,7 +241,7 @@ def _headers(headers: Sequence[tuple[str, str]]) -> Markup:
 def _file(number: int, position: int, letter: Letter) -> Markup:
     name, octets = letter.files[position]
     label = name or _("(no name)")
-    said = Markup('<span>▣ <bdi>{}</bdi> <span class="dm-facts">{}</span></span>').format(label, markup.size(octets))
+    said = Markup('<span>▣ <bdi>{}</bdi> <span class="dm-facts">{}</span></span>').format(label, size_of(octets))
     if not letter.opens:
         return tag("div", said, class_="dm-links dm-document")
     which = f"{number}/{position}"
@@ -259,6 +260,6 @@ def letter_without_kernel(letter: Letter) -> Markup:
     """Return what a notebook keeps of a mail."""
     lines = list(letter.headers)
     if letter.files:
-        files = ", ".join(f"{name} ({markup.size(octets)})" for name, octets in letter.files)
+        files = ", ".join(f"{name} ({size_of(octets)})" for name, octets in letter.files)
         lines.append((_("Attached"), files))
     return tag("div", tag("b", letter.subject) + markup.table(lines, style="text-align: left") + kept(letter.mail))

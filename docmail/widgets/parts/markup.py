@@ -521,15 +521,6 @@ def seconds(value: float) -> str:
     return _("{number} s").format(number=f"{value:.1f}")
 
 
-def size(octets: int) -> str:
-    """Return a file's size as people say it."""
-    if octets < 1000:  # noqa: PLR2004
-        return _("{number} bytes").format(number=octets)
-    if octets < 999_500:  # noqa: PLR2004
-        return _("{number} kB").format(number=round(octets / 1000))
-    return _("{number} MB").format(number=f"{octets / 1e6:.1f}")
-
-
 def when(moment: datetime) -> str:
     """Return a time as people say it: today without the date."""
     local, now = moment.astimezone(), datetime.now().astimezone()

@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 
 from docmail.errors import DocumentError
 from docmail.language import _, chosen, language
+from docmail.text import size_of
 from docmail.widgets.parts import markup
 from docmail.widgets.parts.beside_cells import leave_the_cell_alone, listen_while_the_cell_waits
 from docmail.widgets.parts.controls import silent
@@ -44,7 +45,7 @@ def for_browser(document: Document) -> bytes:
         place = document.source if isinstance(document.source, Path) else None
         raise DocumentError(
             _("{name} is too large to be downloaded here ({size}).").format(
-                name=document.name, size=markup.size(document.size)
+                name=document.name, size=size_of(document.size)
             ),
             hint=_("Fetch it from {path}.").format(path=place) if place else _("Write it into a file in a cell."),
         )

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from docmail.language import _
+from docmail.text import size_of
 from docmail.widgets.parts import markup
 from docmail.widgets.parts.markup import NOTHING, joined, tag
 
@@ -109,7 +110,7 @@ def _frame(mail: Arrived, **attributes: object) -> Markup:
 def _left_out(mail: Arrived) -> str:
     said = []
     if mail.pictures_left_out:
-        size = markup.size(mail.pictures_left_out)
+        size = size_of(mail.pictures_left_out)
         said.append(_("Pictures in the mail are left out here ({size}).").format(size=size))
     if mail.shortened:
         said.append(_("The mail is too long to be shown whole here."))
