@@ -80,8 +80,9 @@ def is_missing(value: Any) -> bool:
 def plain(value: Any, _depth: int = 0) -> Any:
     """Return a value as Python's own text, number, date, list or dict; None for what is missing.
 
-    Whole floats become integers: a data set turns 12 into 12.0 as soon as one row has no value. Raises `TooManyError`
-    for lists of more than 10,000 items.
+    Whole floats become integers: a data set turns 12 into 12.0 as soon as one row has no value. What has no text of its
+    own, such as a function or bytes, becomes something empty that cannot stand in a text. Raises `TooManyError` for
+    lists of more than 10,000 items.
     """
     if isinstance(value, (str, bool, int)) and type(value) in {str, bool, int}:
         return value  # the quick way for almost everything
@@ -119,6 +120,10 @@ def _container(value: Any, depth: int) -> Any:
         return [plain(row, depth) for row in _some(rows)]
     if isinstance(value, (list, tuple, set, frozenset)) or (hasattr(value, "dtype") and isinstance(value, Iterable)):
         return [plain(each, depth) for each in _some(value)]
+    if isinstance(value, (bytes, bytearray)) or type(value).__str__ is object.__str__:  # type: ignore[comparison-overlap]
+        # What Python would write is for programmers: “<generator object …>”, “b'…'”. Nobody is to get that in a mail.
+        # Templates have no business with the value itself: what is left of it is the name of its type, for errors.
+        return type(type(value).__name__, (), {"__slots__": ()})()
     return str(value)
 
 

@@ -32,6 +32,9 @@ ROW = {
     "E-mail": "ann@example.com",
     "gone": float("nan"),
     "lines": [{"items": 3, "amount": 1234.5}, {"items": 4, "amount": None}],
+    "rows": iter([1]),
+    "blob": b"%PDF-1.4",
+    "thing": object(),
 }
 
 # --- what it says ---
@@ -256,6 +259,10 @@ def test_a_list_longer_than_a_mail_can_want_is_refused() -> None:
         ("{{ row }}", "a dict cannot stand in a text"),
         ("{{ name.upper }}", "a function cannot stand in a text"),
         ("{{ name.encode() }}", "a bytes cannot stand in a text"),
+        ("{{ rows }}", "a list_iterator cannot stand in a text"),
+        ("{{ blob }}", "a bytes cannot stand in a text"),
+        ("{{ thing }}", "a object cannot stand in a text"),
+        ("{{ name ~ thing }}", "cannot be filled in"),
         ("{{ '%d' | format(name) }}", "cannot be filled in"),
         ("{{ 'x' * 3 }}", "* needs two numbers"),
     ],
