@@ -12,33 +12,18 @@ import pytest
 import docmail
 from docmail.errors import AuthenticationError, ConnectError, OutcomeUnknown, SettingsError
 from docmail.outbox import Outbox, can_save_drafts
-from docmail.sandbox import SANDBOX_PASSWORD, http_server
-from docmail.sandbox.graph_drafts import Drafts
+from docmail.sandbox import SANDBOX_PASSWORD
 from docmail.settings import SignIn
 from docmail.widgets.mail.form import MailForm
 
 if TYPE_CHECKING:
     from docmail import Sandbox
+    from docmail.sandbox.graph_drafts import Drafts
     from docmail.settings import Settings
 
 PDF = b"%PDF-1.4\n1 0 obj\n%%EOF\n"
 LARGE = b"%PDF-1.7\n" + bytes(range(256)) * 16_000 + b"\n%%EOF\n"
 SERVICES = ["graph", "gmail"]
-
-
-@pytest.fixture
-def at_microsoft(monkeypatch: pytest.MonkeyPatch) -> Drafts:
-    """Return the drafts that a sandbox opened afterwards keeps as Microsoft Graph."""
-    kept = Drafts(50_000_000)
-    monkeypatch.setattr(http_server, "Drafts", lambda _limit: kept)
-    return kept
-
-
-@pytest.fixture
-def place(at_microsoft: Drafts, box: Sandbox) -> Sandbox:
-    """Return a sandbox with these drafts."""
-    assert not at_microsoft
-    return box
 
 
 def settings(box: Sandbox, api: str, **changes: Any) -> Settings:
@@ -57,44 +42,44 @@ def message(number: int = 1, document: bytes = PDF) -> docmail.Message:
     )
 
 
-def saved(box: Sandbox, at_microsoft: Drafts) -> list[bytes]:
+def saved(box: Sandbox, drafts: Drafts) -> list[bytes]:
     """Return the drafts of both services."""
     in_gmail = [each.raw for each in box.mailbox["Drafts"]]
-    return in_gmail or [each.mail.content for each in at_microsoft._drafts.values()]
+    return in_gmail or [each.mail.content for each in drafts._drafts.values()]
 
 
 @pytest.mark.parametrize("api", SERVICES)
 def test_a_draft_is_saved_once_with_its_blind_copies_and_nothing_is_sent(
-    api: str, place: Sandbox, at_microsoft: Drafts
+    api: str, service: Sandbox, drafts: Drafts
 ) -> None:
-    mine = settings(place, api, copy_to="archive@example.com", reply_to=("office@example.com",))
-    found = outbox(place).save_drafts([message(1), message(2)], settings=mine)
+    mine = settings(service, api, copy_to="archive@example.com", reply_to=("office@example.com",))
+    found = outbox(service).save_drafts([message(1), message(2)], settings=mine)
     assert str(found) == "2 drafts were saved in the folder Drafts of the mailbox; nothing was sent."
-    again = outbox(place).save_drafts([message(1), message(2), message(3)], settings=mine)
+    again = outbox(service).save_drafts([message(1), message(2), message(3)], settings=mine)
     assert (again.saved, again.found, again.unknown) == (1, 2, 0)
-    drafts = [email.message_from_bytes(each, policy=policy.default) for each in saved(place, at_microsoft)]
-    assert [each["Subject"] for each in drafts] == ["Invoice 1", "Invoice 2", "Invoice 3"]
-    assert drafts[0]["Reply-To"] == "office@example.com"
-    (attached,) = drafts[0].iter_attachments()
+    mails = [email.message_from_bytes(each, policy=policy.default) for each in saved(service, drafts)]
+    assert [each["Subject"] for each in mails] == ["Invoice 1", "Invoice 2", "Invoice 3"]
+    assert mails[0]["Reply-To"] == "office@example.com"
+    (attached,) = mails[0].iter_attachments()
     assert attached.get_content() == PDF
     blind = ["boss@example.com", "archive@example.com"]
     if api == "gmail":
-        assert [each.addr_spec for each in drafts[0]["Bcc"].addresses] == blind
+        assert [each.addr_spec for each in mails[0]["Bcc"].addresses] == blind
     else:
-        assert next(iter(at_microsoft._drafts.values())).bcc == blind
-    assert not place.inbox
-    assert list(outbox(place)) == []
-    assert outbox(place).save_drafts(message(1), settings=mine, again=True).saved == 1
+        assert next(iter(drafts._drafts.values())).bcc == blind
+    assert not service.inbox
+    assert list(outbox(service)) == []
+    assert outbox(service).save_drafts(message(1), settings=mine, again=True).saved == 1
 
 
 @pytest.mark.parametrize("api", SERVICES)
-def test_a_large_document_is_in_the_draft(api: str, place: Sandbox, at_microsoft: Drafts) -> None:
-    assert outbox(place).save_drafts(message(document=LARGE), settings=settings(place, api)).saved == 1
+def test_a_large_document_is_in_the_draft(api: str, service: Sandbox, drafts: Drafts) -> None:
+    assert outbox(service).save_drafts(message(document=LARGE), settings=settings(service, api)).saved == 1
     if api == "gmail":
-        (attached,) = place.mailbox["Drafts"][0].attachments
+        (attached,) = service.mailbox["Drafts"][0].attachments
         assert attached.content == LARGE
     else:
-        (kept,) = at_microsoft._drafts.values()
+        (kept,) = drafts._drafts.values()
         assert [content for _name, _type, content in kept.files] == [LARGE]
 
 
@@ -106,71 +91,73 @@ def test_a_large_document_is_in_the_draft(api: str, place: Sandbox, at_microsoft
     ],
 )
 def test_a_token_that_may_only_send_names_the_permission_and_the_other_way(
-    api: str, reply: str, permission: str, place: Sandbox, at_microsoft: Drafts
+    api: str, reply: str, permission: str, service: Sandbox, drafts: Drafts
 ) -> None:
-    place.answer("draft", reply, times=1)
+    service.answer("draft", reply, times=1)
     with pytest.raises(AuthenticationError) as caught:
-        outbox(place).save_drafts(message(), settings=settings(place, api))
+        outbox(service).save_drafts(message(), settings=settings(service, api))
     assert permission in caught.value.message
     assert "nothing was saved" in caught.value.message
     assert "After sending" in caught.value.hint
     assert caught.value.field == "password"
-    assert saved(place, at_microsoft) == []
-    assert outbox(place).save_drafts(message(), settings=settings(place, api)).saved == 1  # nothing stays in doubt
+    assert saved(service, drafts) == []
+    assert outbox(service).save_drafts(message(), settings=settings(service, api)).saved == 1  # nothing stays in doubt
 
 
-def test_other_refusals_are_said_as_for_sending(place: Sandbox) -> None:
-    place.answer("draft", "403 accessNotConfigured: Gmail API has not been used in project 1 before or it is disabled.")
+def test_other_refusals_are_said_as_for_sending(service: Sandbox) -> None:
+    service.answer(
+        "draft", "403 accessNotConfigured: Gmail API has not been used in project 1 before or it is disabled."
+    )
     with pytest.raises(docmail.errors.SendError, match="The Gmail API is switched off"):
-        outbox(place).save_drafts(message(), settings=settings(place, "gmail"))
+        outbox(service).save_drafts(message(), settings=settings(service, "gmail"))
 
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_request_that_is_not_confirmed_is_not_repeated_by_itself(
-    place: Sandbox, at_microsoft: Drafts, *, keep: bool
+    service: Sandbox, drafts: Drafts, *, keep: bool
 ) -> None:
-    mine = settings(place, "gmail")
-    place.drop("draft", keep=keep, times=1)
+    mine = settings(service, "gmail")
+    service.drop("draft", keep=keep, times=1)
     with pytest.raises(OutcomeUnknown, match="The draft may have been saved: Gmail did not confirm it") as caught:
-        outbox(place).save_drafts([message(1), message(2)], settings=mine)
+        outbox(service).save_drafts([message(1), message(2)], settings=mine)
     assert "Look into the Drafts folder of" in caught.value.hint
-    found = outbox(place).save_drafts([message(1), message(2)], settings=mine)
+    found = outbox(service).save_drafts([message(1), message(2)], settings=mine)
     assert (found.saved, found.found, found.unknown) == (1, 0, 1)
     assert "1 may be in Drafts since an earlier attempt" in str(found)
-    assert len(saved(place, at_microsoft)) == 1 + keep
-    assert outbox(place).save_drafts(message(1), settings=mine, again=True).saved == 1
-    assert outbox(place).save_drafts(message(1), settings=mine).found == 1
+    assert len(saved(service, drafts)) == 1 + keep
+    assert outbox(service).save_drafts(message(1), settings=mine, again=True).saved == 1
+    assert outbox(service).save_drafts(message(1), settings=mine).found == 1
 
 
-def test_at_microsoft_a_lost_reply_and_a_gateway_are_doubts_as_well(place: Sandbox) -> None:
-    mine = settings(place, "graph")
-    place.drop("draft", times=1)
+def test_drafts_a_lost_reply_and_a_gateway_are_doubts_as_well(service: Sandbox) -> None:
+    mine = settings(service, "graph")
+    service.drop("draft", times=1)
     with pytest.raises(OutcomeUnknown, match="may have been saved"):
-        outbox(place).save_drafts(message(1), settings=mine)
-    place.answer("draft", "504 UnknownError: ", times=1)
+        outbox(service).save_drafts(message(1), settings=mine)
+    service.answer("draft", "504 UnknownError: ", times=1)
     with pytest.raises(OutcomeUnknown, match="may have been saved"):
-        outbox(place).save_drafts(message(2), settings=mine)
-    assert outbox(place).save_drafts([message(1), message(2)], settings=mine).unknown == 2
+        outbox(service).save_drafts(message(2), settings=mine)
+    assert outbox(service).save_drafts([message(1), message(2)], settings=mine).unknown == 2
 
 
-def test_a_draft_whose_files_do_not_arrive_is_taken_back(place: Sandbox, at_microsoft: Drafts) -> None:
-    mine = settings(place, "graph")
-    place.answer("upload", "503 ServiceUnavailable: Try later.", times=1)
+def test_a_draft_whose_files_do_not_arrive_is_taken_back(service: Sandbox, drafts: Drafts) -> None:
+    mine = settings(service, "graph")
+    service.answer("upload", "503 ServiceUnavailable: Try later.", times=1)
     with pytest.raises(docmail.errors.Deferred):
-        outbox(place).save_drafts(message(document=LARGE), settings=mine)
-    assert saved(place, at_microsoft) == []
-    assert outbox(place).save_drafts(message(document=LARGE), settings=mine).saved == 1
+        outbox(service).save_drafts(message(document=LARGE), settings=mine)
+    assert saved(service, drafts) == []
+    assert outbox(service).save_drafts(message(document=LARGE), settings=mine).saved == 1
 
 
-def test_a_server_that_is_not_there_leaves_no_doubt(place: Sandbox) -> None:
-    mine = settings(place, "gmail")
+def test_a_server_that_is_not_there_leaves_no_doubt(service: Sandbox) -> None:
+    mine = settings(service, "gmail")
     assert isinstance(mine.server, docmail.HttpServer)
     gone = replace(mine, server=replace(mine.server, url="http://127.0.0.1:9"))
     docmail.credentials.set(gone, SANDBOX_PASSWORD, remember=False)
     with pytest.raises(ConnectError):
-        outbox(place).save_drafts(message(), settings=gone)
+        outbox(service).save_drafts(message(), settings=gone)
     with pytest.raises(ConnectError):  # it is tried again
-        outbox(place).save_drafts(message(), settings=gone)
+        outbox(service).save_drafts(message(), settings=gone)
 
 
 def test_which_settings_can_save_drafts() -> None:
@@ -189,17 +176,17 @@ def test_which_settings_can_save_drafts() -> None:
     assert not can_save_drafts(docmail.Settings("Ann", docmail.SmtpServer("smtp.example.com", username="a@b.example")))
 
 
-def test_an_address_of_ones_own_that_names_no_mailbox_has_no_place_for_drafts(place: Sandbox) -> None:
-    mine = settings(place, "graph")
+def test_an_address_of_ones_own_that_names_no_mailbox_has_no_place_for_drafts(service: Sandbox) -> None:
+    mine = settings(service, "graph")
     assert isinstance(mine.server, docmail.HttpServer)
     elsewhere = replace(mine, server=replace(mine.server, url=f"{mine.server.url}/somewhere"))
     docmail.credentials.set(elsewhere, SANDBOX_PASSWORD, remember=False)
     with pytest.raises(SettingsError, match="these settings have none"):
-        outbox(place).save_drafts(message(), settings=elsewhere)
+        outbox(service).save_drafts(message(), settings=elsewhere)
 
 
-def test_the_mail_form_asks_to_look_before_it_saves_a_doubtful_draft_again(place: Sandbox) -> None:
-    settings(place, "gmail").save()
+def test_the_mail_form_asks_to_look_before_it_saves_a_doubtful_draft_again(service: Sandbox) -> None:
+    settings(service, "gmail").save()
     made = MailForm(
         [docmail.Document.of(PDF, name="Q3.pdf")], "cfo@example.com", "Q3", "Attached.", open_settings=lambda: None
     )
@@ -210,10 +197,10 @@ def test_the_mail_form_asks_to_look_before_it_saves_a_doubtful_draft_again(place
         made._work.run(lambda: made._save_to_drafts(made.actions.current()))
         return str(made.report.value)
 
-    place.drop("draft", keep=True, times=1)
+    service.drop("draft", keep=True, times=1)
     assert "did not confirm it" in press()
     assert "press “Save to Drafts” once more" in made.report.value
-    assert len(place.mailbox["Drafts"]) == 1
+    assert len(service.mailbox["Drafts"]) == 1
     assert "1 draft was saved" in press()
-    assert len(place.mailbox["Drafts"]) == 2
+    assert len(service.mailbox["Drafts"]) == 2
     assert "is in the mailbox already" in press()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
     from docmail.sandbox import Sandbox
+    from docmail.sandbox.graph_drafts import Drafts
     from tests.support.certificates import Certificates
     from tests.support.jupyter import JupyterServer
     from tests.support.lab import LabPage, LabServer
@@ -57,6 +58,23 @@ def box() -> Iterator[Sandbox]:
 
     with Sandbox() as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def drafts(monkeypatch: pytest.MonkeyPatch) -> Drafts:
+    """Return the drafts that `service` keeps as Microsoft Graph."""
+    from docmail.sandbox import http_server
+    from docmail.sandbox.graph_drafts import Drafts
+
+    kept = Drafts(50_000_000)
+    monkeypatch.setattr(http_server, "Drafts", lambda _limit: kept)
+    return kept
+
+
+@pytest.fixture
+def service(drafts: Drafts, box: Sandbox) -> Sandbox:  # noqa: ARG001 - it is opened with them
+    """Return a sandbox with these drafts."""
+    return box
 
 
 @pytest.fixture(scope="session")

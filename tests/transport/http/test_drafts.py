@@ -35,21 +35,6 @@ SMALL = b"%PDF-1.7\n" + bytes(range(256)) * 400 + b"\n%%EOF\n"
 MIDDLE = b"%PDF-1.7\n" + bytes(2_900_000) + b"\n%%EOF\n"
 
 
-@pytest.fixture
-def drafts(monkeypatch: pytest.MonkeyPatch) -> Drafts:
-    """Return the drafts that the sandbox opened afterwards keeps."""
-    kept = Drafts(50_000_000)
-    monkeypatch.setattr(http_server, "Drafts", lambda _limit: kept)
-    return kept
-
-
-@pytest.fixture
-def graph(drafts: Drafts, box: Sandbox) -> Sandbox:
-    """Return a sandbox with these drafts."""
-    assert not drafts
-    return box
-
-
 def transport_to(settings: Settings, **changes: Any) -> HttpTransport:
     return HttpTransport(
         Access(settings, Secret(SANDBOX_PASSWORD), **{"timeout": 10, "waits": Waits(reply=10), **changes})
@@ -78,15 +63,15 @@ def failure(box: Sandbox, *contents: bytes) -> DocmailError:
 # --- what arrives -----------------------------------------------------------------------------------------------------
 
 
-def test_a_large_mail_arrives_as_a_small_one_would_with_files_in_their_order(graph: Sandbox, drafts: Drafts) -> None:
-    settings = replace(graph.settings_for("graph"), reply_to=("office@example.com",), copy_to="archive@example.com")
+def test_a_large_mail_arrives_as_a_small_one_would_with_files_in_their_order(service: Sandbox, drafts: Drafts) -> None:
+    settings = replace(service.settings_for("graph"), reply_to=("office@example.com",), copy_to="archive@example.com")
     mail = mail_for(settings, SMALL, HUGE, MIDDLE, cc="b@example.com", bcc="blind@example.com")
     with transport_to(settings) as transport:
         result = transport.send(mail)
     assert result.accepted == ("cfo@example.com", "b@example.com", "blind@example.com", "archive@example.com")
     assert result.reply is not None
     assert result.reply.code == 202
-    [received] = graph.inbox
+    [received] = service.inbox
     assert received.recipients == result.accepted
     assert received["Message-ID"] == mail.message_id
     assert received["Reply-To"] == "office@example.com"
@@ -98,24 +83,24 @@ def test_a_large_mail_arrives_as_a_small_one_would_with_files_in_their_order(gra
     assert not drafts
 
 
-def test_a_mail_that_fits_goes_out_in_one_request(graph: Sandbox) -> None:
-    graph.answer("draft", "403 ErrorAccessDenied: Access is denied.")
-    send(graph, SMALL)
-    assert len(graph.inbox) == 1
+def test_a_mail_that_fits_goes_out_in_one_request(service: Sandbox) -> None:
+    service.answer("draft", "403 ErrorAccessDenied: Access is denied.")
+    send(service, SMALL)
+    assert len(service.inbox) == 1
 
 
-def test_an_application_of_its_own_makes_the_draft_in_the_mailbox_that_it_names(graph: Sandbox) -> None:
-    settings = graph.settings_for("graph")
+def test_an_application_of_its_own_makes_the_draft_in_the_mailbox_that_it_names(service: Sandbox) -> None:
+    settings = service.settings_for("graph")
     assert isinstance(settings.server, HttpServer)
     url = f"{settings.server.full_url.partition('/v1.0')[0]}/v1.0/users/me@example.com/sendMail"
     settings = replace(settings, server=replace(settings.server, url=url))
     with transport_to(settings) as transport:
         transport.send(mail_for(settings, LARGE))
-    assert len(graph.inbox) == 1
+    assert len(service.inbox) == 1
 
 
-def test_progress_goes_up_to_all_bytes_and_never_back(graph: Sandbox) -> None:
-    settings = graph.settings_for("graph")
+def test_progress_goes_up_to_all_bytes_and_never_back(service: Sandbox) -> None:
+    settings = service.settings_for("graph")
     seen: list[tuple[int, int]] = []
     with transport_to(settings) as transport:
         transport.send(mail_for(settings, SMALL, LARGE), lambda sent, whole: seen.append((sent, whole)))
@@ -127,17 +112,19 @@ def test_progress_goes_up_to_all_bytes_and_never_back(graph: Sandbox) -> None:
 # --- what is certain, and what is not ---------------------------------------------------------------------------------
 
 
-def test_a_tenant_that_forbids_drafts_is_said_before_anything_is_sent_and_small_mails_still_go(graph: Sandbox) -> None:
-    graph.answer("draft", "403 ErrorAccessDenied: Access is denied. Check credentials and try again.")
-    error = failure(graph)
+def test_a_tenant_that_forbids_drafts_is_said_before_anything_is_sent_and_small_mails_still_go(
+    service: Sandbox,
+) -> None:
+    service.answer("draft", "403 ErrorAccessDenied: Access is denied. Check credentials and try again.")
+    error = failure(service)
     assert isinstance(error, Refused)
     assert error.kind is Kind.MESSAGE  # only this mail: the next one may be small
     assert "Mail.ReadWrite" in str(error)
     assert "nothing was sent" in str(error)
     assert "Access is denied" in str(error)
     assert (error.guide, error.field) == ("Microsoft Graph", "sign_in")
-    assert not graph.inbox
-    send(graph, SMALL)
+    assert not service.inbox
+    send(service, SMALL)
 
 
 @pytest.mark.parametrize("step", ["draft", "upload"])
@@ -152,34 +139,34 @@ def test_a_tenant_that_forbids_drafts_is_said_before_anything_is_sent_and_small_
     ],
 )
 def test_before_the_request_to_send_every_refusal_is_certain_and_leaves_no_draft(
-    graph: Sandbox, drafts: Drafts, step: Any, words: str, expected: tuple[type[DocmailError], Kind]
+    service: Sandbox, drafts: Drafts, step: Any, words: str, expected: tuple[type[DocmailError], Kind]
 ) -> None:
     error, kind = expected
-    graph.answer(step, words)
-    found = failure(graph)
+    service.answer(step, words)
+    found = failure(service)
     assert isinstance(found, error)
     assert found.kind is kind  # type: ignore[attr-defined]  # both are a SendError
     assert "may have arrived" not in str(found)
     assert "left in the Drafts folder" not in str(found)
     assert not drafts
-    assert not graph.inbox
+    assert not service.inbox
 
 
 def test_a_connection_that_breaks_while_files_are_attached_leaves_nothing_sent_and_no_draft(
-    graph: Sandbox, drafts: Drafts
+    service: Sandbox, drafts: Drafts
 ) -> None:
-    graph.drop("upload")
-    error = failure(graph)
+    service.drop("upload")
+    error = failure(service)
     assert isinstance(error, ConnectError)
     assert "nothing was sent" in str(error)
     assert not drafts
 
 
-def test_a_draft_whose_making_was_not_confirmed_is_named_with_its_place(graph: Sandbox) -> None:
-    graph.drop("draft")
-    error = failure(graph)
+def test_a_draft_whose_making_was_not_confirmed_is_named_with_its_place(service: Sandbox) -> None:
+    service.drop("draft")
+    error = failure(service)
     assert isinstance(error, ConnectError)
-    mailbox = graph.settings_for("graph").account.username
+    mailbox = service.settings_for("graph").account.username
     assert f"A draft of it may be left in the Drafts folder of {mailbox}" in str(error)
 
 
@@ -195,9 +182,9 @@ def test_a_session_that_is_over_is_no_matter_of_the_sign_in(
     assert not kept
 
 
-def test_a_refusal_to_send_is_certain_and_the_draft_is_deleted(graph: Sandbox, drafts: Drafts) -> None:
-    graph.answer("http", "400 ErrorInvalidRecipients: No.")
-    error = failure(graph)
+def test_a_refusal_to_send_is_certain_and_the_draft_is_deleted(service: Sandbox, drafts: Drafts) -> None:
+    service.answer("http", "400 ErrorInvalidRecipients: No.")
+    error = failure(service)
     assert isinstance(error, Refused)
     assert error.kind is Kind.RECIPIENT
     assert not drafts
@@ -205,48 +192,48 @@ def test_a_refusal_to_send_is_certain_and_the_draft_is_deleted(graph: Sandbox, d
 
 @pytest.mark.parametrize("taken", [1, 0])
 def test_a_connection_lost_after_the_request_to_send_is_unknown_and_the_draft_stays(
-    graph: Sandbox, drafts: Drafts, taken: int
+    service: Sandbox, drafts: Drafts, taken: int
 ) -> None:
-    graph.drop("http", keep=bool(taken))
-    settings = graph.settings_for("graph")
+    service.drop("http", keep=bool(taken))
+    settings = service.settings_for("graph")
     with transport_to(settings) as transport, pytest.raises(OutcomeUnknown) as caught:
         transport.send(mail_for(settings, LARGE))
     assert transport.in_doubt
     assert "Drafts" in caught.value.hint
     assert len(drafts) == 1
-    assert len(graph.inbox) == taken
+    assert len(service.inbox) == taken
 
 
-def test_stop_between_two_pieces_sends_nothing_and_leaves_no_draft(graph: Sandbox, drafts: Drafts) -> None:
-    settings = graph.settings_for("graph")
+def test_stop_between_two_pieces_sends_nothing_and_leaves_no_draft(service: Sandbox, drafts: Drafts) -> None:
+    settings = service.settings_for("graph")
     with transport_to(settings) as transport, pytest.raises(ConnectError, match="Stopped"):
         transport.send(mail_for(settings, LARGE), lambda sent, _whole: transport.abort() if sent > 1_000_000 else None)
     assert not drafts
-    assert not graph.inbox
+    assert not service.inbox
     assert not transport.in_doubt
 
 
-def test_an_interrupt_while_files_are_attached_leaves_no_draft(graph: Sandbox, drafts: Drafts) -> None:
+def test_an_interrupt_while_files_are_attached_leaves_no_draft(service: Sandbox, drafts: Drafts) -> None:
     def interrupt(sent: int, _whole: int) -> None:
         if sent > 1_000_000:
             raise KeyboardInterrupt
 
-    settings = graph.settings_for("graph")
+    settings = service.settings_for("graph")
     with transport_to(settings) as transport, pytest.raises(KeyboardInterrupt):
         transport.send(mail_for(settings, LARGE), interrupt)
     assert not transport.in_doubt
     assert not drafts
 
 
-def test_a_document_that_changed_while_it_was_sent_makes_no_mail(graph: Sandbox, drafts: Drafts) -> None:
-    settings = graph.settings_for("graph")
+def test_a_document_that_changed_while_it_was_sent_makes_no_mail(service: Sandbox, drafts: Drafts) -> None:
+    settings = service.settings_for("graph")
     mail = mail_for(settings, LARGE)
     [attachment] = mail.attachments
     mail = replace(mail, attachments=(replace(attachment, size=attachment.size + 1),))
     with transport_to(settings) as transport, pytest.raises(MessageError):
         transport.send(mail)
     assert not drafts
-    assert not graph.inbox
+    assert not service.inbox
 
 
 def test_a_mail_above_the_limit_of_uploads_is_refused_before_anything_is_sent() -> None:
