@@ -28,6 +28,8 @@ _SERVERS = re.compile(
     re.IGNORECASE,
 )
 _ANSWERS = ("x-autoreply", "x-autorespond", "x-autoresponse", "x-auto-reply", "x-vacation", "x-mail-autoreply")
+# The subject of a person's answer, in the languages of mail programs; a server's begins with words of its own.
+_ANSWERED = re.compile(r"\s*(re|aw|antw(ort)?|sv|vs|rv|ris|res|rif|odp|ynt)\s*(\[\d{1,3}\])?\s*:", re.IGNORECASE)
 # Where the copy of the mail begins.
 _COPY = re.compile(
     r"^[-=_* \t]*(this is a copy|below this line|(here is )?(the|your)? ?(original|returned) (mail|message)(?! was )"
@@ -111,12 +113,13 @@ def failures_in(mail: Part, parts: list[Part]) -> list[Failure]:
 
 
 def _is_an_answer(mail: Part) -> bool:
-    """Say whether a program answered for a person: out of office, and the like."""
+    """Say whether a person answered, or a program for one: out of office, and the like."""
     precedence = mail.first("precedence").lower()
     return (
         any(name in mail.fields for name in _ANSWERS)
         or "reply" in precedence
         or "vacation" in str(mail.first("auto-submitted").lower())
+        or ("in-reply-to" in mail.fields and bool(_ANSWERED.match(mail.first("subject")[:40])))
     )
 
 

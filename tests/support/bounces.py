@@ -537,6 +537,12 @@ NO_BOUNCES = {
     "a postmaster on holiday": plain(
         "Postmaster <postmaster@example.org>", _VACATION, head="Auto-Submitted: auto-replied (vacation)\n"
     ),
+    "the postmaster answers": plain(
+        "Ann <postmaster@example.org>",
+        f"The payment failed, the account is unknown. Send it to {GONE}, please.\n\n> Message-ID: {MESSAGE_ID}\n",
+        head=f"In-Reply-To: {MESSAGE_ID}\n",
+        subject="AW: Q3",
+    ),
     "somebody answers, and tells of a bounce": plain(
         "Ann <ann@example.org>",
         f"My mail to {GONE} came back: 550 5.1.1 User unknown\n",
