@@ -182,6 +182,27 @@ def test_pause_and_stop_are_heard_while_the_cell_waits_for_the_batch(lab: LabPag
     assert "Run stopped" in lab.output_text(2)[-1]
 
 
+SUBSHELLS = "how => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.commsOverSubshells = how; }"
+
+
+def test_a_batch_shows_how_far_it_is_while_its_cell_waits_though_the_kernel_hears_nothing(lab: LabPage) -> None:
+    """As in front ends without subshells, and in JupyterLab until it has one; what a view says first waits as well."""
+    lab.write("unheard.ipynb", PREPARE, """box.delay("end", 0.5)""", WAITING)
+    lab.open("unheard.ipynb").run(0).run(1)
+    lab.page.evaluate(SUBSHELLS, "disabled")
+    lab.run(2, wait=False)
+    view = lab.cell(2).locator(".docmail").first
+    expect(view.get_by_text(re.compile("^[2-9] of 60"))).to_be_visible(timeout=15_000)
+    expect(view.get_by_role("progressbar", name=re.compile("^[2-9]"))).to_be_visible(timeout=5_000)
+    missed = view.get_by_role("row").filter(has_text="nobody@example.com")
+    lab.page.evaluate(SUBSHELLS, "perCommTarget")
+    expect(missed).to_be_visible(timeout=15_000)
+    view.get_by_role("button", name="Stop").click()
+    expect(view.get_by_text("Stopped.")).to_be_visible(timeout=8_000)
+    lab.wait_idle()
+    assert "Run stopped" in lab.output_text(2)[-1]
+
+
 def test_a_page_that_is_opened_anew_goes_on_with_the_run_that_went_on_without_it(lab: LabPage) -> None:
     name = "anew.ipynb"
     lab.write(name, PREPARE, """box.delay("end", 0.5)""", WAITING.replace("limit=40", "limit=40, wait=False"))

@@ -22,6 +22,8 @@ import { attend } from "./suggestions.js";
 
 const TYPING = 250; // ms without a key after which the change is sent
 const REVEAL_WITHIN = 3_000; // ms
+const READY_AGAIN = 1_000; // ms without an answer; then three times as long, up to
+const READY_AT_LAST = 10_000;
 const PIECE = 1 << 20; // bytes in one message; notebook servers close the connection at ten million
 
 // What stands in a place after it is drawn anew; a focused element is found again by this.
@@ -32,9 +34,10 @@ function renderPainted({ model, el }) {
   const words = model.get("words");
   const drawn = {};
   const uploads = new Map(); // what waits for the kernel's word on a piece
-  const state = { pressed: false, closed: false };
+  const state = { pressed: false, closed: false, drawn: false };
   const looks = { look: "desktop" };
-  const timers = { typing: 0, reply: 0 };
+  const timers = { typing: 0, reply: 0, ready: 0 };
+  const view = newId();
   const status = create("div", "dm-silence dm-problem", { hidden: true });
   status.setAttribute("role", "status");
 
@@ -229,7 +232,10 @@ function renderPainted({ model, el }) {
     clearTimeout(timers.reply);
     say("");
     for (const busy of el.querySelectorAll("[aria-busy]")) busy.removeAttribute("aria-busy");
-    if (message.draw) draw(message.draw);
+    if (message.draw) {
+      state.drawn = true;
+      draw(message.draw);
+    }
     if (message.piece) uploads.get(message.piece)?.(message.taken);
     if (message.download && state.pressed) save(message.download, message.type, buffers);
     if (message.focus && state.pressed) el.querySelector(message.focus)?.focus();
@@ -240,6 +246,17 @@ function renderPainted({ model, el }) {
   // --- suggestions for the fields of the form in which this stands ---
   const offered = {};
   const offer = (name, options) => offered[name]?.offer(options);
+  // Until JupyterLab has a subshell for it, a message waits behind the cell that runs, which may be a batch of an hour.
+  const sayReady = (comma, wait) => {
+    if (state.closed || state.drawn) return;
+    model.send({ ready: true, view, ratio: window.devicePixelRatio || 1, comma });
+    if (wait < READY_AT_LAST) timers.ready = setTimeout(sayReady, wait, comma, 3 * wait);
+  };
+  const showStored = () => {
+    if (state.drawn) return;
+    el.innerHTML = model.get("stored");
+    el.append(status);
+  };
   const begin = async () => {
     const names = model.get("suggests");
     await until(() => names.every(field), () => state.closed);
@@ -255,24 +272,26 @@ function renderPainted({ model, el }) {
     if (state.closed) return;
     if (root && reads) root.addEventListener("focusin", writing);
     if (root && words.drop) releaseDrops = takeDrops(root, words.drop, uploadAll);
-    model.send({ ready: true, ratio: window.devicePixelRatio || 1, comma });
+    sayReady(comma, READY_AGAIN);
   };
 
-  el.innerHTML = model.get("stored");
+  showStored();
   el.classList.add("jupyter-widgets", "dm-painted");
-  el.append(status);
   keepKeys(el);
   el.addEventListener("click", click);
   el.addEventListener("input", typed);
   el.addEventListener("change", chosen);
   el.addEventListener("keydown", key);
   model.on("msg:custom", onMessage);
+  model.on("change:stored", showStored);
   begin();
   return () => {
     state.closed = true;
     clearTimeout(timers.typing);
     clearTimeout(timers.reply);
+    clearTimeout(timers.ready);
     model.off("msg:custom", onMessage);
+    model.off("change:stored", showStored);
     releaseDrops();
     el.closest(".docmail-form")?.removeEventListener("focusin", writing);
     for (const each of Object.values(offered)) each.release();

@@ -95,6 +95,7 @@ class Painted(anywidget.AnyWidget):
         self._arriving: dict[str, tuple[str, bytearray]] = {}
         self._language = chosen()  # as in Actions
         self.ready = False
+        self._answered: set[Any] = set()  # the views that have been drawn
         self.ratio = 1.0
         self.decimal_comma = False
         """Whether the browser's language writes 1,5 and not 1.5, as the spreadsheet beside it then does."""
@@ -145,6 +146,10 @@ class Painted(anywidget.AnyWidget):
     def _received(self, _widget: Widget, content: dict[str, Any], buffers: Sequence[Any]) -> None:
         with language(self._language):
             if content.get("ready"):
+                # A view that waits says it again, and what it said first may come when it has long been used.
+                if (view := content.get("view")) in self._answered:
+                    return
+                self._answered |= {view} - {None}
                 self.decimal_comma = bool(content.get("comma"))
                 self.ratio = min(3.0, max(1.0, float(content.get("ratio") or 1)))
                 self.ready = True

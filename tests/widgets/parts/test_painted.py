@@ -53,6 +53,17 @@ def test_what_is_drawn_goes_to_a_browser_that_is_there_and_is_no_state(monkeypat
     assert SECRET not in state + repr(widget)
 
 
+def test_a_view_that_said_twice_that_it_waits_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it said first may come when the cell is over, and what a person has opened since stays open."""
+    widget = Painted()
+    heard = Heard(widget, monkeypatch)
+    begun: list[int] = []
+    widget.on_ready = lambda: begun.append(1)
+    for view in ("a", "a", "b", "a"):
+        say(widget, ready=True, view=view)
+    assert (len(heard.of("draw")), len(begun)) == (2, 2)
+
+
 @pytest.mark.parametrize(("sent", "taken"), [(2, 2), (0.5, 1), (9, 3), (None, 1)])
 def test_the_density_of_the_screen_is_believed_within_reason(sent: object, taken: float) -> None:
     widget = Painted()
