@@ -248,7 +248,7 @@ function renderPainted({ model, el }) {
   const offer = (name, options) => offered[name]?.offer(options);
   // Until JupyterLab has a subshell for it, a message waits behind the cell that runs, which may be a batch of an hour.
   const sayReady = (comma, wait) => {
-    if (state.closed || state.drawn) return;
+    if (state.closed || state.drawn || gone()) return;
     model.send({ ready: true, view, ratio: window.devicePixelRatio || 1, comma });
     if (wait < READY_AT_LAST) timers.ready = setTimeout(sayReady, wait, comma, 3 * wait);
   };
