@@ -201,7 +201,6 @@ class Connection:
         sock = self._open_socket
         sock.settimeout(deadline.remaining())  # do_handshake takes it for the whole handshake, not per read
         try:
-            sock.getpeername()  # fails on a dead connection, where wrap_socket() would leave a socket open
             self._socket = context.wrap_socket(sock, server_hostname=self.host, do_handshake_on_connect=False)
             self._check_aborted(Phase.TLS)  # an abort() meanwhile shut the socket that this one replaces
             self._tls.do_handshake()

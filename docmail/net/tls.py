@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import hmac
+import os
 import ssl
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -88,9 +89,25 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     return tuple(clean(name)[:_MAX_NAME] for name in found[:_MAX_NAMES])
 
 
+class _Socket(ssl.SSLSocket):
+    """A socket for TLS that is closed if the server has gone before its handshake.
+
+    `wrap_socket()` would ask such a connection further questions, and leave it open when they fail.
+    """
+
+    def getpeername(self) -> Any:
+        """Return the server's address; raises `ConnectionResetError` if there is no connection any more."""
+        try:
+            return super().getpeername()
+        except OSError as exc:
+            self.close()
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from exc
+
+
 def tls_context(ca_file: Path | None, *, verify: bool = True) -> ssl.SSLContext:
     """Return the rules for TLS: 1.2 or later; chain, dates and SAN checked unless a fingerprint is compared instead."""
     context = ssl.create_default_context()
+    context.sslsocket_class = _Socket
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.hostname_checks_common_name = False  # RFC 6125: the name stands in the SAN
     if ca_file is not None:

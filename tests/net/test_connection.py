@@ -1020,3 +1020,16 @@ def test_a_refused_connection_has_words_on_windows_too() -> None:
     assert isinstance(failure, ConnectionRefusedError)
     assert failure.strerror == f"No connection could be made ({code})"
     assert socket_error(code).strerror == os.strerror(code)
+
+
+def test_a_connection_that_ends_before_its_handshake_is_closed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        sock = socket.create_connection(listening.getsockname())
+        taken, _address = listening.accept()
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, and no farewell
+        taken.close()
+    with contextlib.suppress(OSError):
+        while sock.getpeername():
+            time.sleep(0.01)
+    with pytest.raises(ConnectionResetError):  # a socket that stays open is an error in this suite
+        tls_context(None).wrap_socket(sock, server_hostname="localhost", do_handshake_on_connect=False)
