@@ -34,7 +34,7 @@ function renderPainted({ model, el }) {
   const words = model.get("words");
   const drawn = {};
   const uploads = new Map(); // what waits for the kernel's word on a piece
-  const state = { pressed: false, closed: false, drawn: false };
+  const state = { pressed: false, closed: false, drawn: false, answered: false };
   const looks = { look: "desktop" };
   const timers = { typing: 0, reply: 0, ready: 0 };
   const view = newId();
@@ -230,6 +230,7 @@ function renderPainted({ model, el }) {
 
   const onMessage = (message, buffers) => {
     clearTimeout(timers.reply);
+    if (message.view === view) state.answered = true; // others' answers, and what changes, may come before
     say("");
     for (const busy of el.querySelectorAll("[aria-busy]")) busy.removeAttribute("aria-busy");
     if (message.draw) {
@@ -248,7 +249,7 @@ function renderPainted({ model, el }) {
   const offer = (name, options) => offered[name]?.offer(options);
   // Until JupyterLab has a subshell for it, a message waits behind the cell that runs, which may be a batch of an hour.
   const sayReady = (comma, wait) => {
-    if (state.closed || state.drawn || gone()) return;
+    if (state.closed || state.answered || gone()) return;
     model.send({ ready: true, view, ratio: window.devicePixelRatio || 1, comma });
     if (wait < READY_AT_LAST) timers.ready = setTimeout(sayReady, wait, comma, 3 * wait);
   };

@@ -157,7 +157,8 @@ class Painted(anywidget.AnyWidget):
                     self.on_ready()
                 except Exception as exc:  # noqa: BLE001 - as below
                     self._zones["failure"] = markup.failure(exc)
-                self.send({"draw": self._zones})  # this view may be one of several, or come after a reload
+                # This view may be one of several, or come after a reload.
+                self.send({"draw": self._zones, "view": view})
             elif content.get("closed"):
                 self.on_closed()
             elif name := content.get("suggest"):
