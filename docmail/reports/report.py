@@ -272,7 +272,7 @@ class Report:
 
 
 def _checked_text(value: Any, field: str, hint: str) -> str:
-    """Return a text with line feeds only; raises if it is none (with the hint), or has what no font can show."""
+    """Return a text with line feeds at its line ends; raises for what is no text, and for control characters."""
     if not isinstance(value, str):
         raise DocumentError(
             _("The {field} must be text, not {type}.").format(field=field, type=type(value).__name__), hint=hint
